@@ -1,0 +1,77 @@
+"""pynenc_async: an asyncio-native invocation runtime.
+
+Everything public is importable from here.
+"""
+
+from pynenc_async.app import Pynenc
+from pynenc_async.arguments import Arguments
+from pynenc_async.call import Call
+from pynenc_async.context import current_invocation
+from pynenc_async.errors import (
+    AppNotStartedError,
+    ConcurrencyLimitError,
+    CycleDetectedError,
+    InvalidTaskOptionsError,
+    InvocationCancelledError,
+    InvocationError,
+    InvocationExpiredError,
+    InvocationNotFinalError,
+    InvocationNotFoundError,
+    InvocationStatusError,
+    InvocationTimeoutError,
+    PynencError,
+    QueueFullError,
+    RemoteError,
+    RetryError,
+    SerializationError,
+    StoreError,
+    StreamTruncatedError,
+    TaskDefinitionError,
+    WorkerCrashedError,
+)
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.base import BaseInvocation, BaseInvocationGroup
+from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
+from pynenc_async.options import TaskOptions
+from pynenc_async.status import InvocationStatus
+from pynenc_async.task import Task
+
+__all__ = [
+    "AppNotStartedError",
+    "Arguments",
+    "BaseInvocation",
+    "BaseInvocationGroup",
+    "Call",
+    "CancelOutcome",
+    "ConcurrencyLimitError",
+    "CycleDetectedError",
+    "DistributedInvocation",
+    "DistributedInvocationGroup",
+    "HistoryEntry",
+    "InvalidTaskOptionsError",
+    "InvocationCancelledError",
+    "InvocationError",
+    "InvocationExpiredError",
+    "InvocationNotFinalError",
+    "InvocationNotFoundError",
+    "InvocationStatus",
+    "InvocationStatusError",
+    "InvocationTimeoutError",
+    "Pynenc",
+    "PynencError",
+    "QueueFullError",
+    "RemoteError",
+    "RetryError",
+    "SerializationError",
+    "StoreError",
+    "StreamTruncatedError",
+    "SynchronousInvocation",
+    "SynchronousInvocationGroup",
+    "Task",
+    "TaskDefinitionError",
+    "TaskOptions",
+    "WorkerCrashedError",
+    "current_invocation",
+]

@@ -1,0 +1,277 @@
+"""The app: reads the URL, wires the parts, owns their life."""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, final, overload
+
+import anyio
+
+from pynenc_async.errors import InvalidTaskOptionsError, InvocationNotFoundError, TaskDefinitionError
+from pynenc_async.function import Function
+from pynenc_async.invocation.base import BaseInvocation
+from pynenc_async.invocation.dispatch import Dispatcher
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.synchronous import SynchronousRuntime
+from pynenc_async.lifecycle import close, drain
+from pynenc_async.options import TaskOptions
+from pynenc_async.statistics import AppStatistics
+from pynenc_async.status import InvocationStatus
+from pynenc_async.task import Task
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+FORCE_SYNC: Final = "PYNENC__DEV_MODE_FORCE_SYNC_TASKS"
+"""Environment variable: `true` makes every app synchronous, whatever its URL."""
+DEFAULT_MAX_CONCURRENCY: Final = 1_000
+DEFAULT_RETAIN_COUNT: Final = 10_000
+DEFAULT_RETAIN_SECONDS: Final = 3_600.0
+DEFAULT_DRAIN_SECONDS: Final = 30.0
+
+
+class TaskOptionsDict(TypedDict, total=False):
+    """The keywords of `@app.task(...)`; `TaskOptions` says what they mean."""
+
+    max_retries: int
+    retry_for: type[BaseException] | tuple[type[BaseException], ...]
+    priority: int
+    detached: bool
+    detect_cycles: bool
+    stream_buffer: int
+
+
+@final
+class Pynenc:
+    """An invocation runtime inside one process.
+
+    `url`: `memory://` runs on the event loop, `sync://` runs inline when a result is read (tests and scripts only).
+    `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
+    `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
+    `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
+    """
+
+    def __init__(
+        self,
+        url: str = "memory://",
+        *,
+        app_id: str | None = None,
+        max_concurrency: int | None = DEFAULT_MAX_CONCURRENCY,
+        max_threads: int | None = None,
+        retain_count: int = DEFAULT_RETAIN_COUNT,
+        retain_seconds: float = DEFAULT_RETAIN_SECONDS,
+        drain_seconds: float = DEFAULT_DRAIN_SECONDS,
+    ) -> None:
+        self.url: Final = url
+        self.app_id: Final = "pynenc" if app_id is None else app_id
+        _check_count("max_concurrency", max_concurrency)
+        _check_count("max_threads", max_threads)
+        _check_amount("retain_count", retain_count)
+        _check_amount("retain_seconds", retain_seconds)
+        _check_amount("drain_seconds", drain_seconds)
+        self._drain_seconds: Final = drain_seconds
+        self._tasks: Final[dict[str, Task[Any, Any]]] = {}
+        self._dispatcher: Final = Dispatcher(
+            name=f"app {self.app_id!r}",
+            max_concurrency=max_concurrency,
+            max_threads=max_threads or min(32, (os.cpu_count() or 1) + 4),
+            retain_count=retain_count,
+            retain_seconds=retain_seconds,
+        )
+        self.is_synchronous: Final = _is_synchronous(url)
+        self.runtime: Final[Any] = SynchronousRuntime(self._dispatcher.ids) if self.is_synchronous else self._dispatcher
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
+    @overload
+    def task(self, func: Callable[Params, AsyncIterator[Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def task(self, func: Callable[Params, Coroutine[Any, Any, Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def task(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
+    @overload
+    def task(self, /, **options: Unpack[TaskOptionsDict]) -> "TaskDecorator": ...
+
+    def task(self, func: Any = None, /, **options: Any) -> Any:
+        """Register a function as a task; works bare and with options, which `TaskOptions` describes.
+
+        Raises `TaskDefinitionError` for what cannot be a task, `InvalidTaskOptionsError` for unknown or wrong options.
+        """
+        if func is None:
+            return TaskDecorator(self, options)
+        return self._register(func, options)
+
+    def _register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
+        function = Function(func)
+        known = self._tasks.get(function.task_id)
+        if known is not None and not _is_redefinition(known.function, function):
+            raise TaskDefinitionError(
+                function.task_id,
+                "is already registered in this app by another function",
+                "give one of the two functions another name",
+            )
+        task: Task[Any, Any] = Task(self, function, TaskOptions.build(f"task {function.task_id}", options))
+        self._tasks[function.task_id] = task
+        return task
+
+    @property
+    def tasks(self) -> dict[str, Task[Any, Any]]:
+        """The registered tasks by `task_id`."""
+        return dict(self._tasks)
+
+    def get_task(self, task_id: str) -> Task[Any, Any]:
+        """Return a registered task; raises `KeyError`."""
+        return self._tasks[task_id]
+
+    # -- invocations ---------------------------------------------------------------------------------------------------
+
+    def get_invocation(self, invocation_id: str) -> DistributedInvocation[Any, Any]:
+        """Return a living or retained invocation; raises `InvocationNotFoundError`."""
+        found = self.find_invocation(invocation_id)
+        if found is None:
+            raise InvocationNotFoundError(invocation_id)
+        return found
+
+    def find_invocation(self, invocation_id: str) -> DistributedInvocation[Any, Any] | None:
+        """Return a living or retained invocation, or None."""
+        return cast("DistributedInvocation[Any, Any] | None", self.runtime.find(invocation_id))
+
+    def invocations(
+        self, *, status: InvocationStatus | None = None, task: Task[Any, Any] | None = None
+    ) -> list[DistributedInvocation[Any, Any]]:
+        """Return the living and retained invocations, oldest first, of one status or task where given."""
+        return [
+            invocation
+            for invocation in self._all()
+            if (status is None or invocation.status is status) and (task is None or _same_task(invocation, task))
+        ]
+
+    def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
+        return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())
+
+    def statistics(self) -> AppStatistics:
+        """Say where the app stands."""
+        scheduler = self._dispatcher.scheduler
+        return AppStatistics(
+            by_status=dict(Counter(invocation.status for invocation in self._all())),
+            running=scheduler.in_use,
+            running_in_threads=scheduler.threads_in_use,
+            max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
+            max_threads=scheduler.max_threads,
+        )
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Admit calls, and run them in the running loop. In memory the first call does the same."""
+        if not self.is_synchronous:
+            self._dispatcher.open(asyncio.get_running_loop())
+
+    async def shutdown(self, drain_seconds: float | None = None) -> None:
+        """Admit no more calls, wait for what is under way, cancel what takes longer. May be called more than once.
+
+        Calls made by running bodies are still admitted. The work that ignores its cancellation is reported in the log.
+        """
+        if self.is_synchronous:
+            return
+        seconds = self._drain_seconds if drain_seconds is None else drain_seconds
+        with anyio.CancelScope(shield=True):
+            await drain(self._dispatcher, seconds)
+            await close(self._dispatcher)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    @asynccontextmanager
+    async def lifespan(self, _web_app: object = None) -> AsyncIterator[None]:
+        """The app's life as an ASGI lifespan: `FastAPI(lifespan=app.lifespan)`."""
+        async with self:
+            yield
+
+    def run(self, main: Callable[[], Awaitable[Result]] | Coroutine[Any, Any, Result]) -> Result:
+        """Run `main`, an async function or a coroutine, in a new event loop with this app; on uvloop where installed."""
+
+        async def whole() -> Result:
+            async with self:
+                return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())
+
+        return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+
+    def __repr__(self) -> str:
+        return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._tasks)} tasks>"
+
+
+@final
+class TaskDecorator:
+    """What `@app.task(...)` with options returns: it decorates one function."""
+
+    def __init__(self, app: Pynenc, options: dict[str, Any]) -> None:
+        TaskOptions.build(f"a task of app {app.app_id!r}", options)
+        self._app: Final = app
+        self._options: Final = options
+
+    @overload
+    def __call__(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, AsyncIterator[Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, Coroutine[Any, Any, Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
+
+    def __call__(self, func: Any, /) -> Any:
+        """Register the function."""
+        return self._app._register(func, self._options)
+
+
+def _is_synchronous(url: str) -> bool:
+    scheme = url.partition("://")[0]
+    if scheme not in ("memory", "sync") or "://" not in url:
+        raise InvalidTaskOptionsError("Pynenc", "url", f"must be 'memory://' or 'sync://', not {url!r}")
+    return scheme == "sync" or os.environ.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _check_count(option: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise InvalidTaskOptionsError("Pynenc", option, f"must be an integer of 1 or more, or None, not {value!r}")
+
+
+def _check_amount(option: str, value: object) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+        raise InvalidTaskOptionsError("Pynenc", option, f"must be a number of 0 or more, not {value!r}")
+
+
+def _is_redefinition(known: Function, new: Function) -> bool:
+    """Whether `new` is the same function once more: a reloaded module, or a cell that was run again in a notebook."""
+    if known.nested or known.module != new.module:
+        return False
+    old_code, new_code = getattr(known.func, "__code__", None), getattr(new.func, "__code__", None)
+    if old_code is None or new_code is None:
+        return False
+    same_place = (old_code.co_filename, old_code.co_firstlineno) == (new_code.co_filename, new_code.co_firstlineno)
+    return same_place or (new.module == "__main__" and hasattr(sys, "ps1"))
+
+
+def _same_task(invocation: BaseInvocation[Any, Any], task: Task[Any, Any]) -> bool:
+    return invocation.task.task_id == task.task_id
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401, PLC0415  an extra
+    except ImportError:
+        return False
+    return True

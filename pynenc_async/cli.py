@@ -1,0 +1,54 @@
+"""The command line: a thin face that parses arguments, asks the library, and writes what it says."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from pynenc_async import status_render
+
+_STATUS_FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "text": status_render.as_text,
+        "mermaid": status_render.as_mermaid,
+        "svg": status_render.as_svg,
+        "sql": status_render.as_sql_check,
+    }
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` (None: of the process) and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    return command(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pynenc_async", description="Tools for pynenc_async.")
+    subjects = parser.add_subparsers(required=True, metavar="SUBJECT")
+    status = subjects.add_parser("status", help="the statuses of an invocation")
+    actions = status.add_subparsers(required=True, metavar="ACTION")
+    render = actions.add_parser("render", help="draw or write down the status table")
+    render.add_argument("--format", choices=tuple(_STATUS_FORMATS), default="text", help="default: %(default)s")
+    render.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    render.set_defaults(command=_render_status)
+    return parser
+
+
+def _render_status(arguments: argparse.Namespace) -> int:
+    return _write(_STATUS_FORMATS[arguments.format]() + "\n", arguments.output)
+
+
+def _write(text: str, output: Path | None) -> int:
+    if output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"cannot write {output}: {error.strerror}\n")
+        return 1
+    return 0

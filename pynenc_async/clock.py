@@ -1,0 +1,59 @@
+"""Where the time of day and the order of equals come from.
+
+The runtime never reads `time.time` inline: it asks once, at start, for the clock of the loop it runs on. A simulated
+loop answers with its own clock, its own source of ties, and wants to hear of every thread that works for it; any other
+loop gives the clock of the machine, and ties stay first come, first served.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class SimulatedLoop(Protocol):
+    """What an event loop with its own time offers to the runtime, besides being an event loop.
+
+    `tie_break` decides between what the runtime holds to be equal; None asks for the order of arrival.
+
+    Simulated time stands still while a thread works, hence the two counters. They may be called from any thread.
+    Each piece of work calls `thread_work_began` before it can be waited for, and `thread_work_ended` once, after its
+    result was handed to the loop with `call_soon_threadsafe`: the other way round, time may jump between the two.
+    Work that itself waits for the loop is not working, and must not be counted while it waits: time would never move.
+    """
+
+    tie_break: random.Random | None
+
+    def wall_time(self) -> float:
+        """Seconds since the epoch, as far as this loop is concerned."""
+        ...
+
+    def thread_work_began(self) -> None:
+        """Hold time still, until the matching `thread_work_ended`."""
+        ...
+
+    def thread_work_ended(self) -> None:
+        """Let time move again, if this was the last piece of work."""
+        ...
+
+
+def wall_clock_of(loop: object) -> Callable[[], float]:
+    """Return the function that tells the time of day on this loop."""
+    return loop.wall_time if isinstance(loop, SimulatedLoop) else time.time
+
+
+def tie_break_of(loop: object) -> random.Random | None:
+    """Return what decides between equals on this loop; None means the order of arrival."""
+    return loop.tie_break if isinstance(loop, SimulatedLoop) else None
+
+
+def thread_work_of(loop: object) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what to call when a piece of work in a thread begins, and when it has ended; see `SimulatedLoop`."""
+    if isinstance(loop, SimulatedLoop):
+        return loop.thread_work_began, loop.thread_work_ended
+    return _nobody_counts, _nobody_counts
+
+
+def _nobody_counts() -> None:
+    """Real time passes while threads work, whoever counts them."""

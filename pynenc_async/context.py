@@ -1,0 +1,12 @@
+"""Which invocation is running here: one context variable, copied along by tasks, callbacks and threads."""
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+CURRENT: Final[ContextVar[Any]] = ContextVar("pynenc_async_current_invocation", default=None)
+"""The running invocation (None outside of one); typed where it is read, so that this shelf imports no actor."""
+
+
+def current_invocation() -> Any:
+    """Return the invocation in whose body this is called (or a Task or thread that the body started), else None."""
+    return CURRENT.get()

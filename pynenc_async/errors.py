@@ -1,0 +1,127 @@
+"""Every error of the package. Constructors take data and write the message; the message names the field and the fix."""
+
+from collections.abc import Sequence
+
+
+class PynencError(Exception):
+    """Base of all errors raised by pynenc_async."""
+
+
+class TaskDefinitionError(PynencError):
+    """Raised by `@app.task` when a function cannot become a task: wrong kind, duplicate name, nested where it cannot work."""
+
+    def __init__(self, task_id: str, problem: str, fix: str) -> None:
+        super().__init__(f"task {task_id}: {problem}; {fix}")
+        self.task_id = task_id
+
+
+class InvalidTaskOptionsError(PynencError):
+    """Raised by `@app.task(...)`, `with_options` and `Pynenc(...)` for an unknown or mistyped option."""
+
+    def __init__(self, owner: str, option: str, problem: str) -> None:
+        super().__init__(f"{owner}: option {option!r} {problem}")
+        self.owner = owner
+        self.option = option
+
+
+class AppNotStartedError(PynencError):
+    """Raised by a call when no event loop can run it: the app was never started, or has been shut down."""
+
+
+class InvocationError(PynencError):
+    """Base of the errors that concern one invocation."""
+
+    def __init__(self, invocation_id: str, message: str) -> None:
+        super().__init__(message)
+        self.invocation_id = invocation_id
+
+
+class InvocationNotFoundError(InvocationError):
+    """Raised by `app.get_invocation` and by awaiting a restored handle whose id this app does not know."""
+
+    def __init__(self, invocation_id: str) -> None:
+        super().__init__(
+            invocation_id,
+            f"no invocation {invocation_id!r} in this app: it was never submitted here, or retention has dropped it",
+        )
+
+
+class InvocationNotFinalError(InvocationError):
+    """Raised by `.result` and `.exception()` when the invocation has not ended and blocking is impossible."""
+
+
+class InvocationCancelledError(InvocationError):
+    """Raised in the waiters of a cancelled invocation. A bare `CancelledError` always means that the waiter was cancelled."""
+
+    def __init__(self, invocation_id: str, reason: str = "") -> None:
+        super().__init__(invocation_id, f"invocation {invocation_id} was cancelled" + (f": {reason}" if reason else ""))
+        self.reason = reason
+
+
+class InvocationTimeoutError(InvocationError, TimeoutError):
+    """Raised when an invocation, or a blocking read of its result, takes longer than allowed."""
+
+
+class InvocationExpiredError(InvocationError):
+    """Raised in the waiters of an invocation that waited longer than it was allowed to before it could start."""
+
+
+class InvocationStatusError(PynencError):
+    """Raised for a forbidden transition, and for a write by a runner that does not own the invocation. Nothing changes."""
+
+
+class CycleDetectedError(PynencError):
+    """Raised by a call that repeats a living ancestor's call, and by an await that would close a ring of waiters."""
+
+    def __init__(self, kind: str, path: Sequence[str]) -> None:
+        super().__init__(
+            f"{kind}: {' -> '.join(path)}; break the cycle, or switch the check off with @app.task(detect_cycles=False)"
+        )
+        self.path = tuple(path)
+
+
+class ConcurrencyLimitError(InvocationError):
+    """Raised in the waiters of an invocation that a concurrency limit dropped; the message names the rule."""
+
+
+class QueueFullError(PynencError):
+    """Raised by a call when as many invocations wait as the app allows."""
+
+
+class RetryError(PynencError):
+    """Raise it in a task to be run again, at the earliest `after` seconds from now, while `max_retries` allows."""
+
+    def __init__(self, message: str = "", *, after: float | None = None) -> None:
+        super().__init__(message or "retry requested")
+        self.after = after
+
+
+class SerializationError(PynencError):
+    """Raised when a value cannot be encoded, or a payload cannot be decoded; `field` says where."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class StreamTruncatedError(InvocationError):
+    """Raised by `stream()` from the start when the first items are no longer in the bounded buffer."""
+
+
+class RemoteError(PynencError):
+    """Stands for an exception whose class is not known here; carries what was written down about it."""
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        super().__init__(f"{type_name}: {message}")
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+
+
+class WorkerCrashedError(PynencError):
+    """Raised in the waiters of an invocation whose worker process died."""
+
+
+class StoreError(PynencError):
+    """Raised when the store cannot do what was asked: unreachable, corrupt, full, or of another version."""

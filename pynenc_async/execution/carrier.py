@@ -1,0 +1,276 @@
+"""A carrier: the coroutine of an asyncio Task that runs bodies.
+
+**Theory of operation.** Creating an asyncio Task costs more than everything else that a no-op invocation needs, so one
+Task runs many bodies, one after another, as long as they end without suspending. The rule that makes it safe: *a body
+that has suspended never shares its Task with another body*. The first that suspends owns the Task to its end, and the
+Task ends with it (libraries key state by `current_task()`); `test_carriers.py::test_suspended_bodies_never_share_a_task`.
+
+A carrier is a `Coroutine` by interface, not a generator: asyncio calls `send` and `throw`, and they step the body inside
+the body's own context. Being plain methods they also work before the first turn of the Task, which is what lets `Crew`
+begin a body in place, inside the step of the Task that awaits it.
+
+**Coming back.** A body whose invocation is PAUSED has no slot. However it was woken, `send` and `throw` first get the
+slot back and only then step the body, so never more bodies run than slots.
+"""
+
+from asyncio import AbstractEventLoop, CancelledError, Future, Task
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, Protocol
+
+from pynenc_async.context import CURRENT
+from pynenc_async.execution.stream import drive_stream
+from pynenc_async.execution.tracebacks import without_our_frames
+from pynenc_async.function import FunctionKind
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+
+_PAUSED: Final = InvocationStatus.PAUSED
+_RUNNING: Final = InvocationStatus.RUNNING
+_RESUMED: Final = InvocationStatus.RESUMED
+_COROUTINE: Final = FunctionKind.COROUTINE
+
+BATCH: Final = 128
+"""How many bodies one turn of the loop may run; bare asyncio would run all that are ready."""
+SLICE_SECONDS: Final = 0.005
+"""After how long a batch ends early, so that slow bodies do not hold up the loop together."""
+
+
+class Desk(Protocol):
+    """The decisions that a carrier reports to; `scheduler.Scheduler` is it."""
+
+    now: float
+    clock: Callable[[], float]
+
+    def take(self) -> Record | None:
+        """Start the next record, if there is one and a slot for it."""
+        ...
+
+    def succeeded(self, record: Record, value: object) -> None:
+        """The body returned."""
+        ...
+
+    def failed(self, record: Record, error: BaseException) -> None:
+        """The body raised."""
+        ...
+
+    def pause(self, record: Record) -> None:
+        """The body awaits another invocation."""
+        ...
+
+    def come_back(self, record: Record, wanted: Callable[[], bool]) -> None:
+        """The paused body wants its slot back."""
+        ...
+
+
+class Foreman(Protocol):
+    """Who owns the carriers; `crew.Crew` is it."""
+
+    desk: Desk
+    loop: AbstractEventLoop
+    batch: Callable[[], int]
+
+    def carrier_started(self, carrier: "Carrier") -> None:
+        """The Task got its first turn: it is no longer at hand for running in place."""
+        ...
+
+    def settle(self) -> None:
+        """Get another carrier going if there is work that could start."""
+        ...
+
+    def start_thread(self, record: Record) -> None:
+        """Hand a started record to the thread pool."""
+        ...
+
+
+_OURS: Final = globals()
+
+
+class Carrier(Coroutine[Any, Any, None]):
+    """Runs bodies on one asyncio Task until one of them suspends, then belongs to that one."""
+
+    __slots__ = ("_body", "_foreman", "_handed_over", "_held", "_record", "_run", "suspended", "task")
+
+    def __init__(self, foreman: Foreman) -> None:
+        self._foreman: Final = foreman
+        self._record: Record | None = None
+        self._body: Any = None
+        self._run: Any = None
+        self._handed_over: Any = None
+        """What the body awaited when it suspended in place: the Task takes it up in its first turn."""
+        self._held: tuple[Callable[..., Any], Any] | None = None
+        """The step that waits for a slot."""
+        self.suspended = False
+        """Whether the body that owns this Task waits, rather than runs at this moment."""
+        self.task: Task[None] | None = None
+
+    @property
+    def engaged(self) -> bool:
+        """Whether a suspended body owns this carrier."""
+        return self._record is not None
+
+    # -- what asyncio calls --------------------------------------------------------------------------------------------
+
+    def send(self, value: Any) -> Any:
+        """Go on: with new bodies, or with the one that owns this Task."""
+        if self._record is None:
+            return self._serve()
+        if self._handed_over is not None:
+            return self._take_over()
+        if self._held is not None:
+            return self._continue(*self._held)
+        return self._continue(self._body.send, value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Deliver an exception, in practice a cancellation, to the body that owns this Task."""
+        del tb
+        error = typ if val is None else val
+        if self._record is None:
+            # Somebody cancels every Task, as asyncio.run does on its way out: what is queued waits for the next loop.
+            self._foreman.carrier_started(self)
+            raise error
+        awaited = self._handed_over
+        if awaited is not None:
+            self._handed_over = None
+            if isinstance(awaited, Future) and awaited.cancel():
+                return awaited
+        return self._continue(self._body.throw, error)
+
+    def close(self) -> None:
+        """Stop for good: the loop is closed, or nothing is left to do."""
+        if self._body is not None:
+            self._body.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise TypeError("a carrier belongs to its Task and cannot be awaited")
+
+    def cancel(self, reason: str) -> None:
+        """Ask the body to stop."""
+        if self.task is not None:
+            self.task.cancel(reason)
+
+    # -- running bodies ------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> Any:
+        """Run ready bodies until one suspends, none is left, or the batch is over."""
+        foreman = self._foreman
+        foreman.carrier_started(self)
+        desk, take = foreman.desk, foreman.desk.take
+        deadline = desk.clock() + SLICE_SECONDS
+        desk.now = deadline - SLICE_SECONDS
+        for _ in range(foreman.batch()):
+            record = take()
+            if record is None:
+                self._retire()
+            if record._task.in_thread:
+                foreman.start_thread(record)
+                continue
+            awaited = self.begin(record)
+            record = None  # a failure keeps this frame alive, and the frame must not keep the failed record
+            if self._record is not None:
+                foreman.settle()
+                return awaited
+            if self.task._must_cancel:  # type: ignore[union-attr]  # set by the body: it must not reach the next one
+                self._retire()
+            if desk.now > deadline:
+                break
+        return None
+
+    def _retire(self) -> Any:
+        self.task = None
+        self._foreman.settle()
+        raise StopIteration
+
+    def begin(self, record: Record) -> Any:
+        """Step `record` for the first time. If it suspends it owns this carrier, and what it awaits is returned."""
+        context: Any = record._context
+        if record._task.options.max_retries:
+            context = context.copy()  # each attempt starts from the context of the submitter
+        record._driver = self
+        try:
+            awaited = context.run(self._first_step, record)
+        except StopIteration as end:
+            if self.task._must_cancel:  # type: ignore[union-attr]
+                self._ended(record, end.value)
+            else:
+                self._foreman.desk.succeeded(record, end.value)
+        except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
+            self._foreman.desk.failed(record, without_our_frames(error, _OURS))
+            del record, context
+        else:
+            self._record, self._run, self.suspended = record, context.run, True
+            self._pause_if_waiting(record)
+            return awaited
+        return None
+
+    def _first_step(self, record: Record) -> Any:
+        CURRENT.set(record)
+        function = record._task.function
+        body = function.call(*record._values)
+        if function.kind is not _COROUTINE:
+            body = drive_stream(record, body)
+        self._body = body
+        return body.send(None)
+
+    def _ended(self, record: Record, value: Any) -> None:
+        """The body returned; as in asyncio, it counts as cancelled if a cancellation of its Task was still to come."""
+        if self.task._must_cancel:  # type: ignore[union-attr]
+            self._foreman.desk.failed(record, CancelledError())
+        else:
+            self._foreman.desk.succeeded(record, value)
+
+    def _pause_if_waiting(self, record: Record) -> None:
+        more = record._more
+        if more is not None and more.waits and record._status is not _PAUSED:
+            self._foreman.desk.pause(record)
+
+    def _continue(self, method: Callable[..., Any], value: Any) -> Any:
+        """Step the body that owns this Task, after getting its slot back if it has none."""
+        record: Any = self._record
+        if record._status is _PAUSED:
+            slot = self._ask_for_slot(record)
+            if slot is not None:
+                self._held = method, value
+                return slot
+        self._held = None
+        self.suspended = False
+        try:
+            awaited = self._run(method, value)
+        except StopIteration as end:
+            if record._driver is self:  # else it was abandoned, and the late report is refused
+                self._ended(record, end.value)
+        except BaseException as error:  # noqa: BLE001
+            if record._driver is self:
+                self._foreman.desk.failed(record, without_our_frames(error, _OURS))
+        else:
+            self.suspended = True
+            if record._more is not None and record._more.waits:
+                self._pause_if_waiting(record)
+                self._foreman.settle()
+            return awaited
+        self._record = self._body = self._run = None
+        del record, method, value
+        return self._retire()
+
+    def _ask_for_slot(self, record: Record) -> Any:
+        """Come back from PAUSED: return None once the slot is there, or what to await until it is."""
+        future = self._foreman.loop.create_future()
+        self._foreman.desk.come_back(record, lambda: _tell(future))
+        return None if future.done() else next(future.__await__())
+
+    def _take_over(self) -> Any:
+        """The first turn of the Task after its body suspended in place: await what the body awaits."""
+        self._foreman.carrier_started(self)
+        awaited, self._handed_over = self._handed_over, None
+        return awaited
+
+    def begin_in_place(self, record: Record) -> None:
+        """Step `record` for the first time before this carrier's Task had its first turn."""
+        self._handed_over = self.begin(record)
+
+
+def _tell(future: "Future[None]") -> bool:
+    """Set the future unless whoever waits for it has gone, and say whether it was set."""
+    if future.done():
+        return False
+    future.set_result(None)
+    return True

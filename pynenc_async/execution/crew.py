@@ -1,0 +1,104 @@
+"""The crew: gets carriers going when there is work, keeps one at hand for running in place, and owns the threads."""
+
+from asyncio import AbstractEventLoop, Task, current_task
+from asyncio.tasks import _enter_task, _leave_task  # documented for those who extend asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final
+
+from pynenc_async.execution.carrier import BATCH, Carrier, Desk
+from pynenc_async.execution.threads import Threads
+from pynenc_async.record import Record
+
+IN_PLACE_BUDGET: Final = 128
+"""How many bodies may run in place between two turns of the loop: `while True: await noop()` must not stop the world."""
+IN_PLACE_DEPTH: Final = 16
+"""How deep bodies run in place inside each other; deeper ones go through the loop and spare the stack."""
+BURST: Final = 64
+"""How many carriers may wait for their first turn at once."""
+
+_EMPTY: Final = Context()
+"""Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
+
+
+class Crew:
+    """All carriers of one app on one loop."""
+
+    def __init__(self, desk: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None) -> None:
+        self.desk: Desk = desk
+        self.loop: Final = loop
+        self.batch: Callable[[], int] = batch or (lambda: BATCH)
+        self._ready: Final = desk.ready
+        self._scheduler: Final = desk
+        self.standbys: Final[dict[Carrier, None]] = {}
+        """Carriers whose Tasks wait for their first turn; the dict keeps their order."""
+        self._budget = IN_PLACE_BUDGET
+        self._depth = 0
+        self.threads: Final = Threads(desk, loop, self.settle)
+
+    def spawn(self) -> Carrier:
+        """Create a carrier and its Task."""
+        carrier = Carrier(self)
+        carrier.task = Task(carrier, loop=self.loop, context=_EMPTY)
+        self.standbys[carrier] = None
+        return carrier
+
+    def settle(self) -> None:
+        """Get more carriers going if there is work that could start.
+
+        Two for each that was taken by a body that suspended: their number doubles from turn to turn, so that many
+        suspending bodies start in few turns, and bodies that do not suspend make no Tasks for nothing.
+        """
+        scheduler = self._scheduler
+        if scheduler.startable:
+            waiting = len(self.standbys)
+            wanted = min(waiting + 2, BURST, len(self._ready) or 1, scheduler.limit - scheduler.in_use)
+            while waiting < wanted:
+                self.spawn()
+                waiting += 1
+
+    def carrier_started(self, carrier: Carrier) -> None:
+        """A turn of the loop has begun."""
+        self.standbys.pop(carrier, None)
+        self._budget = IN_PLACE_BUDGET
+
+    def start_thread(self, record: Record) -> None:
+        """Hand a started record to the thread pool."""
+        self.threads.start(record)
+
+    def can_run_in_place(self, record: Record) -> bool:
+        """Whether `run_in_place` would begin `record`, given a slot."""
+        if self._budget <= 0 or self._depth >= IN_PLACE_DEPTH or not self.standbys:
+            return False
+        return self._ready.peek_only() is record and not record._task.in_thread
+
+    def run_in_place(self, record: Record) -> bool:
+        """Begin `record` now, inside the step of the Task that awaits it, if it is the only one that could start.
+
+        Saves the awaiting Task two turns of the loop. The body sees its own Task, as with an eager start: the current
+        task is swapped for a standby's, which takes over if the body suspends.
+        """
+        loop = self.loop
+        outer = current_task(loop)
+        if outer is None or not self.can_run_in_place(record) or not self._scheduler.take_only(record):
+            return False
+        self._budget -= 1
+        self._depth += 1
+        carrier = next(iter(self.standbys))
+        del self.standbys[carrier]
+        task: Any = carrier.task
+        _leave_task(loop, outer)
+        _enter_task(loop, task)
+        try:
+            carrier.begin_in_place(record)
+        finally:
+            _leave_task(loop, task)
+            _enter_task(loop, outer)
+            self._depth -= 1
+        if carrier.engaged or task._must_cancel:
+            self.settle()  # that carrier is taken: the rest needs another
+        else:
+            self.standbys[carrier] = None
+        return True
+
+

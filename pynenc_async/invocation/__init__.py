@@ -1,0 +1,1 @@
+"""Handles, groups, and how calls become invocations."""

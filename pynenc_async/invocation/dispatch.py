@@ -1,0 +1,252 @@
+"""From a call to a queued invocation: the runtime of one app, and the event loop that it is bound to.
+
+The app may be used from any thread, and in one loop after another. It is bound to a loop by the first call inside it
+(in memory) or by the start of the app. Calls from other threads go through an inbox that the loop empties.
+"""
+
+from asyncio import AbstractEventLoop, get_running_loop
+from asyncio.events import _get_running_loop
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from contextvars import copy_context
+from enum import Enum, auto
+from random import Random
+from typing import Any, Final
+
+from pynenc_async.clock import tie_break_of, wall_clock_of
+from pynenc_async.context import CURRENT
+from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
+from pynenc_async.execution.carrier import BATCH, Carrier
+from pynenc_async.execution.crew import Crew
+from pynenc_async.function import Values
+from pynenc_async.ids import IdSource
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.options import TaskOptions
+from pynenc_async.record import Record, TaskRecord
+from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
+from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.store.memory import MemoryStore
+
+
+class Phase(Enum):
+    """Whether calls are admitted."""
+
+    OPEN = auto()
+    """Every call; in memory the app starts itself."""
+    DRAINING = auto()
+    """Calls made by running bodies."""
+    CLOSED = auto()
+    """None, until the app is started again."""
+
+
+class Dispatcher:
+    """Creates invocations and hands them to the scheduler."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        max_concurrency: int | None,
+        max_threads: int,
+        retain_count: int,
+        retain_seconds: float,
+    ) -> None:
+        self._name: Final = name
+        self.ids: Final = IdSource()
+        self.format_id: Final = self.ids.format
+        self.runner_id: Final = self.ids.runner_id
+        self.store: Final = MemoryStore(retain_count, retain_seconds)
+        self.scheduler: Final = Scheduler(
+            store=self.store,
+            clock=wall_clock_of(None),
+            max_concurrency=max_concurrency,
+            max_threads=max_threads,
+            format_id=self.ids.format,
+        )
+        self._phase = Phase.OPEN
+        self.loop: AbstractEventLoop | None = None
+        self._open_loop: object = self
+        """The loop whose calls need no second look, while the app is open; until then something that is no loop."""
+        self._standbys: dict[Carrier, None] = {}
+        self._crew: Crew | None = None
+        self._inbox: Final[deque[Record]] = deque()
+        self._numbers: Final = self.ids.numbers
+        self._records: Final = self.store.records
+
+    @property
+    def phase(self) -> Phase:
+        """Whether calls are admitted."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        self._open_loop = self.loop if phase is Phase.OPEN and self.loop is not None else self
+
+    @property
+    def crew(self) -> Crew:
+        """What runs bodies on the loop to which the app is bound."""
+        if self._crew is None:
+            raise self._not_started()
+        return self._crew
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def bind(self, loop: AbstractEventLoop) -> None:
+        """Use `loop` from now on. What ran on an earlier loop, now closed, is written off; what waited runs on this one."""
+        if loop is self.loop:
+            return
+        if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
+            raise AppNotStartedError(
+                f"{self._name} is bound to the event loop of another thread; await its invocations there"
+            )
+        self._leave_loop()
+        scheduler = self.scheduler
+        scheduler.clock = wall_clock_of(loop)
+        scheduler.start_timer = loop.call_later
+        self.loop = loop
+        self._crew = Crew(scheduler, loop, _batches(tie_break_of(loop)))
+        self._standbys = self._crew.standbys
+        self.phase = self._phase
+        for record in self.store:
+            if record._ended_at is None and record._more is not None and record._more.retry_timer is not None:
+                scheduler.retry_due(record)
+        self._crew.settle()
+
+    def open(self, loop: AbstractEventLoop) -> None:
+        """Admit calls, and run them on `loop`."""
+        self.bind(loop)
+        self.phase = Phase.OPEN
+
+    def _leave_loop(self) -> None:
+        """Write off what the loop that is gone had under way."""
+        if self._crew is not None:
+            self._crew.threads.close()
+        for record in list(self.store):
+            if record._ended_at is None:
+                record._waiters = None  # they belonged to the same loop
+                if record._driver is not None:
+                    self.scheduler.abandon(record, "its event loop was closed")
+
+    # -- submission ----------------------------------------------------------------------------------------------------
+
+    def submit(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
+        """Create an invocation, queue it, and return at once. Callable in any thread."""
+        parent: Record | None = CURRENT.get()
+        if _get_running_loop() is not self._open_loop:
+            self._admit(parent)
+        if parent is not None:
+            parent = self._family(task, values, parent)
+        number = next(self._numbers)
+        record: DistributedInvocation[Any, Any] = DistributedInvocation(
+            task, values, number, parent, copy_context(), self.scheduler.clock()
+        )
+        if _get_running_loop() is self.loop:
+            self._records[number] = record
+            task.queue(record)
+            if parent is not None and not task.options.detached:
+                _adopt(parent, record)
+            if not self._standbys:
+                self.crew.settle()
+        else:
+            self._post(record)
+        return record
+
+    def queue_of(self, options: TaskOptions) -> Callable[[Record], None]:
+        """Return what queues an invocation with these options: looked up once for a task, not for each call."""
+        return self.scheduler.ready.lane(options.priority).items.append
+
+    def _family(self, task: TaskRecord, values: Values, parent: Record) -> Record | None:
+        """Return the submitter if it lives in this app, after checking that the call repeats none of its ancestors."""
+        if parent._task.runtime is not self or parent._ended_at is not None:
+            return None
+        if task.options.detect_cycles:
+            refuse_repeated_ancestor(task, values, parent)
+        return parent
+
+    def _admit(self, parent: Record | None) -> None:
+        """The rare cases: first call, another loop, another thread, an app that is stopping."""
+        loop = _get_running_loop()
+        if self._phase is Phase.CLOSED or (self._phase is Phase.DRAINING and parent is None):
+            raise AppNotStartedError(f"{self._name} was shut down; enter it again with `async with` to call its tasks")
+        if loop is self.loop:
+            return
+        if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
+            return  # from another thread, with or without a loop of its own
+        if loop is None:
+            raise self._not_started()
+        self.bind(loop)
+
+    def _not_started(self) -> AppNotStartedError:
+        return AppNotStartedError(
+            f"{self._name} has no event loop to run on: call its tasks inside a running loop, "
+            "for instance in `app.run(main)`, or use Pynenc('sync://')"
+        )
+
+    def _post(self, record: Record) -> None:
+        self._inbox.append(record)
+        self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
+
+    def _empty_inbox(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            record = inbox.popleft()
+            self._records[record._number] = record
+            parent = record._parent
+            if isinstance(parent, Record) and not record._task.options.detached:
+                _adopt(parent, record)
+            self.scheduler.queue(record)
+        self.crew.settle()
+
+    def group(
+        self, task: TaskRecord, params: Iterable[Any] | AsyncIterable[Any], window: int | None
+    ) -> DistributedInvocationGroup[Any, Any]:
+        """Submit many invocations of one task."""
+        return DistributedInvocationGroup(task, params, window)
+
+    def all(self) -> Iterator[Record]:
+        """Every living and retained invocation, oldest first."""
+        self.store.drop_aged(self.scheduler.clock())
+        return iter(self.store)
+
+    def living(self) -> list[DistributedInvocation[Any, Any]]:
+        """Every invocation that has not ended."""
+        return [record for record in self.store if isinstance(record, DistributedInvocation) and record._ended_at is None]
+
+    def find(self, invocation_id: str) -> Record | None:
+        """Return the living or retained invocation with this id."""
+        number = self.ids.parse(invocation_id)
+        self.store.drop_aged(self.scheduler.clock())
+        return None if number is None else self.store.find(number)
+
+    def require_loop(self, record: Record) -> AbstractEventLoop:
+        """Return the loop on which a living invocation will end; raise for a restored handle, of which nothing is known."""
+        more = record._more
+        if more is not None and more.restored is not None:
+            raise InvocationNotFoundError(more.restored.invocation_id)
+        if self.loop is None:
+            raise self._not_started()
+        return self.loop
+
+    def require_own_loop(self, record: Record | None) -> AbstractEventLoop:
+        """Like `require_loop`; raises where another loop runs here."""
+        loop = get_running_loop()
+        if (self.loop if record is None else self.require_loop(record)) is not loop:
+            self.bind(loop)
+        return loop
+
+
+def _adopt(parent: Record, child: Record) -> None:
+    more = parent.need_more()
+    if more.children is None:
+        more.children = {}
+    if parent._ended_at is None:
+        more.children[child._number] = child
+
+
+def _batches(tie_break: Random | None) -> Callable[[], int]:
+    """How many bodies a turn runs: fixed, or, as nothing is promised about it, drawn anew in simulations."""
+    if tie_break is None:
+        return lambda: BATCH
+    return lambda: tie_break.choice((1, 2, 3, BATCH))

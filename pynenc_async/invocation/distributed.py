@@ -1,0 +1,246 @@
+"""The handle: what a call returns."""
+
+import asyncio
+import types
+from asyncio.events import _get_running_loop
+from collections.abc import Generator
+from enum import StrEnum
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.call import Call
+from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError
+from pynenc_async.execution.stream import stream_of
+from pynenc_async.function import FunctionKind
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.base import AppRecord, BaseInvocation
+from pynenc_async.invocation.serialized import fill, parse, write
+from pynenc_async.invocation.streaming import InvocationStream
+from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, living_tree, run_in_body, suspend
+from pynenc_async.record import Record, Restored, TaskRecord
+from pynenc_async.status import InvocationStatus
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+_SUCCESS: Final = InvocationStatus.SUCCESS
+_CANCELLED: Final = InvocationStatus.CANCELLED
+_STREAM: Final = FunctionKind.STREAM
+
+
+class CancelOutcome(StrEnum):
+    """What `cancel` found."""
+
+    NEVER_STARTED = "never_started"
+    """The body had not begun, and never will."""
+    STOPPED = "stopped"
+    """The body had begun, and ended by the cancellation."""
+    FINISHED = "finished"
+    """The body came to its own end: before the cancellation, or in spite of it."""
+
+
+@final
+class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Params, Result]):
+    """An awaitable execution of a call, driven by the scheduler.
+
+    It runs whether or not somebody awaits it. Cancelling a waiter never cancels it; `cancel` does.
+    """
+
+    __slots__ = ()
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        if self._ended_at is None:
+            yield from self._reach_end()
+        if self._status is _SUCCESS:
+            return cast(Result, self._outcome)
+        raise self._failure()
+
+    @types.coroutine
+    def _reach_end(self) -> Generator[Any, None, None]:
+        """Run in place if possible, then wait for the end; say nothing of the outcome."""
+        runtime = self._task.runtime
+        body = current_body()
+        if self._started_at is None and runtime.crew.can_run_in_place(self):
+            if body is None:
+                runtime.crew.run_in_place(self)
+            else:
+                yield from run_in_body(self, body)
+        if self._ended_at is None:
+            yield from self._wait_for_end(body)
+
+    def _wait_for_end(self, body: Record | None, *, detect_cycles: bool = True) -> Generator[Any, None, None]:
+        loop = self._task.runtime.require_own_loop(self)
+        if self._task.function.kind is _STREAM:
+            stream_of(self).drop_unread()
+        signal = Signal(loop, body)
+        self.add_waiter(signal)
+        try:
+            yield from suspend(signal, (self,), body, detect_cycles=detect_cycles)
+        finally:
+            self.remove_waiter(signal)
+
+    @types.coroutine
+    def _reach_end_of_cancelled(self) -> Generator[Any, None, None]:
+        """Wait for the end of what has been cancelled: a body may wait so for itself, or for who awaits it."""
+        if self._ended_at is None:
+            yield from self._wait_for_end(current_body(), detect_cycles=False)
+
+    async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  the handle's own vocabulary
+        """Wait for the end, at most `timeout` seconds; say whether it has come. Never raises what the function raised."""
+        if self._ended_at is None:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._reach_end()
+            except TimeoutError:
+                pass
+        return self._ended_at is not None
+
+    async def accepted(self) -> Self:
+        """Return when the store holds the invocation durably: at once in memory."""
+        return self
+
+    async def cancel(self, reason: str = "") -> CancelOutcome:
+        """Stop it, with the invocations it submitted that are not detached; return when all of that has really ended."""
+        if self._ended_at is None:
+            tree = list(living_tree(self))
+            self._task.runtime.require_own_loop(self)
+            self._task.runtime.scheduler.cancel(self, reason)
+            for record in tree:
+                await record._reach_end_of_cancelled()
+        if self._status is not _CANCELLED:
+            return CancelOutcome.FINISHED
+        return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED
+
+    def stream(self, *, from_start: bool = True) -> InvocationStream[Result]:
+        """Return the items of an async generator task, from the first one or from now on. For any number of readers."""
+        if self._task.function.kind is not _STREAM:
+            raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
+        return InvocationStream(self, from_start=from_start)
+
+    # -- the outcome ---------------------------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> Result:
+        """The value, or the raised exception.
+
+        Before the end it raises `InvocationNotFinalError` in a thread with a running loop; other threads block.
+        """
+        return self.blocking_result()
+
+    def blocking_result(self, timeout: float | None = None) -> Result:
+        """Like `result`; blocks at most `timeout` seconds, then raises `InvocationTimeoutError`."""
+        if self._ended_at is None:
+            self._block(timeout)
+        if self._status is _SUCCESS:
+            return cast(Result, self._outcome)
+        raise self._failure()
+
+    def exception(self) -> BaseException | None:
+        """Return what the function raised, or None. Before the end like `result`."""
+        if self._ended_at is None:
+            self._block(None)
+        return None if self._status is _SUCCESS else self._failure()
+
+    def _block(self, timeout: float | None) -> None:
+        if _get_running_loop() is not None:
+            raise InvocationNotFinalError(
+                self.invocation_id,
+                f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it: `await invocation`",
+            )
+        ThreadWait(self).block(self._task.runtime.require_loop(self), timeout)
+
+    def _failure(self) -> BaseException:
+        more = self._more
+        if self._status is _CANCELLED:
+            if isinstance(self._outcome, InvocationCancelledError):
+                return self._outcome  # a restored handle
+            return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
+        if more is not None and more.alarm is not None:
+            more.alarm.disarm()
+            more.alarm = None
+        error: BaseException = self._outcome
+        return error.with_traceback(None if more is None else more.traceback)
+
+    # -- identity and state --------------------------------------------------------------------------------------------
+
+    @property
+    def call(self) -> Call[Params, Result]:
+        """The task with the arguments."""
+        return Call(self._task, self.arguments)
+
+    @property
+    def app(self) -> AppRecord:
+        """The app that it belongs to."""
+        return cast(AppRecord, self._task.app)
+
+    @property
+    def task(self) -> TaskRecord:
+        """The task, with the options that hold for this invocation."""
+        return cast(TaskRecord, self._task)
+
+    @property
+    def arguments(self) -> Arguments:
+        """The bound arguments."""
+        return Arguments(self._task.function, self._values)
+
+    @property
+    def invocation_id(self) -> str:
+        """Unique among all invocations of all processes."""
+        if self._more is not None and self._more.restored is not None:
+            return self._more.restored.invocation_id
+        return cast(str, self._task.runtime.format_id(self._number))
+
+    @property
+    def parent_invocation_id(self) -> str | None:
+        """The invocation in whose body it was submitted."""
+        return self._identity().parent_invocation_id
+
+    def _identity(self) -> Restored:
+        more, parent, runtime = self._more, self._parent, self._task.runtime
+        if more is not None and more.restored is not None:
+            return more.restored
+        number = parent._number if isinstance(parent, Record) else parent
+        parent_id = None if number is None else runtime.format_id(number)
+        return Restored(runtime.format_id(self._number), parent_id, runtime.runner_id)
+
+    @property
+    def status(self) -> InvocationStatus:
+        """Where it stands now."""
+        return self._status
+
+    @property
+    def num_retries(self) -> int:
+        """How many attempts were followed by another."""
+        return self._retries
+
+    @property
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Every transition so far."""
+        runner_id = self._identity().runner_id
+        return tuple(
+            HistoryEntry(
+                status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason
+            )
+            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
+        )
+
+    def to_json(self) -> str:
+        """Write the invocation down: one flat JSON object. Raises `SerializationError` naming task and field."""
+        failure = None if self._ended_at is None or self._status is _SUCCESS else self._failure()
+        return write(self, self._identity(), failure)
+
+    @classmethod
+    def from_json(cls, app: AppRecord, serialized: str | bytes) -> Self:
+        """Return the living invocation where `app` knows its id, else a restored handle. Does no I/O.
+
+        Raises `SerializationError` that names the field.
+        """
+        envelope = parse(serialized)
+        known = app.find_invocation(envelope.invocation_id)
+        if known is not None:
+            return cast(Self, known)
+        restored = cls.__new__(cls)
+        fill(restored, app, envelope)
+        return restored

@@ -1,0 +1,256 @@
+"""A group: the invocations of one task that were submitted together."""
+
+import dataclasses
+import weakref
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
+
+from pynenc_async.function import Values
+from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
+from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
+from pynenc_async.invocation.waiting import Signal, current_body, suspend
+from pynenc_async.record import TaskRecord
+from pynenc_async.status import InvocationStatus
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+Yielded = TypeVar("Yielded")
+
+DEFAULT_WINDOW: Final = 1_000
+"""How many members of a source of unknown length are submitted and not yet consumed."""
+
+
+_MOST_TARGETS: Final = 32
+"""How many members an iteration in a body moves ahead in the queue at once."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatistics:
+    """Where a group stands."""
+
+    submitted: int
+    final: int
+    """How many have ended, consumed ones included."""
+    by_status: dict[InvocationStatus, int]
+    """Counts of the members that are kept: all of them, or without the consumed ones where there is a window."""
+
+
+@final
+class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
+    """Members in order of submission; results as they come.
+
+    `async for result in group` yields results as members end, `in_order()` in order of submission, `as_completed()` the
+    members themselves; `await group` gives the list, in order. Leaving an iteration early leaks nothing and cancels
+    nothing; `async with group` cancels what is left. A member's failure is raised as soon as it happens by `await group`,
+    and where it comes up by the iterators.
+
+    A group with a window has one reader, which drives it: what has been read is forgotten, and makes room for more.
+    """
+
+    def __init__(self, task: Any, source: Iterable[Any] | AsyncIterable[Any], window: int | None) -> None:
+        self._task: Final[Any] = task
+        submit, function = task.runtime.submit, task.function
+
+        def submit_one(values: Values) -> DistributedInvocation[Any, Any]:
+            invocation: DistributedInvocation[Any, Any] = submit(task, values)
+            return invocation
+
+        self._roster: Roster
+        if window is None and is_sized(source):
+            self._roster = Roster(submit_one, function)
+            self._roster.submit_all(cast("Iterable[Any]", source))
+        else:
+            self._roster = WindowedRoster(submit_one, function, source, DEFAULT_WINDOW if window is None else window)
+            self._roster.feed()
+            weakref.finalize(self, self._roster.stop)
+
+    @property
+    def task(self) -> TaskRecord:
+        """The task of all members."""
+        return cast(TaskRecord, self._task)
+
+    @property
+    def app(self) -> AppRecord:
+        """Where they were submitted."""
+        return cast(AppRecord, self._task.app)
+
+    @property
+    def invocations(self) -> list[DistributedInvocation[Params, Result]]:
+        """The members that are kept, in order of submission."""
+        return self._roster.listed()
+
+    def __len__(self) -> int:
+        """How many were submitted so far."""
+        return self._roster.submitted
+
+    def __iter__(self) -> Iterator[DistributedInvocation[Params, Result]]:
+        return iter(self.invocations)
+
+    def __repr__(self) -> str:
+        return f"<DistributedInvocationGroup of {self._task.task_id}, {len(self)} submitted>"
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> "AsyncIterator[Result]":
+        return _Results(_AsCompleted(self, self._roster))
+
+    def as_completed(self) -> "AsyncIterator[DistributedInvocation[Params, Result]]":
+        """Yield the members as they end, so that a failure can be looked at without ending the loop."""
+        return _AsCompleted(self, self._roster)
+
+    def in_order(self) -> "AsyncIterator[Result]":
+        """Yield the results in order of submission."""
+        return _Results(_InOrder(self, self._roster))
+
+    @property
+    def results(self) -> "GroupResults[Result]":
+        """The results: `async for` as they come, and in other threads a plain `for`, in order of submission."""
+        return GroupResults(self)
+
+    def __await__(self) -> Generator[Any, None, list[Result]]:
+        if isinstance(self._roster, WindowedRoster):
+            return self._drain().__await__()
+        return self._gather()
+
+    def _gather(self) -> Generator[Any, None, list[Result]]:
+        """Wait on a count, not on every member."""
+        roster, members = self._roster, self.invocations
+        roster.watch()
+        while len(roster.ended) < len(members) and roster.failed is None:
+            body = current_body()
+            signal = Signal(self._task.runtime.require_own_loop(members[0]), body)
+            roster.call_when(len(members), signal)
+            yield from suspend(signal, members, body)
+        if roster.failed is not None:
+            raise roster.failed._failure()
+        return [member._outcome for member in members]
+
+    async def _drain(self) -> list[Result]:
+        by_number = {member._number: member.result async for member in self.as_completed()}
+        return [by_number[number] for number in sorted(by_number)]
+
+    # -- control -------------------------------------------------------------------------------------------------------
+
+    async def cancel(self, reason: str = "") -> list[CancelOutcome]:
+        """Cancel every member that has not ended, submit no more, and return what was found, in order of submission."""
+        self._roster.stop()
+        members = self.invocations
+        scheduler = self._task.runtime.scheduler
+        for member in members:
+            scheduler.cancel(member, reason)
+        return [await member.cancel(reason) for member in members]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._roster.exhausted or self._roster.unfinished():
+            await self.cancel("the block of its group was left")
+
+    def statistics(self) -> GroupStatistics:
+        """Count the members by status."""
+        members = self._roster.listed()
+        counts = Counter(member._status for member in members)
+        ended = sum(count for status, count in counts.items() if status.is_final())
+        return GroupStatistics(
+            submitted=self._roster.submitted, final=self._roster.consumed + ended, by_status=dict(counts)
+        )
+
+
+class _NextEnd:
+    """Awaits the next end of a member."""
+
+    def __init__(self, group: DistributedInvocationGroup[Any, Any], roster: Roster, count: int) -> None:
+        self._group: Final = group
+        self._roster: Final = roster
+        self._count: Final = count
+
+    def __await__(self) -> Generator[Any, None, None]:
+        roster, body = self._roster, current_body()
+        targets = [] if body is None else roster.unfinished(_MOST_TARGETS)
+        signal = Signal(self._group._task.runtime.require_own_loop(None), body)
+        roster.call_when(self._count, signal)
+        # Only the last one is surely awaited: of several, any may end the wait.
+        return suspend(signal, targets, body, detect_cycles=len(targets) == 1)
+
+
+class _AsCompleted(Generic[Yielded]):
+    """Members as they end. It owns nothing: dropping it needs no clean-up."""
+
+    def __init__(self, group: DistributedInvocationGroup[Any, Any], roster: Roster) -> None:
+        self._group: Final = group
+        self._roster: Final = roster
+        self._position = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Yielded:
+        roster = self._roster
+        roster.watch()
+        while (member := roster.next_ended(self._position)) is None:
+            position = roster.read_by(self._position)
+            if roster.exhausted and position >= roster.submitted:
+                roster.raise_error()
+                raise StopAsyncIteration
+            roster.feed()
+            await _NextEnd(self._group, roster, position + 1)
+        self._position += 1
+        roster.take(member)
+        return cast(Yielded, member)
+
+
+class _InOrder(Generic[Yielded]):
+    """Members in order of submission, each when it has ended."""
+
+    def __init__(self, group: DistributedInvocationGroup[Any, Any], roster: Roster) -> None:
+        self._group: Final = group
+        self._roster: Final = roster
+        self._position = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Yielded:
+        roster = self._roster
+        while (member := roster.nth(self._position)) is None:
+            if roster.exhausted:
+                roster.raise_error()
+                raise StopAsyncIteration
+            roster.feed()
+            await _NextEnd(self._group, roster, roster.submitted + 1)
+        self._position += 1
+        await member._reach_end()
+        roster.take(member)
+        return cast(Yielded, member)
+
+
+class _Results(Generic[Result]):
+    """The results of an iterator over members; a failure is raised, and the next step goes on after it."""
+
+    def __init__(self, members: AsyncIterator[DistributedInvocation[Any, Result]]) -> None:
+        self._members: Final = members
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Result:
+        return (await anext(self._members)).result
+
+
+class GroupResults(Generic[Result]):
+    """The results of a group, for both kinds of loops."""
+
+    def __init__(self, group: DistributedInvocationGroup[Any, Result]) -> None:
+        self._group: Final = group
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        return aiter(self._group)
+
+    def __iter__(self) -> Iterator[Result]:
+        return (member.result for member in self._group.invocations)

@@ -1,0 +1,256 @@
+"""The members of a group, how they have ended so far, and where more of them come from.
+
+A group over a sized collection submits everything at once. Any other source is read as far as the window allows: at most
+`window` members are submitted and not yet consumed, so a source that never ends needs bounded memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
+from itertools import islice
+from typing import Any, Final
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.function import Function, Values
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.waiting import Signal
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+
+Member = DistributedInvocation[Any, Any]
+_SUCCESS: Final = InvocationStatus.SUCCESS
+_NEVER: Final = float("inf")
+
+
+def bind_params(function: Function, params: object) -> Values:
+    """Return the values of one element of `parallelize`: a tuple, a dict or `Arguments`."""
+    if isinstance(params, Arguments):
+        return params.values
+    if isinstance(params, Mapping):
+        return function.bind(**params)
+    if isinstance(params, tuple):
+        return params if len(params) == function.arity else function.bind(*params)
+    raise TypeError(
+        f"parallelize takes tuples, dicts or Arguments, not {type(params).__name__}; for one argument write (value,)"
+    )
+
+
+class Roster:
+    """Members, and those of them that have ended, in the order in which they did.
+
+    It is the waiter of its members, and holds no reference to the group: a group that is dropped can be noticed.
+    """
+
+    def __init__(self, submit: Callable[[Values], Member], function: Function) -> None:
+        self._submit: Final = submit
+        self._function: Final = function
+        self.members: dict[int, Member] | list[Member] = []
+        self.submitted = 0
+        self.ended: Final[list[Record]] = []
+        """Ended members; in a windowed group only those that have not been consumed."""
+        self.consumed = 0
+        """How many were consumed and forgotten; 0 without a window."""
+        self._wake_at: float = _NEVER
+        self._signals: list[Signal] = []
+        self._watching = False
+        self._scanned = 0
+        self.failed: Record | None = None
+        """The first member that ended otherwise than in SUCCESS."""
+
+    # -- members -------------------------------------------------------------------------------------------------------
+
+    def submit_all(self, source: Iterable[Any]) -> None:
+        """Bind everything, then submit everything: a wrong element raises before anything runs."""
+        function, submit = self._function, self._submit
+        self.members = [submit(values) for values in [bind_params(function, params) for params in source]]
+        self.submitted = len(self.members)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more members will come."""
+        return True
+
+    def listed(self) -> list[Member]:
+        """The members that are kept, in order of submission."""
+        return list(self.members.values()) if isinstance(self.members, dict) else self.members
+
+    def feed(self) -> None:
+        """Submit more, as far as there is room."""
+
+    def next_ended(self, position: int) -> Record | None:
+        """Return what a reader that has read `position` members reads next, if it has ended."""
+        return self.ended[position] if position < len(self.ended) else None
+
+    def nth(self, position: int) -> Member | None:
+        """Return the member that a reader of `position` members reads next, if it is submitted."""
+        members = self.listed()
+        return members[position] if position < len(members) else None
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it did."""
+
+    def take(self, member: Record) -> None:
+        """A reader is done with `member`."""
+
+    def read_by(self, position: int) -> int:
+        """How far a reader at `position` is: readers of a windowed group share what there is."""
+        return position
+
+    def stop(self) -> None:
+        """Submit nothing more."""
+
+    # -- endings -------------------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Be told of the end of every member; those that ended before come first, in the order in which they did."""
+        if not self._watching:
+            self._watching = True
+            members = self.listed()
+            early = [member for member in members if member._ended_at is not None]
+            for member in sorted(early, key=lambda member: member._ended_at or 0.0):
+                self.notify(member)
+            for member in members:
+                if member._ended_at is None:
+                    member.add_waiter(self)
+
+    def notify(self, record: Record) -> None:
+        """A member has ended."""
+        ended = self.ended
+        ended.append(record)
+        if record._status is not _SUCCESS:
+            self.failed = self.failed or record
+            self.wake()
+        elif self.consumed + len(ended) >= self._wake_at:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let every reader look again."""
+        signals, self._signals, self._wake_at = self._signals, [], _NEVER
+        for signal in signals:
+            signal.notify()
+
+    def call_when(self, count: int, signal: Signal) -> None:
+        """Notify `signal` when `count` members have ended, or earlier when one fails or no more will come."""
+        self._signals.append(signal)
+        self._wake_at = min(self._wake_at, count)
+
+    def unfinished(self, most: int | None = None) -> list[Member]:
+        """The oldest members that have not ended: all of them, or `most`. Amortised, it passes over each member once."""
+        members = self.listed()
+        if isinstance(self.members, list):
+            while self._scanned < len(members) and members[self._scanned]._ended_at is not None:
+                self._scanned += 1
+        living = (member for member in islice(members, self._scanned, None) if member._ended_at is None)
+        return list(islice(living, most))
+
+
+class WindowedRoster(Roster):
+    """Reads its source as the window allows, and forgets what has been consumed."""
+
+    def __init__(
+        self,
+        submit: Callable[[Values], Member],
+        function: Function,
+        source: Iterable[Any] | AsyncIterable[Any],
+        window: int,
+    ) -> None:
+        super().__init__(submit, function)
+        self._window: Final = window
+        self._members: Final[dict[int, Member]] = {}
+        self.members = self._members
+        self._watching = True
+        self._sync: Iterator[Any] | None = None
+        self._async: AsyncIterator[Any] | None = None
+        self._puller: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self.error: BaseException | None = None
+        """What the source raised; the reader raises it after the members that came before."""
+        if isinstance(source, AsyncIterable):
+            self._async = aiter(source)
+        else:
+            self._sync = iter(source)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source has ended, has failed, or is no longer wanted."""
+        return self._sync is None and self._async is None
+
+    def _has_room(self) -> bool:
+        return len(self._members) < self._window
+
+    def feed(self) -> None:
+        """Submit more, as far as there is room; an async source is read by a Task of its own."""
+        if self._async is not None:
+            if self._puller is None:
+                self._puller = asyncio.get_running_loop().create_task(self._pull(self._async))
+            elif self._room is not None and not self._room.done() and self._has_room():
+                self._room.set_result(None)
+        while self._sync is not None and self._has_room():
+            try:
+                self._add(next(self._sync))
+            except StopIteration:
+                self._sync = None
+            except Exception as error:  # noqa: BLE001  the reader raises it when it gets there
+                self._sync, self.error = None, error
+
+    async def _pull(self, source: AsyncIterator[Any]) -> None:
+        try:
+            async for params in source:
+                self._add(params)
+                while not self._has_room():
+                    self._room = asyncio.get_running_loop().create_future()
+                    await self._room
+        except Exception as error:  # noqa: BLE001
+            self.error = error
+        finally:
+            self._async = self._puller = None
+            self.wake()
+
+    def _add(self, params: object) -> None:
+        member = self._submit(bind_params(self._function, params))
+        self.submitted += 1
+        self._members[member._number] = member
+        self.wake()
+        if member._ended_at is None:
+            member.add_waiter(self)
+        else:
+            self.notify(member)
+
+    def take(self, member: Record) -> None:
+        """Forget a consumed member and fill the room that it leaves."""
+        del self._members[member._number]
+        position = next(index for index, ended in enumerate(self.ended) if ended is member)
+        del self.ended[position]
+        self.consumed += 1
+        self.feed()
+
+    def nth(self, position: int) -> Member | None:
+        """Return the oldest member that nobody has read."""
+        del position
+        return next(iter(self._members.values()), None)
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, once."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def next_ended(self, position: int) -> Record | None:
+        """Return the member that ended first among those that nobody has read."""
+        del position
+        return self.ended[0] if self.ended else None
+
+    def read_by(self, position: int) -> int:
+        """Whatever any reader has read."""
+        del position
+        return self.consumed
+
+    def stop(self) -> None:
+        """Leave the source; safe to call from any thread, for instance from a finalizer."""
+        puller, self._sync = self._puller, None
+        if puller is not None and not puller.get_loop().is_closed():
+            puller.get_loop().call_soon_threadsafe(puller.cancel)
+
+
+def is_sized(source: object) -> bool:
+    """Whether everything can be submitted at once."""
+    return isinstance(source, Sized) and isinstance(source, Iterable)

@@ -1,0 +1,258 @@
+"""Waiting for invocations: how a body gives its slot away while it awaits others, and how it is told.
+
+Whoever awaits outside of a body just awaits a future. A body that awaits (its own Task, a Task that it spawned, or its
+thread) is PAUSED: `Wait` counts it, adds the edges to the wait graph, moves what it awaits ahead in the queue, and undoes
+it all on the way out. A body's own Task is woken with its slot already given back; a spawned Task is just woken, and the
+body's Task gets the slot back when it goes on itself (see `execution.carrier`).
+"""
+
+import threading
+from asyncio import AbstractEventLoop, CancelledError, Future, current_task
+from collections.abc import Generator, Sequence
+from typing import Any, Final, Protocol
+
+from pynenc_async.context import CURRENT
+from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
+from pynenc_async.execution.carrier import Carrier
+from pynenc_async.execution.crew import Crew
+from pynenc_async.execution.threads import ThreadDriver
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.cycles import refuse_ring
+from pynenc_async.scheduler.ready import is_due
+from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.status import InvocationStatus
+
+_PAUSED: Final = InvocationStatus.PAUSED
+_HOLDS_SLOT: Final = frozenset({InvocationStatus.RUNNING, InvocationStatus.RESUMED})
+
+
+class Runtime(Protocol):
+    """Where an invocation lives; `dispatch.Dispatcher` is it."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Decides."""
+        ...
+
+    @property
+    def crew(self) -> Crew:
+        """Runs bodies on the loop to which the app is bound."""
+        ...
+
+
+def current_body() -> Record | None:
+    """Return the invocation whose body runs here, if it is still under way."""
+    record: Record | None = CURRENT.get()
+    return None if record is None or record._ended_at is not None else record
+
+
+class Signal:
+    """Wakes one suspended await, once, after a body's own Task got its slot back."""
+
+    __slots__ = ("_body", "_scheduler", "future")
+
+    def __init__(self, loop: AbstractEventLoop, body: Record | None) -> None:
+        self.future: Final[Future[None]] = loop.create_future()
+        self._body: Final = body if body is not None and _is_own_task(body) else None
+        self._scheduler: Final[Scheduler | None] = None if body is None else body._task.runtime.scheduler
+
+    def notify(self, _record: Record | None = None) -> None:
+        """Wake whoever waits."""
+        body = self._body
+        if body is not None and self._scheduler is not None and body._status is _PAUSED:
+            self._scheduler.come_back(body, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> bool:
+        if self.future.done():
+            return False
+        self.future.set_result(None)
+        return True
+
+
+def _is_own_task(body: Record) -> bool:
+    driver = body._driver
+    return isinstance(driver, Carrier) and driver.task is current_task()
+
+
+class Wait:
+    """One await of a body, from the moment it begins to the moment it is over."""
+
+    __slots__ = ("_body", "_more", "_targets")
+
+    def __init__(self, body: Record, targets: Sequence[Record]) -> None:
+        self._body: Final = body
+        self._more: Final[More] = body.need_more()
+        self._targets: Final = [target for target in targets if target._ended_at is None]
+
+    def begin(self, *, hasten: bool = True, detect_cycles: bool = True) -> None:
+        """Enter the wait graph; raise `CycleDetectedError` when that would close a ring."""
+        body, more = self._body, self._more
+        if detect_cycles and body._task.options.detect_cycles:
+            refuse_ring(body, self._targets)
+        more.waits += 1
+        if more.blocked_on is None:
+            more.blocked_on = []
+        more.blocked_on.append(self._targets)
+        if hasten:
+            self.hasten()
+
+    def hasten(self) -> None:
+        """Move what is awaited ahead of its level, where it still waits to be run and is not next anyway."""
+        queued = [target for target in self._targets if is_due(target)]
+        if queued:
+            task = queued[0]._task
+            lane = task.runtime.scheduler.ready.lane(task.options.priority)
+            if lane.urgent or not lane.items or lane.items[0] is not queued[0]:
+                lane.hasten(queued)
+
+    def pause_spawned(self) -> None:
+        """Pause the body if the await is made by a Task that it spawned while its own Task is suspended."""
+        driver = self._body._driver
+        if isinstance(driver, Carrier) and driver.suspended and self._body._status in _HOLDS_SLOT:
+            runtime = self._body._task.runtime
+            runtime.scheduler.pause(self._body)
+            runtime.crew.settle()
+
+    def end(self) -> None:
+        """Leave the wait graph."""
+        self._more.waits -= 1
+        if self._more.blocked_on is not None:
+            self._more.blocked_on = [wait for wait in self._more.blocked_on if wait is not self._targets]
+
+
+def suspend(
+    signal: Signal, targets: Sequence[Record], body: Record | None, *, detect_cycles: bool = True
+) -> Generator[Any, None, None]:
+    """Await the signal, for the sake of `targets`."""
+    if body is None:
+        yield from signal.future
+        return
+    wait = Wait(body, targets)
+    wait.begin(detect_cycles=detect_cycles)
+    try:
+        wait.pause_spawned()
+        yield from signal.future
+    finally:
+        wait.end()
+
+
+def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
+    """Await an invocation by running it in place, inside another body: that one is paused meanwhile, as in any await."""
+    runtime = body._task.runtime
+    if not _is_own_task(body) or record._task.runtime is not runtime:
+        return
+    wait = Wait(body, (record,))
+    wait.begin(hasten=False)
+    signal = Signal(runtime.crew.loop, body)
+    runtime.scheduler.pause(body)
+    try:
+        if not runtime.crew.run_in_place(record):
+            wait.hasten()
+        if record._ended_at is None:
+            record.add_waiter(signal)
+        else:
+            signal.notify()
+        if not signal.future.done():  # else the slot is back already
+            yield from signal.future
+    finally:
+        record.remove_waiter(signal)
+        wait.end()
+
+
+def living_tree(record: Record) -> Generator[Record, None, None]:
+    """Yield the invocation and what it has submitted, as far as that lives and is not detached."""
+    yield record
+    if record._more is not None and record._more.children:
+        for child in list(record._more.children.values()):
+            yield from living_tree(child)
+
+
+class ThreadWait:
+    """A thread that blocks until an invocation is final."""
+
+    __slots__ = ("_body", "_done", "_error", "_record", "_wait")
+
+    def __init__(self, record: Record) -> None:
+        self._record: Final = record
+        body = current_body()
+        driver = None if body is None else body._driver
+        owns = isinstance(driver, ThreadDriver) and driver.thread_id == threading.get_ident()
+        self._body: Final = body if owns else None
+        self._done: Final = threading.Event()
+        self._error: BaseException | None = None
+        self._wait: Wait | None = None
+
+    def block(self, loop: AbstractEventLoop, timeout: float | None) -> None:
+        """Wait; raise `InvocationTimeoutError` after `timeout` seconds."""
+        if not loop.is_running():
+            message = f"invocation {_id(self._record)} cannot end while its event loop does not run"
+            raise InvocationNotFinalError(_id(self._record), message)
+        loop.call_soon_threadsafe(self._attach)
+        if not self._done.wait(timeout):
+            loop.call_soon_threadsafe(self._give_up)
+            self._done.wait()
+            if self._record._ended_at is None:
+                message = f"invocation {_id(self._record)} has not ended within {timeout} seconds"
+                raise InvocationTimeoutError(_id(self._record), message)
+        if self._error is not None:
+            raise self._error
+
+    def interrupt(self) -> None:
+        """The body that waits here has been cancelled."""
+        self._error = CancelledError()
+        self.notify(self._record)
+
+    def notify(self, record: Record) -> None:
+        """The end, or the interruption, has come."""
+        record.remove_waiter(self)
+        body = self._body
+        if self._wait is not None:
+            self._wait.end()
+            self._wait = None
+        if body is not None and body._status is _PAUSED:
+            body._task.runtime.scheduler.come_back(body, self._tell)
+        else:
+            self._tell()
+
+    def _attach(self) -> None:
+        record, body = self._record, self._body
+        if record._ended_at is not None:
+            self._tell()
+            return
+        record.add_waiter(self)
+        if body is not None:
+            self._pause(body)
+        record._task.runtime.crew.settle()
+
+    def _pause(self, body: Record) -> None:
+        wait = Wait(body, (self._record,))
+        try:
+            wait.begin()
+        except Exception as error:  # noqa: BLE001  a ring: the thread raises it, not the loop
+            self._error = error
+            self.notify(self._record)
+            return
+        self._wait = wait
+        body._driver.blocked = self
+        runtime = body._task.runtime
+        runtime.scheduler.pause(body)
+        runtime.crew.threads.work_ended()
+
+    def _give_up(self) -> None:
+        if not self._done.is_set():
+            self.notify(self._record)
+
+    def _tell(self) -> bool:
+        if self._done.is_set():
+            return False
+        if self._body is not None and isinstance(self._body._driver, ThreadDriver):
+            self._body._driver.blocked = None
+            self._body._task.runtime.crew.threads.work_began()
+        self._done.set()
+        return True
+
+
+def _id(record: Record) -> str:
+    return str(record._task.runtime.format_id(record._number))

@@ -1,0 +1,193 @@
+"""The working record of one invocation: all that the scheduler and the executors read and write.
+
+One object per invocation, because a second one would cost more than the work of a no-op. The public handle derives from
+it and adds no state. The slots are private to the package.
+
+**History without a list.** Nearly every invocation goes REGISTERED, PENDING, RUNNING, then to its end; PENDING and
+RUNNING are one instant in memory. Three time slots say all of it. The first transition off that path writes the `trail`
+(a list) from the slots, and from then on every transition is appended to it: `steps()` returns either.
+
+**Rare state aside.** What few invocations need (children, trail, cancellation, streams) lives in `More`, made on demand.
+"""
+
+from contextvars import Context
+from typing import Any, Final, NamedTuple, Protocol
+
+from pynenc_async.function import Function, Values
+from pynenc_async.options import TaskOptions
+from pynenc_async.status import InvocationStatus
+
+Step = tuple[InvocationStatus, float, int, str]
+"""Status, wall time, attempt, reason."""
+
+_REGISTERED: Final = InvocationStatus.REGISTERED
+_PENDING: Final = InvocationStatus.PENDING
+_RUNNING: Final = InvocationStatus.RUNNING
+
+
+class TaskRecord(Protocol):
+    """What the scheduler and the executors know of a task."""
+
+    @property
+    def task_id(self) -> str:
+        """The module and name of the function."""
+        ...
+
+    @property
+    def function(self) -> Function:
+        """What to run."""
+        ...
+
+    @property
+    def options(self) -> TaskOptions:
+        """How to run it."""
+        ...
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether the body runs in a thread."""
+        ...
+
+
+class Waiter(Protocol):
+    """Somebody who is told once when an invocation has reached its final status."""
+
+    def notify(self, record: "Record") -> None:
+        """Take the news; called inside a decision, so it must neither block nor run user code."""
+        ...
+
+
+class Driver(Protocol):
+    """What drives a body that has begun and has not ended."""
+
+    def cancel(self, reason: str) -> None:
+        """Ask the body to stop. It may take its time, and it may refuse."""
+        ...
+
+
+class More:
+    """What few invocations need."""
+
+    __slots__ = (
+        "alarm", "blocked_on", "cancel_reason", "children", "restored", "retry_timer", "stream", "traceback", "trail",
+        "waits",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.trail: list[Step] | None = None
+        self.children: dict[int, Record] | None = None
+        """Living invocations that this one submitted and that are cancelled with it."""
+        self.cancel_reason: str | None = None
+        """Set once somebody has asked for cancellation."""
+        self.waits = 0
+        """How many of the body's asyncio Tasks await another invocation now."""
+        self.blocked_on: list[list[Record]] | None = None
+        """What the body awaits now, one list for each of its waits: the edges of the wait graph."""
+        self.retry_timer: Any = None
+        self.stream: Any = None
+        self.traceback: Any = None
+        self.alarm: Any = None
+        self.restored: Restored | None = None
+        """Set on a handle that was read from JSON and is not known in this app."""
+
+    def twin(self) -> "More":
+        """Return a copy without the alarm, which belongs to the handles of users alone."""
+        twin = More()
+        for name in More.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.alarm = None
+        return twin
+
+
+class Restored(NamedTuple):
+    """The identity of a handle that was read from JSON."""
+
+    invocation_id: str
+    parent_invocation_id: str | None
+    runner_id: str
+
+
+class Record:
+    """One invocation, as the scheduler sees it."""
+
+    __slots__ = (
+        "__weakref__", "_context", "_driver", "_ended_at", "_more", "_number", "_outcome", "_parent", "_registered_at",
+        "_retries", "_started_at", "_status", "_task", "_values", "_waiters",
+    )  # fmt: skip
+
+    def __init__(
+        self, task: TaskRecord, values: Values, number: int, parent: "Record | None", context: Context, now: float
+    ) -> None:
+        self._task: Any = task
+        self._values = values
+        self._number = number
+        self._parent: Record | int | None = parent
+        """The submitter while this one lives, then its number: a chain of parents must not stay in memory."""
+        self._context: Context | None = context
+        self._registered_at = now
+        self._status: InvocationStatus = _REGISTERED
+        self._retries = 0
+        self._started_at: float | None = None
+        self._ended_at: float | None = None
+        self._outcome: Any = None
+        """The value after SUCCESS, the exception after any other end."""
+        self._waiters: Waiter | list[Waiter] | None = None
+        self._driver: Any = None
+        """The coroutine during its first step, then the `Driver`; None while no body is under way."""
+        self._more: More | None = None
+
+    def need_more(self) -> More:
+        """Return the rare state, made now if this is the first need."""
+        more = self._more
+        if more is None:
+            more = self._more = More()
+        return more
+
+    def add_waiter(self, waiter: Waiter) -> None:
+        """Tell `waiter` of the end, which must still lie ahead."""
+        waiters = self._waiters
+        if waiters is None:
+            self._waiters = waiter
+        elif isinstance(waiters, list):
+            waiters.append(waiter)
+        else:
+            self._waiters = [waiters, waiter]
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Forget a waiter; nothing happens when it is not there any more."""
+        waiters = self._waiters
+        if waiters is waiter:
+            self._waiters = None
+        elif isinstance(waiters, list) and waiter in waiters:
+            waiters.remove(waiter)
+
+    def steps(self) -> list[Step]:
+        """Return every transition so far."""
+        more = self._more
+        if more is not None and more.trail is not None:
+            return more.trail
+        steps: list[Step] = [(_REGISTERED, self._registered_at, 0, "")]
+        attempt = 0
+        if self._started_at is not None:
+            attempt = 1
+            steps += [(_PENDING, self._started_at, 1, ""), (_RUNNING, self._started_at, 1, "")]
+        if self._ended_at is not None:
+            steps.append((self._status, self._ended_at, attempt, ""))
+        return steps
+
+    def leave_path(self) -> list[Step]:
+        """Return the trail, written from the slots if this is the first transition off the usual path."""
+        more = self.need_more()
+        if more.trail is None:
+            more.trail = self.steps()
+        return more.trail
+
+    def clone(self) -> "Record":
+        """Return a second object for the same invocation."""
+        twin = type(self).__new__(type(self))
+        for name in Record.__slots__:
+            if name != "__weakref__":
+                setattr(twin, name, getattr(self, name))
+        if self._more is not None:
+            twin._more = self._more.twin()
+        return twin

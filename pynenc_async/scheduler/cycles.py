@@ -1,0 +1,81 @@
+"""Cycle detection: a living ancestor with the same call, and a ring of invocations that await one another."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Final
+
+from pynenc_async.codec import encode
+from pynenc_async.errors import CycleDetectedError, SerializationError
+from pynenc_async.function import Values
+from pynenc_async.record import Record, TaskRecord
+
+_COMPARED_BY_VALUE: Final = frozenset({int, str, bool, float, bytes, type(None)})
+
+
+def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
+    """Raise `CycleDetectedError` when a living ancestor runs the same call."""
+    path: list[Record] = []
+    ancestor: Record | int | None = parent
+    while isinstance(ancestor, Record) and ancestor._ended_at is None:
+        path.append(ancestor)
+        if ancestor._task.function is task.function and _same_values(ancestor._values, values):
+            names = [describe(record) for record in reversed(path)]
+            raise CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
+        ancestor = ancestor._parent
+
+
+def refuse_ring(waiting: Record, targets: Iterable[Record]) -> None:
+    """Raise `CycleDetectedError` when one of `targets` already awaits `waiting`, directly or through others."""
+    for target in targets:
+        if target is waiting or (target._more is not None and target._more.blocked_on):
+            path = _path(target, waiting)
+            if path is not None:
+                names = [describe(record) for record in (waiting, *path)]
+                raise CycleDetectedError("invocations await one another in a ring", names)
+
+
+def _path(start: Record, goal: Record) -> list[Record] | None:
+    """Depth first along the edges "awaits"; the stack holds whole paths, which are short."""
+    stack, seen = [[start]], {id(start)}
+    while stack:
+        path = stack.pop()
+        if path[-1] is goal:
+            return path
+        more = path[-1]._more
+        waits = more.blocked_on or () if more is not None else ()
+        for nearer in chain.from_iterable(waits):
+            if id(nearer) not in seen and nearer._ended_at is None:
+                seen.add(id(nearer))
+                stack.append([*path, nearer])
+    return None
+
+
+def describe(record: Record) -> str:
+    """Name a record in a path: its task and values, shortened."""
+    shown = ", ".join(repr(value)[:40] for value in record._values[:4])
+    return f"{record._task.task_id}({shown})"
+
+
+def _same_values(left: Values, right: Values) -> bool:
+    """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
+    if left is right:
+        return True
+    kind = type(left[0])
+    if kind in _COMPARED_BY_VALUE and (type(right[0]) is not kind or left[0] != right[0]):
+        return False  # the first argument tells most calls of a recursion apart
+    unclear: list[tuple[object, object]] = []
+    for one, other in zip(left, right, strict=True):
+        if one is not other:
+            kind = type(one)
+            if kind not in _COMPARED_BY_VALUE:
+                unclear.append((one, other))
+            elif kind is not type(other) or one != other:
+                return False
+    return all(_same_encoding(one, other) for one, other in unclear)
+
+
+def _same_encoding(one: object, other: object) -> bool:
+    try:
+        return encode(one, field="argument") == encode(other, field="argument")
+    except SerializationError:
+        return False

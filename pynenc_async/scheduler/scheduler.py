@@ -1,0 +1,307 @@
+"""The scheduler: every decision about invocations, each one synchronous, so atomic on an event loop by construction.
+
+Events come in as method calls (a body suspended, failed, waits; somebody cancels); what follows from them is decided and
+written to the records at once. Effects are callables handed in: a clock, a timer, waiters that are notified.
+
+Invariants, checked by `tests/test_scheduler_model.py` after every step of random programs:
+
+* `in_use` equals the number of records that are PENDING, RUNNING or RESUMED, and never exceeds `limit`;
+* a record is queued exactly while it may be run, or its retry timer runs;
+* a final status never changes; waiters are told exactly once.
+"""
+
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from pynenc_async.errors import InvocationStatusError, RetryError
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.ready import ReadyQueue
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.memory import MemoryStore
+from pynenc_async.telemetry import Alarm
+
+REGISTERED: Final = InvocationStatus.REGISTERED
+PENDING: Final = InvocationStatus.PENDING
+RUNNING: Final = InvocationStatus.RUNNING
+PAUSED: Final = InvocationStatus.PAUSED
+RESUMED: Final = InvocationStatus.RESUMED
+RETRY: Final = InvocationStatus.RETRY
+SUCCESS: Final = InvocationStatus.SUCCESS
+FAILED: Final = InvocationStatus.FAILED
+CANCELLED: Final = InvocationStatus.CANCELLED
+
+
+class Timer(Protocol):
+    """A running timer."""
+
+    def cancel(self) -> None:
+        """Stop it."""
+        ...
+
+
+Comeback = tuple[Record, Callable[[], bool]]
+"""A paused record that wants its slot back, and whether somebody still wants that: asked once, when a slot is free."""
+
+
+class Scheduler:
+    """Slots, the ready queue, and the way of every record through its statuses."""
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore,
+        clock: Callable[[], float],
+        max_concurrency: int | None,
+        max_threads: int,
+        format_id: Callable[[int], str],
+    ) -> None:
+        self.store: Final = store
+        self.ready: Final = ReadyQueue()
+        self._lanes: Final = self.ready.lanes
+        self.in_use = 0
+        self.limit: Final = float("inf") if max_concurrency is None else max_concurrency
+        self.threads_in_use = 0
+        self.max_threads: Final = max_threads
+        self.now = clock()
+        """The time of the last event: a batch of bodies reads the clock once for each, not for each transition."""
+        self.clock = clock
+        self.start_timer: Callable[[float, Callable[[], None]], Timer] = _no_timer
+        self._for_threads: Final = ReadyQueue()
+        """Records that came up while every thread was busy; older than anything in `ready`."""
+        self._comebacks: Final[deque[Comeback]] = deque()
+        self._format_id: Final = format_id
+
+    # -- admission -----------------------------------------------------------------------------------------------------
+
+    @property
+    def startable(self) -> bool:
+        """Whether `take` would find work."""
+        if self.in_use >= self.limit or self._comebacks:
+            return False
+        return len(self.ready) > 0 or (len(self._for_threads) > 0 and self.threads_in_use < self.max_threads)
+
+    def take(self) -> Record | None:
+        """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
+        if self.in_use >= self.limit or self._comebacks:
+            return None
+        if self._for_threads.lanes and self.threads_in_use < self.max_threads:
+            record = self._for_threads.pop()
+            if record is not None:
+                return self._begin(record)
+        for lane in self._lanes:
+            while (record := lane.pop()) is not None:
+                if not record._task.in_thread or self.threads_in_use < self.max_threads:
+                    return self._begin(record)
+                self._for_threads.lane(lane.level).items.append(record)
+        return None
+
+    def queue(self, record: Record) -> None:
+        """Put a record that may be run at the end of its level."""
+        self.ready.lane(record._task.options.priority).items.append(record)
+
+    def take_only(self, record: Record) -> bool:
+        """Start `record`, which is all that is queued, if a slot is free; say whether it was started."""
+        if self.in_use >= self.limit or self._comebacks or self.ready.pop() is not record:
+            return False
+        self.now = self.clock()
+        self._begin(record)
+        return True
+
+    def _begin(self, record: Record) -> Record:
+        self.in_use += 1
+        if record._task.in_thread:
+            self.threads_in_use += 1
+        more = record._more
+        if more is not None and more.trail is not None:
+            attempt = record._retries + 1
+            more.trail += ((PENDING, self.now, attempt, ""), (RUNNING, self.now, attempt, ""))
+        record._status = RUNNING
+        record._started_at = self.now
+        return record
+
+    # -- endings -------------------------------------------------------------------------------------------------------
+
+    def succeeded(self, record: Record, value: object) -> None:
+        """The body returned `value`."""
+        if record._more is not None or record._waiters.__class__ is list or record._status is not RUNNING:
+            self._end(record, SUCCESS, value)
+            return
+        # The usual way once more, without the cases that such a record cannot be in: half of the time of a no-op is here.
+        record._ended_at = self.now = self.clock()
+        record._status = SUCCESS
+        record._outcome = value
+        record._context = record._driver = None
+        self.in_use -= 1
+        if record._task.in_thread:
+            self.threads_in_use -= 1
+        if self._comebacks:
+            self._grant()
+        if record._parent is not None:
+            self._leave_family(record, record._parent)
+        if record._waiters is not None:
+            waiter, record._waiters = record._waiters, None
+            waiter.notify(record)
+        self.store.keep_finished(record)
+
+    def failed(self, record: Record, error: BaseException) -> None:
+        """The body raised `error`: retry it, or end it."""
+        more = record._more
+        if isinstance(error, CancelledError):
+            reason = more.cancel_reason if more is not None else None
+            self._end(record, CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
+        elif self._retries(record, error):
+            self._retry(record, error)
+        else:
+            record.need_more().traceback = error.__traceback__
+            self._end(record, FAILED, error)
+
+    def _retries(self, record: Record, error: BaseException) -> bool:
+        if record._more is not None and record._more.cancel_reason is not None:
+            return False
+        retries: bool = record._task.options.retries(error, record._retries)
+        return retries
+
+    def _end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
+        """Write the final status, give back what the record holds, and tell whoever waits."""
+        now = self.now = self.clock()
+        if record._status is RUNNING or record._status is RESUMED:
+            self._give_slot_back(record)
+        elif not record._status.can_transition_to(status):
+            raise InvocationStatusError(
+                f"invocation {self._format_id(record._number)} is {record._status} and cannot become {status}"
+            )
+        more = record._more
+        if reason or (more is not None and more.trail is not None):
+            record.leave_path().append((status, now, self._attempt(record), reason))
+            more = record._more
+        record._status = status
+        record._ended_at = now
+        record._outcome = outcome
+        record._context = record._driver = None
+        parent = record._parent
+        if parent is not None:
+            self._leave_family(record, parent)
+        if more is not None:
+            self._clear(more)
+        waiters = record._waiters
+        if waiters is None:
+            if status is FAILED:
+                self._sound_alarm(record)
+                return
+        else:
+            record._waiters = None
+            if isinstance(waiters, list):
+                for waiter in waiters:
+                    waiter.notify(record)
+            else:
+                waiters.notify(record)
+        self.store.keep_finished(record)
+
+    def _attempt(self, record: Record) -> int:
+        return 0 if record._started_at is None else record._retries + 1
+
+    def _clear(self, more: More) -> None:
+        more.children = more.blocked_on = None
+        if more.retry_timer is not None:
+            more.retry_timer.cancel()
+            more.retry_timer = None
+        if more.stream is not None:
+            more.stream.close()
+
+    def _leave_family(self, record: Record, parent: Record | int) -> None:
+        if isinstance(parent, Record):
+            record._parent = parent._number
+            if parent._more is not None and parent._more.children is not None:
+                parent._more.children.pop(record._number, None)
+
+    def _sound_alarm(self, record: Record) -> None:
+        """Nobody waits for this failure: log it when the last handle goes without having looked at it."""
+        record.need_more().alarm = Alarm(record._task.task_id, self._format_id(record._number), record._outcome)
+        self.store.keep_twin(record)
+
+    def _retry(self, record: Record, error: BaseException) -> None:
+        now = self.now = self.clock()
+        trail = record.leave_path()
+        trail.append((RETRY, now, record._retries + 1, f"{type(error).__name__}: {error}"))
+        self._give_slot_back(record)
+        record._status = RETRY
+        record._retries += 1
+        record._driver = None
+        delay = error.after if isinstance(error, RetryError) else None
+        if delay:
+            record.need_more().retry_timer = self.start_timer(delay, lambda: self.retry_due(record))
+        else:
+            self.queue(record)
+
+    def retry_due(self, record: Record) -> None:
+        """The delay before the next attempt is over."""
+        record.need_more().retry_timer = None
+        self.queue(record)
+
+    # -- waiting for another invocation --------------------------------------------------------------------------------
+
+    def pause(self, record: Record) -> None:
+        """The body awaits another invocation: its slot is free until it comes back."""
+        now = self.now = self.clock()
+        record.leave_path().append((PAUSED, now, record._retries + 1, ""))
+        self._give_slot_back(record)
+        record._status = PAUSED
+
+    def come_back(self, record: Record, wanted: Callable[[], bool]) -> None:
+        """The paused body can go on: give it a slot (RESUMED) now, or before any new work.
+
+        `wanted` is called when the slot is there, and says whether to take it; it lets the body know.
+        """
+        self._comebacks.append((record, wanted))
+        self._grant()
+
+    def _grant(self) -> None:
+        comebacks = self._comebacks
+        while comebacks and self.in_use < self.limit:
+            record, wanted = comebacks.popleft()
+            if record._status is not PAUSED or not wanted():
+                continue
+            self.now = self.clock()
+            record.leave_path().append((RESUMED, self.now, record._retries + 1, ""))
+            record._status = RESUMED
+            self.in_use += 1
+            if record._task.in_thread:
+                self.threads_in_use += 1
+
+    def _give_slot_back(self, record: Record) -> None:
+        self.in_use -= 1
+        if record._task.in_thread:
+            self.threads_in_use -= 1
+        if self._comebacks:
+            self._grant()
+
+    # -- cancellation --------------------------------------------------------------------------------------------------
+
+    def cancel(self, record: Record, reason: str) -> None:
+        """Cancel an invocation and its living children: at once where the body is not under way, else by asking it."""
+        if record._ended_at is not None:
+            return
+        more = record.need_more()
+        if more.cancel_reason is None:
+            more.cancel_reason = reason
+        children = list((more.children or {}).values())
+        if record._status in (RUNNING, RESUMED, PAUSED):
+            if record._driver is not None:
+                record._driver.cancel(reason)
+        else:
+            lane = self.ready.lane(record._task.options.priority)
+            self._end(record, CANCELLED, None, reason or "cancelled before it started")
+            lane.note_dead()
+        for child in children:
+            self.cancel(child, f"its parent {self._format_id(record._number)} was cancelled")
+
+    def abandon(self, record: Record, reason: str) -> None:
+        """The loop that ran the body is gone: the body will never report, so its end is written here."""
+        if record._ended_at is None:
+            self._end(record, CANCELLED, None, reason)
+
+
+def _no_timer(_delay: float, _callback: Callable[[], None]) -> Timer:
+    raise RuntimeError("the scheduler is not bound to a loop")

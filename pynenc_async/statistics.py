@@ -1,0 +1,24 @@
+"""What `app.statistics()` returns."""
+
+import dataclasses
+
+from pynenc_async.status import InvocationStatus
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AppStatistics:
+    """Where an app stands at one moment."""
+
+    by_status: dict[InvocationStatus, int]
+    """Counts of the living and retained invocations."""
+    running: int
+    """Slots in use."""
+    running_in_threads: int
+    """How many of them by bodies in threads."""
+    max_concurrency: int | None
+    max_threads: int
+
+    @property
+    def living(self) -> int:
+        """How many invocations have not ended."""
+        return sum(count for status, count in self.by_status.items() if not status.is_final())

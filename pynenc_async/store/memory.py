@@ -1,0 +1,55 @@
+"""Records in memory: found by number while they live, and after their end for as long as retention keeps them."""
+
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from pynenc_async.record import Record
+
+
+class MemoryStore:
+    """The strong references of the runtime.
+
+    A record is held from submission to its end, so that work which nobody awaits is never collected; after its end it is
+    held until retention drops it: the oldest of more than `retain_count`, and whatever ended more than `retain_seconds` ago.
+    """
+
+    __slots__ = ("_finished", "_originals", "records", "retain_count", "retain_seconds")
+
+    def __init__(self, retain_count: int, retain_seconds: float) -> None:
+        self.retain_count: Final = retain_count
+        self.retain_seconds: Final = retain_seconds
+        self.records: Final[dict[int, Record]] = {}
+        self._finished: Final[deque[Record]] = deque()
+        self._originals: Final[weakref.WeakValueDictionary[int, Record]] = weakref.WeakValueDictionary()
+
+    def keep_finished(self, record: Record) -> None:
+        """Put a record that has just ended under retention."""
+        finished = self._finished
+        finished.append(record)
+        if len(finished) > self.retain_count:
+            del self.records[finished.popleft()._number]
+
+    def keep_twin(self, record: Record) -> None:
+        """Hold a twin of the ended record, so that the record itself goes when its last handle goes (see `alarm`)."""
+        self._originals[record._number] = record
+        twin = self.records[record._number] = record.clone()
+        self.keep_finished(twin)
+
+    def drop_aged(self, now: float) -> None:
+        """Drop what ended too long before `now`."""
+        finished, horizon = self._finished, now - self.retain_seconds
+        while finished and (finished[0]._ended_at or 0.0) < horizon:
+            del self.records[finished.popleft()._number]
+
+    def find(self, number: int) -> Record | None:
+        """Return the record, the very object that its handles are where one still lives."""
+        return self._originals.get(number) or self.records.get(number)
+
+    def __iter__(self) -> Iterator[Record]:
+        for number, record in list(self.records.items()):
+            yield self._originals.get(number, record)
+
+    def __len__(self) -> int:
+        return len(self.records)

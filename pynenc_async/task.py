@@ -1,0 +1,106 @@
+"""A task: a function registered in an app. Calling it submits an invocation."""
+
+import logging
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, final
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.context import CURRENT
+from pynenc_async.function import Function, FunctionKind, Values
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.options import TaskOptions
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+TaskParams = tuple[Any, ...] | Mapping[str, Any] | Arguments
+"""One element of `parallelize`."""
+
+
+class TaskApp(Protocol):
+    """What a task knows of its app."""
+
+    @property
+    def app_id(self) -> str:
+        """The name of the app."""
+        ...
+
+    @property
+    def runtime(self) -> Any:
+        """What submits and groups invocations: in the loop, or synchronously."""
+        ...
+
+
+@final
+class Task(Generic[Params, Result]):
+    """Made by `@app.task`; `await task(...)` is typed like the function."""
+
+    def __init__(self, app: TaskApp, function: Function, options: TaskOptions) -> None:
+        self.app: Final[Any] = app
+        self.function: Final = function
+        self.options: Final = options
+        self.task_id: Final = function.task_id
+        self.func: Final = cast("Callable[Params, Any]", function.func)
+        """The function as it was written."""
+        self.in_thread: Final = function.kind is FunctionKind.THREAD
+        self.runtime: Final[Any] = app.runtime
+        self._arity: Final = function.arity
+        self._bind: Final = function.bind
+        self.queue: Final[Callable[[Any], None]] = app.runtime.queue_of(options)
+        self._submit: Final[Callable[[Any, Values], Any]] = app.runtime.submit
+        self.__name__ = function.qualname.rpartition(".")[2]
+        self.__qualname__ = function.qualname
+        self.__module__ = function.module
+        self.__doc__ = function.func.__doc__
+        self.__wrapped__ = function.func
+
+    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
+        """Submit an invocation and return it at once. Wrong arguments raise `TypeError`, like the function itself.
+
+        With `sync://` it is a `SynchronousInvocation`.
+        """
+        if kwargs or len(args) != self._arity:
+            args = self._bind(*args, **kwargs)  # type: ignore[assignment]  # values, one per parameter
+        return self._submit(self, args)  # type: ignore[no-any-return]
+
+    async def submit(self, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
+        """Submit an invocation, and return it once the store holds it durably: at once in memory."""
+        return await self(*args, **kwargs).accepted()
+
+    def args(self, *args: Params.args, **kwargs: Params.kwargs) -> Arguments:
+        """Bind arguments for `parallelize`; raises `TypeError` like a call."""
+        return Arguments(self.function, self._bind(*args, **kwargs))
+
+    def parallelize(
+        self, params: Iterable[TaskParams] | AsyncIterable[TaskParams], *, window: int | None = None
+    ) -> DistributedInvocationGroup[Params, Result]:
+        """Submit an invocation for each element: a tuple, a dict or `task.args(...)`.
+
+        A sized collection is submitted at once. Any other source is read as its group is read: at most `window` members
+        (1,000 unless given) are submitted and not yet read, so an endless source is fine.
+        """
+        group: DistributedInvocationGroup[Params, Result] = self.runtime.group(self, params, window)
+        return group
+
+    def with_options(self, **options: Any) -> "Task[Params, Result]":
+        """Return the same task with other options for this use. Raises `InvalidTaskOptionsError`."""
+        return Task(self.app, self.function, self.options.replaced(f"task {self.task_id}", options))
+
+    @cached_property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry `task_id` and, in a body, `invocation_id`."""
+        return _TaskLogger(logging.getLogger(f"pynenc_async.task.{self.task_id}"), {"task_id": self.task_id})
+
+    def __repr__(self) -> str:
+        return f"<Task {self.task_id}>"
+
+
+class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        current = CURRENT.get()
+        ids = {"task_id": (self.extra or {})["task_id"]}
+        if current is not None:
+            ids["invocation_id"] = current.invocation_id
+            msg = f"[{current.invocation_id}] {msg}"
+        return msg, {**kwargs, "extra": {**kwargs.get("extra", {}), **ids}}
