@@ -60,7 +60,8 @@ def decode_values(function: Function, raw: Mapping[str, bytes]) -> Values:
     if (unknown := sorted(raw.keys() - set(function.names))) or (raw.keys() != set(function.names)):
         named = unknown or sorted(set(function.names) - raw.keys())
         raise SerializationError(
-            f"arguments.{named[0]}", f"does not fit {function.task_id}{function.signature}: another version of the task?"
+            f"arguments.{named[0]}",
+            f"does not fit {function.task_id}{function.signature}: another version of the task?",
         )
     return tuple(
         decode(raw[name], function.value_annotation(name), field=f"arguments.{name}") for name in function.names

@@ -94,6 +94,8 @@ def _enc_hook(value: object) -> Any:
 
 def _dec_hook(kind: Any, value: Any) -> Any:
     """Decode what msgspec does not know: `kind` is a class that the user's annotation names."""
+    if kind is object:
+        return value
     if _is_model(kind):
         # From JSON text: a strict model takes a date from its text there, and only there.
         return kind.model_validate_json(_encode(value))
@@ -233,7 +235,7 @@ def _careful(value: object, path: str) -> bytes:
     if names := _field_names(value):
         return _careful_fields(value, names, path)
     if _is_model(type(value)):
-        return _careful(_model_data(value), path)
+        return _careful_model(value, path)
     return _careful_leaf(value, path)
 
 
@@ -274,6 +276,14 @@ def _careful_fields(value: object, names: Iterable[str], path: str) -> bytes:
     return _encode(encoded)
 
 
+def _careful_model(value: object, path: str) -> bytes:
+    try:
+        data = _model_data(value)
+    except Exception as error:
+        raise SerializationError(path, _problem("object", value, error, _ENCODE_FIX)) from error
+    return _careful(data, path)
+
+
 def _careful_leaf(value: object, path: str) -> bytes:
     try:
         data = _encode(value)
@@ -285,6 +295,6 @@ def _careful_leaf(value: object, path: str) -> bytes:
 
 
 def _problem(what: str, value: object, error: Exception, fix: str) -> str:
-    # A TypeError is msgspec's "unsupported", which repeats the type; whatever else it was is worth reading.
-    reason = "" if isinstance(error, TypeError) else f" ({error})"
+    # Both say "unsupported", which repeats the type; whatever else it was is worth reading.
+    reason = "" if isinstance(error, (TypeError, NotImplementedError)) else f" ({error})"
     return f"cannot encode {what} of type {type(value).__qualname__}{reason}; {fix}"

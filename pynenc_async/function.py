@@ -7,6 +7,7 @@ declaration (`*args` is a tuple, `**kwargs` a dict): equal calls have equal tupl
 """
 
 import inspect
+import types
 import typing
 from collections.abc import Callable
 from enum import StrEnum
@@ -64,8 +65,8 @@ class Function:
         hint = self.annotations.get(name, Any)
         kind = self.signature.parameters[name].kind
         if kind is _P.VAR_POSITIONAL:
-            return tuple[hint, ...]
-        return dict[str, hint] if kind is _P.VAR_KEYWORD else hint
+            return types.GenericAlias(tuple, (hint, ...))
+        return types.GenericAlias(dict, (str, hint)) if kind is _P.VAR_KEYWORD else hint
 
     def _resolve(self, name: str, hint: object) -> Any:
         if not isinstance(hint, str):
@@ -80,9 +81,10 @@ class Function:
 
 
 _UNRESOLVED: Final = object()
+_PREFIX: Final[dict[object, str]] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}
 
 
-def _kind_of(func: object, task_id: str) -> FunctionKind:
+def _kind_of(func: Any, task_id: str) -> FunctionKind:
     if not callable(func) or isinstance(func, type):
         raise TaskDefinitionError(task_id, "is not a function", "decorate a def, an async def or an async generator")
     call = func if inspect.isroutine(func) else type(func).__call__
@@ -101,9 +103,13 @@ def _compile_binder(parameters: tuple[inspect.Parameter, ...], qualname: str) ->
     declared: list[str] = []
     kinds = [parameter.kind for parameter in parameters]
     for index, parameter in enumerate(parameters):
-        if parameter.kind is _P.KEYWORD_ONLY and _P.VAR_POSITIONAL not in kinds and _P.KEYWORD_ONLY not in kinds[:index]:
+        if (
+            parameter.kind is _P.KEYWORD_ONLY
+            and _P.VAR_POSITIONAL not in kinds
+            and _P.KEYWORD_ONLY not in kinds[:index]
+        ):
             declared.append("*")
-        prefix = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        prefix = _PREFIX.get(parameter.kind, "")
         default = "" if parameter.default is _P.empty else f"=_defaults_[{index}]"
         declared.append(f"{prefix}{parameter.name}{default}")
         if parameter.kind is _P.POSITIONAL_ONLY and _P.POSITIONAL_ONLY not in kinds[index + 1 :]:

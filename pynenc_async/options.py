@@ -1,8 +1,8 @@
 """The options of a task: one frozen value, checked once where it is made."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Self, cast
 
 from pynenc_async.errors import InvalidTaskOptionsError, RetryError
 
@@ -31,7 +31,7 @@ class TaskOptions:
 
     def replaced(self, owner: str, values: Mapping[str, Any]) -> Self:
         """Return these options with `values` in place of their own; checks like `build`."""
-        checked = {name: _check(owner, name, value) for name, value in values.items()}
+        checked: dict[str, Any] = {name: _check(owner, name, value) for name, value in values.items()}
         return dataclasses.replace(self, **checked)
 
     def retries(self, error: BaseException, retries_so_far: int) -> bool:
@@ -70,7 +70,7 @@ def _is_exceptions(value: object) -> bool:
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, (tuple, list, set, frozenset)) else (value,)
+    return tuple(cast("Iterable[Any]", value)) if isinstance(value, (tuple, list, set, frozenset)) else (value,)
 
 
 def _as_given(value: object) -> object:

@@ -133,7 +133,9 @@ def _args(exc: BaseException) -> list[Any] | None:
 
 
 def _state(exc: BaseException) -> dict[str, Any]:
-    attributes = {name: field.__get__(exc) for name, field in _fields_in_c(type(exc)).items()} | _namespace(exc)
+    in_c = {name: field.__get__(exc) for name, field in _fields_in_c(type(exc)).items()}
+    # An OSError without a file has none; one whose file is None says so.
+    attributes = {name: value for name, value in in_c.items() if value is not None} | _namespace(exc)
     state: dict[str, Any] = {}
     room = MAX_DATA
     for name, value in attributes.items():
@@ -151,8 +153,8 @@ def _traceback_with_causes(exc: BaseException) -> str:
 
 def _traceback(exc: BaseException, *, chain: bool = False) -> str:
     trace = _slot(BaseException, "__traceback__", exc)
-    if trace is None and (known := [note for note in _notes(exc) if _is_traceback(note)]):
-        return _text(known[-1].removeprefix(_REMOTE))  # it was rebuilt here and never raised
+    if trace is None:  # never raised here: what it says of another place is all there is
+        return next((note.removeprefix(_REMOTE) for note in _notes(exc) if _is_traceback(note)), "")
     return _text("".join(TracebackException(type(exc), exc, trace, compact=True).format(chain=chain)))
 
 

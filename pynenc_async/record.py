@@ -52,7 +52,7 @@ class TaskRecord(Protocol):
 class Waiter(Protocol):
     """Somebody who is told once when an invocation has reached its final status."""
 
-    def notify(self, record: "Record") -> None:
+    def notify(self, record: "Record", /) -> None:
         """Take the news; called inside a decision, so it must neither block nor run user code."""
         ...
 

@@ -13,6 +13,7 @@ begin a body in place, inside the step of the Task that awaits it.
 slot back and only then step the body, so never more bodies run than slots.
 """
 
+import types
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Protocol
@@ -65,9 +66,20 @@ class Desk(Protocol):
 class Foreman(Protocol):
     """Who owns the carriers; `crew.Crew` is it."""
 
-    desk: Desk
-    loop: AbstractEventLoop
-    batch: Callable[[], int]
+    @property
+    def desk(self) -> Desk:
+        """Where events are reported."""
+        ...
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The loop of all carriers."""
+        ...
+
+    @property
+    def batch(self) -> Callable[[], int]:
+        """How many bodies the next turn may run."""
+        ...
 
     def carrier_started(self, carrier: "Carrier") -> None:
         """The Task got its first turn: it is no longer at hand for running in place."""
@@ -85,15 +97,43 @@ class Foreman(Protocol):
 _OURS: Final = globals()
 
 
+_DONE: Final = object()
+"""Yielded in place of something to await, when a body has returned."""
+
+
+@types.coroutine
+def _run_bodies(carrier: "Carrier") -> Generator[Any, Any, None]:
+    """Run one body after the other; each is sent in, and begins in the context in which that happens.
+
+    A generator that goes on after a body returns takes the value without a `StopIteration`, which would cost as much as
+    the rest of a no-op.
+    """
+    record: Any = yield
+    while True:
+        _set_current(record)
+        function = record._task.function
+        body = function.call(*record._values)
+        if function.kind is not _COROUTINE:
+            body = drive_stream(record, body)
+        record = None
+        carrier.value = yield from body
+        record = yield _DONE
+
+
+_set_current: Final = CURRENT.set
+
+
 class Carrier(Coroutine[Any, Any, None]):
     """Runs bodies on one asyncio Task until one of them suspends, then belongs to that one."""
 
-    __slots__ = ("_body", "_foreman", "_handed_over", "_held", "_record", "_run", "suspended", "task")
+    __slots__ = ("_bodies", "_foreman", "_handed_over", "_held", "_record", "_run", "_step", "suspended", "task", "value")
 
     def __init__(self, foreman: Foreman) -> None:
         self._foreman: Final = foreman
         self._record: Record | None = None
-        self._body: Any = None
+        self.value: Any = None
+        """What the last body returned."""
+        self._new_bodies()
         self._run: Any = None
         self._handed_over: Any = None
         """What the body awaited when it suspended in place: the Task takes it up in its first turn."""
@@ -118,7 +158,7 @@ class Carrier(Coroutine[Any, Any, None]):
             return self._take_over()
         if self._held is not None:
             return self._continue(*self._held)
-        return self._continue(self._body.send, value)
+        return self._continue(self._step, value)
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         """Deliver an exception, in practice a cancellation, to the body that owns this Task."""
@@ -133,12 +173,11 @@ class Carrier(Coroutine[Any, Any, None]):
             self._handed_over = None
             if isinstance(awaited, Future) and awaited.cancel():
                 return awaited
-        return self._continue(self._body.throw, error)
+        return self._continue(self._bodies.throw, error)
 
     def close(self) -> None:
         """Stop for good: the loop is closed, or nothing is left to do."""
-        if self._body is not None:
-            self._body.close()
+        self._bodies.close()
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise TypeError("a carrier belongs to its Task and cannot be awaited")
@@ -158,7 +197,7 @@ class Carrier(Coroutine[Any, Any, None]):
         deadline = desk.clock() + SLICE_SECONDS
         desk.now = deadline - SLICE_SECONDS
         for _ in range(foreman.batch()):
-            record = take()
+            record: Any = take()
             if record is None:
                 self._retire()
             if record._task.in_thread:
@@ -166,7 +205,7 @@ class Carrier(Coroutine[Any, Any, None]):
                 continue
             awaited = self.begin(record)
             record = None  # a failure keeps this frame alive, and the frame must not keep the failed record
-            if self._record is not None:
+            if awaited is not _DONE:
                 foreman.settle()
                 return awaited
             if self.task._must_cancel:  # type: ignore[union-attr]  # set by the body: it must not reach the next one
@@ -187,36 +226,33 @@ class Carrier(Coroutine[Any, Any, None]):
             context = context.copy()  # each attempt starts from the context of the submitter
         record._driver = self
         try:
-            awaited = context.run(self._first_step, record)
-        except StopIteration as end:
-            if self.task._must_cancel:  # type: ignore[union-attr]
-                self._ended(record, end.value)
-            else:
-                self._foreman.desk.succeeded(record, end.value)
+            awaited = context.run(self._step, record)
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
+            self._new_bodies()
             self._foreman.desk.failed(record, without_our_frames(error, _OURS))
             del record, context
-        else:
+            return _DONE
+        if awaited is not _DONE:
             self._record, self._run, self.suspended = record, context.run, True
             self._pause_if_waiting(record)
-            return awaited
-        return None
+        elif self.task._must_cancel:  # type: ignore[union-attr]
+            self._ended(record)
+        else:
+            self._foreman.desk.succeeded(record, self.value)
+        return awaited
 
-    def _first_step(self, record: Record) -> Any:
-        CURRENT.set(record)
-        function = record._task.function
-        body = function.call(*record._values)
-        if function.kind is not _COROUTINE:
-            body = drive_stream(record, body)
-        self._body = body
-        return body.send(None)
+    def _new_bodies(self) -> None:
+        """Start a fresh generator: the one before has ended with an exception."""
+        self._bodies = bodies = _run_bodies(self)
+        bodies.send(None)
+        self._step = bodies.send
 
-    def _ended(self, record: Record, value: Any) -> None:
+    def _ended(self, record: Record) -> None:
         """The body returned; as in asyncio, it counts as cancelled if a cancellation of its Task was still to come."""
         if self.task._must_cancel:  # type: ignore[union-attr]
             self._foreman.desk.failed(record, CancelledError())
         else:
-            self._foreman.desk.succeeded(record, value)
+            self._foreman.desk.succeeded(record, self.value)
 
     def _pause_if_waiting(self, record: Record) -> None:
         more = record._more
@@ -235,19 +271,19 @@ class Carrier(Coroutine[Any, Any, None]):
         self.suspended = False
         try:
             awaited = self._run(method, value)
-        except StopIteration as end:
-            if record._driver is self:  # else it was abandoned, and the late report is refused
-                self._ended(record, end.value)
         except BaseException as error:  # noqa: BLE001
-            if record._driver is self:
+            if record._driver is self:  # else it was abandoned, and the late report is refused
                 self._foreman.desk.failed(record, without_our_frames(error, _OURS))
         else:
-            self.suspended = True
-            if record._more is not None and record._more.waits:
-                self._pause_if_waiting(record)
-                self._foreman.settle()
-            return awaited
-        self._record = self._body = self._run = None
+            if awaited is not _DONE:
+                self.suspended = True
+                if record._more is not None and record._more.waits:
+                    self._pause_if_waiting(record)
+                    self._foreman.settle()
+                return awaited
+            if record._driver is self:
+                self._ended(record)
+        self._record = self._run = None
         del record, method, value
         return self._retire()
 
@@ -265,7 +301,9 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def begin_in_place(self, record: Record) -> None:
         """Step `record` for the first time before this carrier's Task had its first turn."""
-        self._handed_over = self.begin(record)
+        awaited = self.begin(record)
+        if awaited is not _DONE:
+            self._handed_over = awaited
 
 
 def _tell(future: "Future[None]") -> bool:

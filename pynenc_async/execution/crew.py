@@ -49,13 +49,10 @@ class Crew:
         Two for each that was taken by a body that suspended: their number doubles from turn to turn, so that many
         suspending bodies start in few turns, and bodies that do not suspend make no Tasks for nothing.
         """
-        scheduler = self._scheduler
-        if scheduler.startable:
-            waiting = len(self.standbys)
-            wanted = min(waiting + 2, BURST, len(self._ready) or 1, scheduler.limit - scheduler.in_use)
-            while waiting < wanted:
+        waiting = len(self.standbys)
+        if waiting < BURST:
+            for _ in range(self._scheduler.startable(min(waiting + 2, BURST)) - waiting):
                 self.spawn()
-                waiting += 1
 
     def carrier_started(self, carrier: Carrier) -> None:
         """A turn of the loop has begun."""
@@ -100,5 +97,3 @@ class Crew:
         else:
             self.standbys[carrier] = None
         return True
-
-

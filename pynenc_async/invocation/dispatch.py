@@ -212,7 +212,9 @@ class Dispatcher:
 
     def living(self) -> list[DistributedInvocation[Any, Any]]:
         """Every invocation that has not ended."""
-        return [record for record in self.store if isinstance(record, DistributedInvocation) and record._ended_at is None]
+        return [
+            record for record in self.store if isinstance(record, DistributedInvocation) and record._ended_at is None
+        ]
 
     def find(self, invocation_id: str) -> Record | None:
         """Return the living or retained invocation with this id."""

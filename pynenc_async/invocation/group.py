@@ -4,10 +4,10 @@ import dataclasses
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
-from pynenc_async.function import Values
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
@@ -52,18 +52,13 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 
     def __init__(self, task: Any, source: Iterable[Any] | AsyncIterable[Any], window: int | None) -> None:
         self._task: Final[Any] = task
-        submit, function = task.runtime.submit, task.function
-
-        def submit_one(values: Values) -> DistributedInvocation[Any, Any]:
-            invocation: DistributedInvocation[Any, Any] = submit(task, values)
-            return invocation
-
+        submit, function = partial(task.runtime.submit, task), task.function
         self._roster: Roster
         if window is None and is_sized(source):
-            self._roster = Roster(submit_one, function)
+            self._roster = Roster(submit, function)
             self._roster.submit_all(cast("Iterable[Any]", source))
         else:
-            self._roster = WindowedRoster(submit_one, function, source, DEFAULT_WINDOW if window is None else window)
+            self._roster = WindowedRoster(submit, function, source, DEFAULT_WINDOW if window is None else window)
             self._roster.feed()
             weakref.finalize(self, self._roster.stop)
 
@@ -125,7 +120,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
             roster.call_when(len(members), signal)
             yield from suspend(signal, members, body)
         if roster.failed is not None:
-            raise roster.failed._failure()
+            raise cast("DistributedInvocation[Any, Any]", roster.failed)._failure()
         return [member._outcome for member in members]
 
     async def _drain(self) -> list[Result]:

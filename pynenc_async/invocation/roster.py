@@ -60,8 +60,12 @@ class Roster:
 
     def submit_all(self, source: Iterable[Any]) -> None:
         """Bind everything, then submit everything: a wrong element raises before anything runs."""
-        function, submit = self._function, self._submit
-        self.members = [submit(values) for values in [bind_params(function, params) for params in source]]
+        function, submit, arity = self._function, self._submit, self._function.arity
+        bound = [
+            params if type(params) is tuple and len(params) == arity else bind_params(function, params)
+            for params in source
+        ]
+        self.members = [submit(values) for values in bound]
         self.submitted = len(self.members)
 
     @property

@@ -1,7 +1,7 @@
 """One reader of the items of an async generator task."""
 
 from asyncio import AbstractEventLoop
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
 from pynenc_async.errors import StreamTruncatedError
 from pynenc_async.execution.stream import Stream, stream_of
@@ -36,17 +36,17 @@ class InvocationStream(Generic[Item]):
         stream = self._stream
         while self._position >= stream.end:
             if stream.closed:
-                return self._stop()
+                self._stop()
             await _NextItem(self._invocation, stream)
         item: Item = stream.items[self._position - stream.first]
         self._position += 1
         stream.move_reader(id(self), self._position)
         return item
 
-    def _stop(self) -> Any:
+    def _stop(self) -> NoReturn:
         self.close()
         if self._invocation.status is not InvocationStatus.SUCCESS:
-            raise self._invocation._failure()  # type: ignore[no-any-return]
+            raise self._invocation._failure()
         raise StopAsyncIteration
 
     def close(self) -> None:

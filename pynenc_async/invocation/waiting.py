@@ -56,8 +56,9 @@ class Signal:
         self._body: Final = body if body is not None and _is_own_task(body) else None
         self._scheduler: Final[Scheduler | None] = None if body is None else body._task.runtime.scheduler
 
-    def notify(self, _record: Record | None = None) -> None:
+    def notify(self, record: Record | None = None, /) -> None:
         """Wake whoever waits."""
+        del record
         body = self._body
         if body is not None and self._scheduler is not None and body._status is _PAUSED:
             self._scheduler.come_back(body, self._tell)
@@ -172,7 +173,7 @@ def living_tree(record: Record) -> Generator[Record, None, None]:
 class ThreadWait:
     """A thread that blocks until an invocation is final."""
 
-    __slots__ = ("_body", "_done", "_error", "_record", "_wait")
+    __slots__ = ("_body", "_done", "_error", "_record", "_resting", "_wait")
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
@@ -183,6 +184,8 @@ class ThreadWait:
         self._done: Final = threading.Event()
         self._error: BaseException | None = None
         self._wait: Wait | None = None
+        self._resting = False
+        """Whether the thread, which waits, is taken off the count of those that work."""
 
     def block(self, loop: AbstractEventLoop, timeout: float | None) -> None:
         """Wait; raise `InvocationTimeoutError` after `timeout` seconds."""
@@ -239,6 +242,7 @@ class ThreadWait:
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
         runtime.crew.threads.work_ended()
+        self._resting = True
 
     def _give_up(self) -> None:
         if not self._done.is_set():
@@ -247,9 +251,11 @@ class ThreadWait:
     def _tell(self) -> bool:
         if self._done.is_set():
             return False
-        if self._body is not None and isinstance(self._body._driver, ThreadDriver):
-            self._body._driver.blocked = None
-            self._body._task.runtime.crew.threads.work_began()
+        if self._resting:
+            self._resting = False
+            body: Any = self._body
+            body._driver.blocked = None
+            body._task.runtime.crew.threads.work_began()
         self._done.set()
         return True
 

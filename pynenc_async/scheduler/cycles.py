@@ -60,7 +60,7 @@ def _same_values(left: Values, right: Values) -> bool:
     """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
     if left is right:
         return True
-    kind = type(left[0])
+    kind: object = type(left[0])
     if kind in _COMPARED_BY_VALUE and (type(right[0]) is not kind or left[0] != right[0]):
         return False  # the first argument tells most calls of a recursion apart
     unclear: list[tuple[object, object]] = []

@@ -72,15 +72,19 @@ class Scheduler:
         """Records that came up while every thread was busy; older than anything in `ready`."""
         self._comebacks: Final[deque[Comeback]] = deque()
         self._format_id: Final = format_id
+        self._finished: Final = store.finished
+        self._retain_count: Final = store.retain_count
 
     # -- admission -----------------------------------------------------------------------------------------------------
 
-    @property
-    def startable(self) -> bool:
-        """Whether `take` would find work."""
+    def startable(self, most: int) -> int:
+        """How many records `take` could start now, counted up to `most`; stale entries count as well."""
         if self.in_use >= self.limit or self._comebacks:
-            return False
-        return len(self.ready) > 0 or (len(self._for_threads) > 0 and self.threads_in_use < self.max_threads)
+            return 0
+        queued = sum(len(lane.items) + len(lane.urgent) for lane in self._lanes)
+        if self._for_threads.lanes and self.threads_in_use < self.max_threads:
+            queued += len(self._for_threads)
+        return int(min(queued, most, self.limit - self.in_use))
 
     def take(self) -> Record | None:
         """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
@@ -91,7 +95,10 @@ class Scheduler:
             if record is not None:
                 return self._begin(record)
         for lane in self._lanes:
-            while (record := lane.pop()) is not None:
+            while lane.items or lane.urgent:
+                record = lane.pop()
+                if record is None:
+                    break
                 if not record._task.in_thread or self.threads_in_use < self.max_threads:
                     return self._begin(record)
                 self._for_threads.lane(lane.level).items.append(record)
@@ -125,7 +132,8 @@ class Scheduler:
 
     def succeeded(self, record: Record, value: object) -> None:
         """The body returned `value`."""
-        if record._more is not None or record._waiters.__class__ is list or record._status is not RUNNING:
+        waiters = record._waiters
+        if record._more is not None or isinstance(waiters, list) or record._status is not RUNNING:
             self._end(record, SUCCESS, value)
             return
         # The usual way once more, without the cases that such a record cannot be in: half of the time of a no-op is here.
@@ -140,10 +148,13 @@ class Scheduler:
             self._grant()
         if record._parent is not None:
             self._leave_family(record, record._parent)
-        if record._waiters is not None:
-            waiter, record._waiters = record._waiters, None
-            waiter.notify(record)
-        self.store.keep_finished(record)
+        if waiters is not None:
+            record._waiters = None
+            waiters.notify(record)
+        finished = self._finished
+        finished.append(record)
+        if len(finished) > self._retain_count:
+            self.store.drop_oldest()
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised `error`: retry it, or end it."""

@@ -15,21 +15,24 @@ class MemoryStore:
     held until retention drops it: the oldest of more than `retain_count`, and whatever ended more than `retain_seconds` ago.
     """
 
-    __slots__ = ("_finished", "_originals", "records", "retain_count", "retain_seconds")
+    __slots__ = ("finished", "_originals", "records", "retain_count", "retain_seconds")
 
     def __init__(self, retain_count: int, retain_seconds: float) -> None:
         self.retain_count: Final = retain_count
         self.retain_seconds: Final = retain_seconds
         self.records: Final[dict[int, Record]] = {}
-        self._finished: Final[deque[Record]] = deque()
+        self.finished: Final[deque[Record]] = deque()
         self._originals: Final[weakref.WeakValueDictionary[int, Record]] = weakref.WeakValueDictionary()
 
     def keep_finished(self, record: Record) -> None:
         """Put a record that has just ended under retention."""
-        finished = self._finished
-        finished.append(record)
-        if len(finished) > self.retain_count:
-            del self.records[finished.popleft()._number]
+        self.finished.append(record)
+        if len(self.finished) > self.retain_count:
+            self.drop_oldest()
+
+    def drop_oldest(self) -> None:
+        """Drop the record that ended first."""
+        del self.records[self.finished.popleft()._number]
 
     def keep_twin(self, record: Record) -> None:
         """Hold a twin of the ended record, so that the record itself goes when its last handle goes (see `alarm`)."""
@@ -39,7 +42,7 @@ class MemoryStore:
 
     def drop_aged(self, now: float) -> None:
         """Drop what ended too long before `now`."""
-        finished, horizon = self._finished, now - self.retain_seconds
+        finished, horizon = self.finished, now - self.retain_seconds
         while finished and (finished[0]._ended_at or 0.0) < horizon:
             del self.records[finished.popleft()._number]
 

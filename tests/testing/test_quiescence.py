@@ -59,6 +59,11 @@ def test_other_loops_cannot_know_and_say_so():
         asyncio.run(wait_all_tasks_blocked())
 
 
+async def everybody_has_started():
+    await asyncio.sleep(0)  # to the next turn, in which a seed may put us first
+    await asyncio.sleep(0)
+
+
 async def test_blocks_run_in_the_order_of_their_numbers():
     seq = Sequencer()
     order = []
@@ -115,7 +120,7 @@ async def test_a_cancelled_position_breaks_the_sequence_for_the_later_ones_only(
             ran.append(position)
 
     one, two, three = (asyncio.create_task(block(position)) for position in (1, 2, 3))
-    await asyncio.sleep(0)
+    await everybody_has_started()
     two.cancel()
     with pytest.raises(SequenceBrokenError, match="position 3 will never have its turn: position 2 was cancelled"):
         await three
@@ -135,7 +140,7 @@ async def test_a_cancellation_that_meets_the_turn_breaks_the_sequence_too():
             pass
 
     one, two = (asyncio.create_task(block(position)) for position in (1, 2))
-    await asyncio.sleep(0)
+    await everybody_has_started()
     async with seq(0):
         pass
     one.cancel()

@@ -1,0 +1,1 @@
+"""Programs to read and to run: `python -m pynenc_async.examples.quickstart`, and `.service`."""

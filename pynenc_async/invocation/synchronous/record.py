@@ -1,0 +1,260 @@
+"""The way of an inline invocation through its statuses: every step is checked by the table before it is taken.
+
+There is no scheduler that could own the records, and their readers may be in several threads: each change is made under
+the lock of the runtime, which is never held while a body runs.
+"""
+
+from asyncio import CancelledError
+from asyncio.events import _get_running_loop
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context, copy_context
+from typing import Any, Final, Protocol
+
+from pynenc_async.clock import wall_clock_of
+from pynenc_async.context import CURRENT
+from pynenc_async.errors import RetryError
+from pynenc_async.function import Values
+from pynenc_async.invocation.waiting import Wait
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus, StatusRecord, advance
+
+REGISTERED: Final = InvocationStatus.REGISTERED
+PENDING: Final = InvocationStatus.PENDING
+RUNNING: Final = InvocationStatus.RUNNING
+PAUSED: Final = InvocationStatus.PAUSED
+RESUMED: Final = InvocationStatus.RESUMED
+RETRY: Final = InvocationStatus.RETRY
+SUCCESS: Final = InvocationStatus.SUCCESS
+FAILED: Final = InvocationStatus.FAILED
+CANCELLED: Final = InvocationStatus.CANCELLED
+
+
+class Run(Protocol):
+    """What drives a claimed invocation, through all its attempts."""
+
+    @property
+    def ended(self) -> "Future[None]":
+        """Done when the invocation has ended; the outcome is in the record."""
+        ...
+
+    @property
+    def thread_id(self) -> int:
+        """The thread that it needs to get on."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it can never report: its event loop was closed under it."""
+        ...
+
+    def cancel(self) -> None:
+        """Ask the body to stop; callable in any thread."""
+        ...
+
+
+class Desk(Protocol):
+    """The runtime, as its records see it."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while a record changes; reentrant."""
+        ...
+
+    @property
+    def runner_id(self) -> str:
+        """Who makes the transitions."""
+        ...
+
+    def format_id(self, number: int) -> str:
+        """Return the invocation id."""
+        ...
+
+    def hold(self, record: Any) -> None:
+        """The record has been claimed: nobody else may hold it while it runs."""
+        ...
+
+    def retain(self, record: Any) -> None:
+        """The record has ended."""
+        ...
+
+
+class SynchronousRecord(Record):
+    """One inline invocation. `_driver` is its `Run` from the claim to the end."""
+
+    __slots__ = ("_lease",)
+
+    def __init__(self, task: Any, values: Values, number: int, parent: "SynchronousRecord | None") -> None:
+        super().__init__(task, values, number, parent, copy_context(), _now())
+        self._lease: StatusRecord = advance(None, REGISTERED, runner_id=task.runtime.runner_id, attempt=0)
+        """What the table goes by; `_status` repeats its status for the readers of any record."""
+        self.leave_path()
+        if parent is not None and not task.options.detached:
+            parent._adopt(self)
+
+    @property
+    def _desk(self) -> Desk:
+        desk: Desk = self._task.runtime
+        return desk
+
+    def _move(self, to: InvocationStatus, reason: str = "") -> None:
+        """Take one step, under the lock; raise `InvocationStatusError` where the table forbids it."""
+        attempt = self._retries + 1 if to is PENDING else self._lease.attempt
+        self._lease = advance(self._lease, to, runner_id=self._desk.runner_id, attempt=attempt)
+        self._status = to
+        self.leave_path().append((to, _now(), attempt, reason))
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    def _claim(self, offered: Run) -> Run | None:
+        """Return the run under way: `offered`, if there was none; None when the end has come already."""
+        with self._desk.lock:
+            run = self._under_way()
+            if run is None and self._ended_at is None:
+                run = self._driver = offered
+                self._desk.hold(self)
+            return run
+
+    def _under_way(self) -> Run | None:
+        """Return the run if there is one; one that will never report is written off."""
+        with self._desk.lock:
+            run: Run | None = self._driver
+            if run is not None and run.gone:
+                self._end(CANCELLED, None, "its event loop was closed")
+            return self._driver
+
+    def _begin(self) -> Context:
+        """Start an attempt, and return its context: a copy of what the submitter had, unspoilt by earlier attempts."""
+        with self._desk.lock:
+            self._move(PENDING)
+            self._move(RUNNING)
+            if self._started_at is None:
+                self._started_at = self.steps()[-1][1]
+            context: Context = self._context.copy()  # type: ignore[union-attr]  # there until the end
+            return context
+
+    def _succeeded(self, value: object) -> None:
+        """The body returned."""
+        with self._desk.lock:
+            if self._ended_at is None:  # else it was written off, and the late report is refused
+                self._end(SUCCESS, value)
+
+    def _failed(self, error: BaseException) -> float | None:
+        """The body raised: return the delay before the next attempt, or None if this is the end."""
+        with self._desk.lock:
+            if self._ended_at is not None:
+                return None
+            reason = self.need_more().cancel_reason
+            if isinstance(error, CancelledError):
+                self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
+            elif reason is None and self._task.options.retries(error, self._retries):
+                return self._retry(error)
+            else:
+                self.need_more().traceback = error.__traceback__
+                self._end(FAILED, error)
+            return None
+
+    def _retry(self, error: BaseException) -> float:
+        self._come_back()
+        self._move(RETRY, f"{type(error).__name__}: {error}")
+        self._retries += 1
+        return (error.after or 0.0) if isinstance(error, RetryError) else 0.0
+
+    def _end(self, status: InvocationStatus, outcome: object, reason: str = "") -> None:
+        """Write the end, under the lock, and tell whoever waits."""
+        self._come_back()
+        self._move(status, reason)
+        self._ended_at = self.steps()[-1][1]
+        self._outcome = outcome
+        self._context = None
+        run, self._driver = self._driver, None
+        self._leave_family()
+        self._desk.retain(self)
+        if run is not None:
+            run.ended.set_result(None)
+
+    def _write_off(self) -> None:
+        """What drove the invocation is over: if that was not by its own end, it was cancelled."""
+        with self._desk.lock:
+            if self._ended_at is None:
+                reason = self.need_more().cancel_reason
+                self._end(CANCELLED, None, "it was interrupted" if reason is None else reason)
+
+    # -- waiting for others --------------------------------------------------------------------------------------------
+
+    def _pause(self, wait: Wait, *, detect_cycles: bool) -> None:
+        with self._desk.lock:
+            wait.begin(hasten=False, detect_cycles=detect_cycles)
+            if self._status in (RUNNING, RESUMED):
+                self._move(PAUSED)
+
+    def _resume(self, wait: Wait) -> None:
+        with self._desk.lock:
+            wait.end()
+            if not self.need_more().waits:
+                self._come_back()
+
+    def _come_back(self) -> None:
+        """Before its end, too: a Task that the body left behind may still wait for somebody."""
+        if self._status is PAUSED:
+            self._move(RESUMED)
+
+    # -- family and cancellation ---------------------------------------------------------------------------------------
+
+    def _adopt(self, child: "SynchronousRecord") -> None:
+        with self._desk.lock:
+            if self._ended_at is None:
+                more = self.need_more()
+                more.children = {**(more.children or {}), child._number: child}
+
+    def _leave_family(self) -> None:
+        more, parent = self.need_more(), self._parent
+        more.children = more.blocked_on = None
+        if more.stream is not None:
+            more.stream.close()
+        if isinstance(parent, Record):
+            self._parent = parent._number
+            if parent._more is not None and parent._more.children is not None:
+                parent._more.children.pop(self._number, None)
+
+    def _cancel(self, reason: str) -> None:
+        """End it if nobody runs it, else ask its body to stop; the same for what it has submitted."""
+        with self._desk.lock:
+            if self._ended_at is not None:
+                return
+            more = self.need_more()
+            more.cancel_reason = reason if more.cancel_reason is None else more.cancel_reason
+            children: list[Any] = list((more.children or {}).values())
+            run = self._under_way()
+            if run is not None:
+                run.cancel()
+            elif self._ended_at is None:
+                self._end(CANCELLED, None, reason or "cancelled before it started")
+        for child in children:
+            child._cancel(f"its parent {self._desk.format_id(self._number)} was cancelled")
+
+
+def body_here() -> SynchronousRecord | None:
+    """Return the inline invocation whose body runs here, if it is still under way."""
+    record = CURRENT.get()
+    return record if isinstance(record, SynchronousRecord) and record._ended_at is None else None
+
+
+@contextmanager
+def waiting(body: SynchronousRecord | None, target: SynchronousRecord, *, detect_cycles: bool = True) -> Iterator[None]:
+    """Keep `body` PAUSED while it waits for `target`; raise `CycleDetectedError` when that would close a ring."""
+    if body is None or target._ended_at is not None:
+        yield
+        return
+    wait = Wait(body, (target,))
+    body._pause(wait, detect_cycles=detect_cycles)
+    try:
+        yield
+    finally:
+        body._resume(wait)
+
+
+def _now() -> float:
+    """The time of day, as the loop in which this is called tells it."""
+    return wall_clock_of(_get_running_loop())()

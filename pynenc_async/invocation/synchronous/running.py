@@ -1,0 +1,170 @@
+"""Who drives an inline invocation: the thread that reads its result, or an asyncio Task."""
+
+import asyncio
+import threading
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from pynenc_async.context import CURRENT
+from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
+from pynenc_async.execution.stream import drive_stream
+from pynenc_async.execution.tracebacks import without_our_frames
+from pynenc_async.function import FunctionKind
+from pynenc_async.invocation.synchronous.record import Run, SynchronousRecord
+
+_OURS: Final = globals()
+
+
+class InlineRun:
+    """A `def` body, called by the thread that reads its result."""
+
+    gone: Final = False
+
+    def __init__(self) -> None:
+        self.ended: Final = _new_end()
+        self.thread_id: Final = threading.get_ident()
+        self._stop: Final = threading.Event()
+
+    def run(self, record: SynchronousRecord) -> None:
+        """Make attempts, with the delays between them, until the end."""
+        delay: float | None = 0.0
+        try:
+            while delay is not None and not self._stop.wait(delay):
+                delay = record._begin().run(_call, record)
+        finally:
+            record._write_off()
+
+    def cancel(self) -> None:
+        """Make no further attempt; the body under way cannot be stopped."""
+        self._stop.set()
+
+
+class LoopRun:
+    """Any body, in the event loop in which its result is awaited: one Task leads, and one more makes each attempt."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.ended: Final = _new_end()
+        self.thread_id: Final = threading.get_ident()
+        self.loop: Final = loop
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the loop was closed before the body had ended."""
+        return self.loop.is_closed()
+
+    def start(self, record: SynchronousRecord) -> None:
+        """Begin; the record, which the runtime holds, keeps the Task alive."""
+        self._task = self.loop.create_task(self._lead(record))
+        # Not in `_lead`: a Task that is cancelled before its first step never gets there.
+        self._task.add_done_callback(lambda _: record._write_off())
+
+    async def _lead(self, record: SynchronousRecord) -> None:
+        delay: float | None = 0.0
+        while delay is not None:
+            if delay > 0:
+                await asyncio.sleep(delay)
+            delay = await self.loop.create_task(_attempt(record), context=record._begin())
+
+    def cancel(self) -> None:
+        """Cancel the Task that leads; the attempt is cancelled through it."""
+        self.loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _new_end() -> "Future[None]":
+    end: Future[None] = Future()
+    end.set_running_or_notify_cancel()  # so that a waiter that is cancelled cannot cancel it for the others
+    return end
+
+
+def _call(record: SynchronousRecord) -> float | None:
+    """Make one attempt; return the delay before the next one, if there is to be one."""
+    CURRENT.set(record)
+    try:
+        value = record._task.function.call(*record._values)
+    except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
+        return record._failed(without_our_frames(error, _OURS))
+    return record._succeeded(value)
+
+
+async def _attempt(record: SynchronousRecord) -> float | None:
+    """Like `_call`, for bodies of all kinds."""
+    CURRENT.set(record)
+    function = record._task.function
+    try:
+        value = function.call(*record._values)
+        if function.kind is FunctionKind.STREAM:
+            value = drive_stream(record, value)
+        if function.kind is not FunctionKind.THREAD:
+            value = await value
+    except BaseException as error:  # noqa: BLE001
+        return record._failed(without_our_frames(error, _OURS))
+    return record._succeeded(value)
+
+
+# -- waiting for a run that somebody else leads ----------------------------------------------------------------------------
+
+
+class _HeldUp(threading.local):
+    """Which threads wait for the thread that asks: no run in one of them can get on before the asker has ended."""
+
+    threads: frozenset[int] = frozenset()
+
+
+_held_up: Final = _HeldUp()
+
+
+def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `main` in a loop made for it: in this thread, or, where a loop runs already, in a thread made for it as well.
+
+    A second loop within the first is no way out: asyncio refuses it, from Python 3.14 on even to those who trick it.
+    """
+    if _get_running_loop() is None:
+        _run(main)
+        return
+    held_up = _held_up.threads | {threading.get_ident()}
+    with ThreadPoolExecutor(1, "pynenc-sync") as pool:
+        pool.submit(_run_holding_up, main, held_up).result()
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    # With a factory the thread's "current" loop, which may be somebody's, stays as it is.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _run_holding_up(main: Callable[[], Coroutine[Any, Any, None]], threads: frozenset[int]) -> None:
+    _held_up.threads = threads
+    _run(main)
+
+
+async def wait_for_end(record: SynchronousRecord, run: Run) -> None:
+    """Wait for the end of a run, in any thread."""
+    _refuse_deadlock(record, run, _held_up.threads)
+    await asyncio.wrap_future(run.ended)
+
+
+def block_until_end(record: SynchronousRecord, run: Run, invocation_id: str, timeout: float | None) -> None:
+    """Like `wait_for_end`, for a thread."""
+    _refuse_deadlock(record, run, _held_up.threads | {threading.get_ident()})
+    try:
+        run.ended.result(timeout)
+    except TimeoutError:
+        message = f"invocation {invocation_id} has not ended within {timeout} seconds"
+        raise InvocationTimeoutError(invocation_id, message) from None
+
+
+def _refuse_deadlock(record: SynchronousRecord, run: Run, held_up: frozenset[int]) -> None:
+    if run.thread_id in held_up:
+        invocation_id = record._desk.format_id(record._number)
+        raise InvocationNotFinalError(
+            invocation_id,
+            f"invocation {invocation_id} is under way in a thread that cannot go on while this waits for it; "
+            "await it in an `async def` task",
+        )
