@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from benchmarks import contenders
 from benchmarks.cases import CASES
-from benchmarks.results import Key, Run
+from benchmarks.results import Key, Run, label_of
 from benchmarks.targets import TARGETS
 
 _HEADLINE = "W1-100k"
@@ -37,12 +39,12 @@ Values = list[float | None]
 
 def draw(runs: list[Run], path: Path) -> None:
     """Write the chart of these runs, one bar for each interpreter in every row."""
-    contenders, workloads = _contender_rows(runs), _workload_rows(runs)
-    heights = [max(len(contenders), 1), max(len(workloads), 1)]
+    everybody, workloads = _contender_rows(runs), _workload_rows(runs)
+    heights = [max(len(everybody), 1), max(len(workloads), 1)]
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans", "axes.edgecolor": "#999999"}):
         figure = Figure(figsize=(8.8, _ROW * sum(heights) + 1.7), layout="constrained")
         upper, lower = figure.subplots(2, 1, gridspec_kw={"height_ratios": heights})
-        _panel(upper, "Fan-out of 100,000 no-ops (W1), against create_task + gather", contenders)
+        _panel(upper, "Fan-out of 100,000 no-ops (W1), against create_task + gather", everybody)
         _panel(lower, "pynenc_async against bare asyncio (W7: a raw msgspec Struct)", workloads)
         _mark_targets(lower, runs, workloads)
         _legend(figure, runs)
@@ -61,8 +63,13 @@ class _Row:
 
 def _contender_rows(runs: list[Run]) -> list[_Row]:
     rows = [
-        _Row(entrant.label, _ratios(runs, Key(name, _HEADLINE)), ours=name.startswith(_OURS), key=Key(name, _HEADLINE))
-        for name, entrant in runs[0].contenders.items()
+        _Row(
+            label_of(runs, name),
+            _ratios(runs, Key(name, _HEADLINE)),
+            ours=name.startswith(_OURS),
+            key=Key(name, _HEADLINE),
+        )
+        for name in contenders.names()
     ]
     measured = [row for row in rows if any(value is not None for value in row.values)]
     return sorted(measured, key=lambda row: next(value for value in row.values if value is not None))
@@ -122,6 +129,8 @@ def _bars(axes: Axes, place: int, row: _Row) -> None:
             va="center",
             fontsize=7,
             color=_INK,
+            zorder=4,
+            path_effects=[withStroke(linewidth=2, foreground="white")],  # a target's tick may lie beneath
         )
 
 

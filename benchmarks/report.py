@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from benchmarks import contenders
 from benchmarks.cases import CASES, Case, Scale
-from benchmarks.results import Key, Ratio, Run, Series, Verdict
+from benchmarks.results import Key, Ratio, Run, Series, Verdict, label_of
 from benchmarks.targets import TARGETS, Target
 
 Row = Sequence[str]
@@ -22,6 +23,7 @@ def markdown(runs: list[Run]) -> str:
     parts = [
         "# Speed",
         _machine(runs),
+        "Reproduce with `python -m benchmarks`, once for each interpreter or with `--python PATH` for several.",
         "Ratios are medians over rounds, each taken within one round; in brackets, the least and the largest round.",
         "## Targets",
         _piped(_target_rows(runs)),
@@ -75,13 +77,13 @@ def _figure_rows(runs: list[Run]) -> list[Row]:
 
 def _case_rows(case: Case, metric: str, runs: list[Run]) -> Iterable[Row]:
     measured = {one.contender for run in runs for one in run.series if one.case == case.id}
-    names = [name for name in runs[0].contenders if name in measured]
+    names = [name for name in contenders.names() if name in measured]
     title = f"{case.id} {case.title}" + (f", {metric}" if len(case.metrics) > 1 else "")
     for name in names:
         cells: list[str] = []
         for run in runs:
             cells += _cells(run.find(Key(name, case.id, metric)), baseline=case.baseline)
-        yield [title, runs[0].contenders[name].label, *cells]
+        yield [title, label_of(runs, name), *cells]
         title = ""  # once for the block
 
 

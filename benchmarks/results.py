@@ -125,6 +125,12 @@ class Run(msgspec.Struct, kw_only=True):
         self.python, self.cores = newer.python, newer.cores
 
 
+def label_of(runs: list[Run], name: str) -> str:
+    """What a contender calls itself, on the first interpreter that could import it."""
+    found = [run.contenders[name] for run in runs if name in run.contenders]
+    return next((one.label for one in found if one.problem is None), name)
+
+
 def save(run: Run, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{run.name}.json"

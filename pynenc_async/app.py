@@ -1,6 +1,7 @@
 """The app: reads the URL, wires the parts, owns their life."""
 
 import asyncio
+import importlib.util
 import inspect
 import os
 import sys
@@ -196,7 +197,7 @@ class Pynenc:
         await self.shutdown()
 
     @asynccontextmanager
-    async def lifespan(self, _web_app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, _web_app: object = None) -> AsyncGenerator[None]:
         """The app's life as an ASGI lifespan: `FastAPI(lifespan=app.lifespan)`."""
         async with self:
             yield
@@ -270,8 +271,4 @@ def _same_task(invocation: BaseInvocation[Any, Any], task: Task[Any, Any]) -> bo
 
 
 def _has_uvloop() -> bool:
-    try:
-        import uvloop  # noqa: F401, PLC0415  an extra
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("uvloop") is not None

@@ -57,10 +57,9 @@ class Arguments:
 
 def decode_values(function: Function, raw: Mapping[str, bytes]) -> Values:
     """Decode the values of a payload to the annotations of the function; raise `SerializationError` naming the field."""
-    if (unknown := sorted(raw.keys() - set(function.names))) or (raw.keys() != set(function.names)):
-        named = unknown or sorted(set(function.names) - raw.keys())
+    if misfits := sorted(set(function.names) ^ raw.keys()):
         raise SerializationError(
-            f"arguments.{named[0]}",
+            f"arguments.{misfits[0]}",
             f"does not fit {function.task_id}{function.signature}: another version of the task?",
         )
     return tuple(

@@ -15,11 +15,13 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pynenc_async.codec import decode, encode
 from pynenc_async.errors import SerializationError
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
 class Colour(enum.Enum):
@@ -159,6 +161,7 @@ TYPED = st.recursive(LEAVES, containers, max_leaves=4)
 HASHABLE = LEAVES.filter(lambda pair: pair[0] is not Money)
 
 
+@UNTIMED
 @given(st.data())
 def test_a_value_of_any_supported_type_comes_back_equal_and_of_its_type(data):
     annotation, values = data.draw(TYPED)
@@ -168,6 +171,7 @@ def test_a_value_of_any_supported_type_comes_back_equal_and_of_its_type(data):
     assert type(back) is type(value)
 
 
+@UNTIMED
 @given(st.data())
 def test_sets_of_any_hashable_type_come_back(data):
     annotation, values = data.draw(HASHABLE)
@@ -177,6 +181,7 @@ def test_sets_of_any_hashable_type_come_back(data):
     assert decode(encode(nested, field="v"), set[frozenset[annotation]], field="v") == nested
 
 
+@UNTIMED
 @given(st.data())
 def test_the_order_of_insertion_changes_nothing(data):
     values = data.draw(HASHABLE)[1]
@@ -190,6 +195,7 @@ def test_the_order_of_insertion_changes_nothing(data):
 ANY_FLOATS_AND_TEXT = st.none() | st.integers() | st.floats() | st.text(st.characters())
 
 
+@UNTIMED
 @given(st.recursive(ANY_FLOATS_AND_TEXT, lambda inner: st.lists(inner) | st.frozensets(st.frozensets(st.floats()))))
 def test_a_value_comes_back_or_its_field_is_named(value):
     error = failure(encode, value, field="root")
@@ -456,12 +462,14 @@ TARGETS = st.sampled_from(
 )
 
 
+@UNTIMED
 @given(st.binary(max_size=40) | st.text(max_size=40), TARGETS)
 def test_decoding_garbage_gives_a_value_or_a_serialization_error(data, annotation):
     error = failure(decode, data, annotation, field="v")
     assert error is None or error.field.startswith("v")
 
 
+@UNTIMED
 @given(st.data())
 def test_decoding_a_damaged_value_gives_a_value_or_a_serialization_error(data):
     annotation, values = data.draw(TYPED)

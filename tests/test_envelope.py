@@ -2,7 +2,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
@@ -11,6 +11,8 @@ from pynenc_async.envelope import LATEST, MAX_SIZE, Envelope, from_json, to_json
 from pynenc_async.errors import RemoteError, SerializationError
 from pynenc_async.outcome import ErrorData, describe, rebuild
 from pynenc_async.status import InvocationStatus
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 S = InvocationStatus
 
@@ -140,6 +142,7 @@ def envelopes_of(status):
 ENVELOPES = st.sampled_from(S).flatmap(envelopes_of)
 
 
+@UNTIMED
 @given(ENVELOPES)
 def test_every_consistent_envelope_comes_back(envelope):
     text = to_json(envelope)
@@ -302,6 +305,7 @@ def damage(data, text):
     return bytes(damaged)
 
 
+@UNTIMED
 @given(ENVELOPES, st.data())
 def test_a_damaged_envelope_is_read_consistently_or_refused(envelope, data):
     damaged = damage(data, to_json(envelope).encode())
@@ -314,6 +318,7 @@ def test_a_damaged_envelope_is_read_consistently_or_refused(envelope, data):
         assert from_json(to_json(accepted)) == accepted
 
 
+@UNTIMED
 @given(ENVELOPES, st.data())
 def test_a_field_of_another_type_is_read_consistently_or_refused(envelope, data):
     fields = fields_of(envelope)
@@ -329,6 +334,7 @@ def test_a_field_of_another_type_is_read_consistently_or_refused(envelope, data)
     }
 
 
+@UNTIMED
 @given(st.binary() | st.text() | JSON.map(json.dumps))
 def test_garbage_is_refused(text):
     assert failure(text).field

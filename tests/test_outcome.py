@@ -13,12 +13,14 @@ import types
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pynenc_async import errors
 from pynenc_async.errors import PynencError, RemoteError
 from pynenc_async.outcome import MAX_DATA, MAX_DEPTH, MAX_NODES, MAX_TEXT, ErrorData, describe, rebuild
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 JSONDecodeError = json.JSONDecodeError  # used here, defined elsewhere
 
@@ -637,6 +639,7 @@ PLAIN = st.recursive(
 )
 
 
+@UNTIMED
 @given(st.lists(PLAIN))
 def test_plain_arguments_of_any_shape_come_back(args):
     exc = ValueError(*args)
@@ -675,6 +678,7 @@ PAYLOADS = st.recursive(
 )
 
 
+@UNTIMED
 @given(PAYLOADS)
 def test_any_payload_is_rebuilt_as_an_exception_that_can_be_shown(data):
     back = rebuild(data, known_modules=[__name__])

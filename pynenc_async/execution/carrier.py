@@ -16,7 +16,7 @@ slot back and only then step the body, so never more bodies run than slots.
 import types
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.stream import drive_stream
@@ -112,7 +112,7 @@ def _run_bodies(carrier: "Carrier") -> Generator[Any, Any, None]:
     while True:
         _set_current(record)
         function = record._task.function
-        body = function.call(*record._values)
+        body: Any = function.call(*record._values)
         if function.kind is not _COROUTINE:
             body = drive_stream(record, body)
         record = None
@@ -126,7 +126,18 @@ _set_current: Final = CURRENT.set
 class Carrier(Coroutine[Any, Any, None]):
     """Runs bodies on one asyncio Task until one of them suspends, then belongs to that one."""
 
-    __slots__ = ("_bodies", "_foreman", "_handed_over", "_held", "_record", "_run", "_step", "suspended", "task", "value")
+    __slots__ = (
+        "_bodies",
+        "_foreman",
+        "_handed_over",
+        "_held",
+        "_record",
+        "_run",
+        "_step",
+        "suspended",
+        "task",
+        "value",
+    )
 
     def __init__(self, foreman: Foreman) -> None:
         self._foreman: Final = foreman
@@ -171,7 +182,7 @@ class Carrier(Coroutine[Any, Any, None]):
         awaited = self._handed_over
         if awaited is not None:
             self._handed_over = None
-            if isinstance(awaited, Future) and awaited.cancel():
+            if awaited.cancel():
                 return awaited
         return self._continue(self._bodies.throw, error)
 
@@ -197,19 +208,19 @@ class Carrier(Coroutine[Any, Any, None]):
         deadline = desk.clock() + SLICE_SECONDS
         desk.now = deadline - SLICE_SECONDS
         for _ in range(foreman.batch()):
-            record: Any = take()
+            record = take()
             if record is None:
-                self._retire()
+                return self._retire()
             if record._task.in_thread:
                 foreman.start_thread(record)
                 continue
             awaited = self.begin(record)
-            record = None  # a failure keeps this frame alive, and the frame must not keep the failed record
+            del record  # a failure keeps this frame alive, and the frame must not keep the failed record
             if awaited is not _DONE:
                 foreman.settle()
                 return awaited
             if self.task._must_cancel:  # type: ignore[union-attr]  # set by the body: it must not reach the next one
-                self._retire()
+                return self._retire()
             if desk.now > deadline:
                 break
         return None
@@ -243,7 +254,7 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def _new_bodies(self) -> None:
         """Start a fresh generator: the one before has ended with an exception."""
-        self._bodies = bodies = _run_bodies(self)
+        self._bodies = bodies = cast("Generator[Any, Any, None]", _run_bodies(self))
         bodies.send(None)
         self._step = bodies.send
 

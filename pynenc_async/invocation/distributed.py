@@ -57,7 +57,6 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
             return cast(Result, self._outcome)
         raise self._failure()
 
-    @types.coroutine
     def _reach_end(self) -> Generator[Any, None, None]:
         """Run in place if possible, then wait for the end; say nothing of the outcome."""
         runtime = self._task.runtime
@@ -82,7 +81,13 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
             self.remove_waiter(signal)
 
     @types.coroutine
-    def _reach_end_of_cancelled(self) -> Generator[Any, None, None]:
+    def until_ended(self) -> Generator[Any, None, None]:
+        """Await the end, whatever it is."""
+        if self._ended_at is None:
+            yield from self._reach_end()
+
+    @types.coroutine
+    def _until_stopped(self) -> Generator[Any, None, None]:
         """Wait for the end of what has been cancelled: a body may wait so for itself, or for who awaits it."""
         if self._ended_at is None:
             yield from self._wait_for_end(current_body(), detect_cycles=False)
@@ -92,7 +97,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
         if self._ended_at is None:
             try:
                 async with asyncio.timeout(timeout):
-                    await self._reach_end()
+                    await self.until_ended()
             except TimeoutError:
                 pass
         return self._ended_at is not None
@@ -108,7 +113,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
             self._task.runtime.require_own_loop(self)
             self._task.runtime.scheduler.cancel(self, reason)
             for record in tree:
-                await record._reach_end_of_cancelled()
+                await record._until_stopped()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED

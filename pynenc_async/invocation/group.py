@@ -220,7 +220,7 @@ class _InOrder(Generic[Yielded]):
             roster.feed()
             await _NextEnd(self._group, roster, roster.submitted + 1)
         self._position += 1
-        await member._reach_end()
+        await member.until_ended()
         roster.take(member)
         return cast(Yielded, member)
 

@@ -7,7 +7,7 @@ A group over a sized collection submits everything at once. Any other source is 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
@@ -28,7 +28,7 @@ def bind_params(function: Function, params: object) -> Values:
     if isinstance(params, Mapping):
         return function.bind(**params)
     if isinstance(params, tuple):
-        return params if len(params) == function.arity else function.bind(*params)
+        return function.bind(*cast("tuple[Any, ...]", params))
     raise TypeError(
         f"parallelize takes tuples, dicts or Arguments, not {type(params).__name__}; for one argument write (value,)"
     )
@@ -47,7 +47,7 @@ class Roster:
         self.submitted = 0
         self.ended: Final[list[Record]] = []
         """Ended members; in a windowed group only those that have not been consumed."""
-        self.consumed = 0
+        self.consumed: int = 0
         """How many were consumed and forgotten; 0 without a window."""
         self._wake_at: float = _NEVER
         self._signals: list[Signal] = []
@@ -61,8 +61,8 @@ class Roster:
     def submit_all(self, source: Iterable[Any]) -> None:
         """Bind everything, then submit everything: a wrong element raises before anything runs."""
         function, submit, arity = self._function, self._submit, self._function.arity
-        bound = [
-            params if type(params) is tuple and len(params) == arity else bind_params(function, params)
+        bound: list[Values] = [
+            params if params.__class__ is tuple and len(params) == arity else bind_params(function, params)
             for params in source
         ]
         self.members = [submit(values) for values in bound]

@@ -60,16 +60,14 @@ def _same_values(left: Values, right: Values) -> bool:
     """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
     if left is right:
         return True
-    kind: object = type(left[0])
-    if kind in _COMPARED_BY_VALUE and (type(right[0]) is not kind or left[0] != right[0]):
+    if type(left[0]) in _COMPARED_BY_VALUE and (type(right[0]) is not type(left[0]) or left[0] != right[0]):
         return False  # the first argument tells most calls of a recursion apart
     unclear: list[tuple[object, object]] = []
     for one, other in zip(left, right, strict=True):
         if one is not other:
-            kind = type(one)
-            if kind not in _COMPARED_BY_VALUE:
+            if type(one) not in _COMPARED_BY_VALUE:
                 unclear.append((one, other))
-            elif kind is not type(other) or one != other:
+            elif type(one) is not type(other) or one != other:
                 return False
     return all(_same_encoding(one, other) for one, other in unclear)
 

@@ -6,7 +6,7 @@ the lock of the runtime, which is never held while a body runs.
 
 from asyncio import CancelledError
 from asyncio.events import _get_running_loop
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context, copy_context
@@ -47,6 +47,11 @@ class Run(Protocol):
     @property
     def gone(self) -> bool:
         """Whether it can never report: its event loop was closed under it."""
+        ...
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it makes no progress at this moment: nobody runs its event loop."""
         ...
 
     def cancel(self) -> None:
@@ -122,7 +127,8 @@ class SynchronousRecord(Record):
             run: Run | None = self._driver
             if run is not None and run.gone:
                 self._end(CANCELLED, None, "its event loop was closed")
-            return self._driver
+                return None
+            return run
 
     def _begin(self) -> Context:
         """Start an attempt, and return its context: a copy of what the submitter had, unspoilt by earlier attempts."""
@@ -158,7 +164,8 @@ class SynchronousRecord(Record):
     def _retry(self, error: BaseException) -> float:
         self._come_back()
         self._move(RETRY, f"{type(error).__name__}: {error}")
-        self._retries += 1
+        retries: int = self._retries + 1
+        self._retries = retries
         return (error.after or 0.0) if isinstance(error, RetryError) else 0.0
 
     def _end(self, status: InvocationStatus, outcome: object, reason: str = "") -> None:
@@ -206,7 +213,9 @@ class SynchronousRecord(Record):
         with self._desk.lock:
             if self._ended_at is None:
                 more = self.need_more()
-                more.children = {**(more.children or {}), child._number: child}
+                if more.children is None:
+                    more.children = {}
+                more.children[child._number] = child
 
     def _leave_family(self) -> None:
         more, parent = self.need_more(), self._parent
@@ -242,7 +251,9 @@ def body_here() -> SynchronousRecord | None:
 
 
 @contextmanager
-def waiting(body: SynchronousRecord | None, target: SynchronousRecord, *, detect_cycles: bool = True) -> Iterator[None]:
+def waiting(
+    body: SynchronousRecord | None, target: SynchronousRecord, *, detect_cycles: bool = True
+) -> Generator[None]:
     """Keep `body` PAUSED while it waits for `target`; raise `CycleDetectedError` when that would close a ring."""
     if body is None or target._ended_at is not None:
         yield

@@ -20,11 +20,11 @@ _OURS: Final = globals()
 class InlineRun:
     """A `def` body, called by the thread that reads its result."""
 
-    gone: Final = False
-
     def __init__(self) -> None:
         self.ended: Final = _new_end()
         self.thread_id: Final = threading.get_ident()
+        self.gone: Final = False
+        self.stands_still: Final = False
         self._stop: Final = threading.Event()
 
     def run(self, record: SynchronousRecord) -> None:
@@ -54,6 +54,11 @@ class LoopRun:
     def gone(self) -> bool:
         """Whether the loop was closed before the body had ended."""
         return self.loop.is_closed()
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nobody runs the loop at this moment."""
+        return not self.loop.is_running()
 
     def start(self, record: SynchronousRecord) -> None:
         """Begin; the record, which the runtime holds, keeps the Task alive."""
@@ -90,7 +95,8 @@ def _call(record: SynchronousRecord) -> float | None:
         value = record._task.function.call(*record._values)
     except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
         return record._failed(without_our_frames(error, _OURS))
-    return record._succeeded(value)
+    record._succeeded(value)
+    return None
 
 
 async def _attempt(record: SynchronousRecord) -> float | None:
@@ -105,10 +111,11 @@ async def _attempt(record: SynchronousRecord) -> float | None:
             value = await value
     except BaseException as error:  # noqa: BLE001
         return record._failed(without_our_frames(error, _OURS))
-    return record._succeeded(value)
+    record._succeeded(value)
+    return None
 
 
-# -- waiting for a run that somebody else leads ----------------------------------------------------------------------------
+# -- waiting for a run that somebody else leads ------------------------------------------------------------------------
 
 
 class _HeldUp(threading.local):
@@ -161,10 +168,10 @@ def block_until_end(record: SynchronousRecord, run: Run, invocation_id: str, tim
 
 
 def _refuse_deadlock(record: SynchronousRecord, run: Run, held_up: frozenset[int]) -> None:
-    if run.thread_id in held_up:
+    if run.thread_id in held_up or run.stands_still:
         invocation_id = record._desk.format_id(record._number)
         raise InvocationNotFinalError(
             invocation_id,
-            f"invocation {invocation_id} is under way in a thread that cannot go on while this waits for it; "
-            "await it in an `async def` task",
+            f"invocation {invocation_id} is under way in a body or an event loop that cannot go on while this waits; "
+            "await it where it runs",
         )

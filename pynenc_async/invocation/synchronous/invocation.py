@@ -1,0 +1,254 @@
+"""The handle of an invocation that runs inline."""
+
+import asyncio
+from asyncio.events import _get_running_loop
+from collections.abc import Generator
+from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, final
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.call import Call
+from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, SerializationError
+from pynenc_async.execution.stream import stream_of
+from pynenc_async.function import FunctionKind
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.base import AppRecord, BaseInvocation
+from pynenc_async.invocation.distributed import CancelOutcome
+from pynenc_async.invocation.synchronous.record import SynchronousRecord, body_here, waiting
+from pynenc_async.invocation.synchronous.running import (
+    InlineRun,
+    LoopRun,
+    block_until_end,
+    run_in_new_loop,
+    wait_for_end,
+)
+from pynenc_async.invocation.synchronous.stream import SynchronousStream
+from pynenc_async.invocation.waiting import living_tree
+from pynenc_async.record import Record, TaskRecord
+from pynenc_async.status import InvocationStatus
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+_SUCCESS: Final = InvocationStatus.SUCCESS
+_CANCELLED: Final = InvocationStatus.CANCELLED
+_THREAD: Final = FunctionKind.THREAD
+_STREAM: Final = FunctionKind.STREAM
+
+
+@final
+class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], Generic[Params, Result]):
+    """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
+
+    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. A handle that is
+    dropped before its result was read has never run.
+    """
+
+    __slots__ = ()
+
+    # -- the outcome ---------------------------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> Result:
+        """The value, or the raised exception. The first read runs the body, unless it is under way in another thread.
+
+        Inside an event loop, but for `def` bodies, it raises `InvocationNotFinalError`: await the invocation there.
+        """
+        return self.blocking_result()
+
+    def blocking_result(self, timeout: float | None = None) -> Result:
+        """Like `result`; waits at most `timeout` seconds for another thread, then raises `InvocationTimeoutError`.
+
+        What this very read runs takes as long as it takes.
+        """
+        if self._ended_at is None:
+            self._block(timeout)
+        return self._value()
+
+    def exception(self) -> BaseException | None:
+        """Return what the function raised, or None. Runs the body like `result`."""
+        if self._ended_at is None:
+            self._block(None)
+        return None if self._status is _SUCCESS else self._failure()
+
+    def _block(self, timeout: float | None) -> None:
+        body = body_here()
+        if _get_running_loop() is not None and (body is None or body._task.function.kind is not _THREAD):
+            message = f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it"
+            raise InvocationNotFinalError(self.invocation_id, f"{message}: `await invocation`")
+        self._drop_unread_items()
+        with waiting(body, self):
+            self._run_or_block(timeout)
+
+    def _run_or_block(self, timeout: float | None) -> None:
+        run = self._under_way()
+        if run is None and self._task.function.kind is not _THREAD:
+            run_in_new_loop(self._run_or_wait)
+            return
+        offered = InlineRun()
+        run = self._claim(offered)
+        if run is offered:
+            offered.run(self)
+        elif run is not None:
+            block_until_end(self, run, self.invocation_id, timeout)
+
+    def _value(self) -> Result:
+        if self._status is _SUCCESS:
+            return cast(Result, self._outcome)
+        raise self._failure()
+
+    def _failure(self) -> BaseException:
+        if self._status is _CANCELLED:
+            return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
+        error: BaseException = self._outcome
+        return error.with_traceback(self.need_more().traceback)
+
+    # -- inside an event loop ------------------------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        if self._ended_at is None:
+            yield from self._reach_end().__await__()
+        return self._value()
+
+    async def _reach_end(self) -> None:
+        """Run the body, unless it is under way; say nothing of the outcome."""
+        self._drop_unread_items()
+        with waiting(body_here(), self):
+            await self._run_or_wait()
+
+    async def _run_or_wait(self) -> None:
+        run = self._start()
+        if run is not None:
+            await wait_for_end(self, run)
+
+    def _start(self) -> Any:
+        """Make sure that it runs, in this loop if nowhere else; return the run, or None after its end."""
+        offered = LoopRun(asyncio.get_running_loop())
+        run = self._claim(offered)
+        if run is offered:
+            offered.start(self)
+        return run
+
+    def _drop_unread_items(self) -> None:
+        if self._task.function.kind is _STREAM:
+            stream_of(self).drop_unread()
+
+    async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  the handle's own vocabulary
+        """Run it, or wait for the end, at most `timeout` seconds; say whether the end has come. Raises no failure.
+
+        A `def` body cannot be left while it runs.
+        """
+        if self._ended_at is None:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._reach_end()
+            except TimeoutError:
+                pass
+        return self._ended_at is not None
+
+    async def accepted(self) -> Self:
+        """Return at once: nothing else will ever know of it."""
+        return self
+
+    async def cancel(self, reason: str = "") -> CancelOutcome:
+        """Stop it, with the invocations it submitted that are not detached; return when all of that has really ended.
+
+        What has not begun never will. Without a loop: `asyncio.run(invocation.cancel())`.
+        """
+        if self._ended_at is None:
+            tree: list[Any] = list(living_tree(self))
+            self._cancel(reason)
+            for invocation in tree:
+                await invocation._reach_end_of_cancelled()
+        if self._status is not _CANCELLED:
+            return CancelOutcome.FINISHED
+        return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED
+
+    async def _reach_end_of_cancelled(self) -> None:
+        """Wait for the end of what has been cancelled: a body may wait so for itself, or for who awaits it."""
+        run = self._under_way()
+        if run is not None:
+            with waiting(body_here(), self, detect_cycles=False):
+                await wait_for_end(self, run)
+
+    def stream(self, *, from_start: bool = True) -> SynchronousStream[Result]:
+        """Return the items of an async generator task, for `async for`, and without a loop for a plain `for`."""
+        if self._task.function.kind is not _STREAM:
+            raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
+        return SynchronousStream(self, from_start=from_start)
+
+    # -- identity and state --------------------------------------------------------------------------------------------
+
+    @property
+    def call(self) -> Call[Params, Result]:
+        """The task with the arguments."""
+        return Call(self._task, self.arguments)
+
+    @property
+    def app(self) -> AppRecord:
+        """The app that it belongs to."""
+        return cast(AppRecord, self._task.app)
+
+    @property
+    def task(self) -> TaskRecord:
+        """The task, with the options that hold for this invocation."""
+        return cast(TaskRecord, self._task)
+
+    @property
+    def arguments(self) -> Arguments:
+        """The bound arguments."""
+        return Arguments(self._task.function, self._values)
+
+    @property
+    def invocation_id(self) -> str:
+        """Unique among all invocations of all processes."""
+        return self._desk.format_id(self._number)
+
+    @property
+    def parent_invocation_id(self) -> str | None:
+        """The invocation in whose body it was submitted."""
+        parent = self._parent
+        number = parent._number if isinstance(parent, Record) else parent
+        return None if number is None else self._desk.format_id(number)
+
+    @property
+    def status(self) -> InvocationStatus:
+        """Where it stands now."""
+        return self._status
+
+    @property
+    def num_retries(self) -> int:
+        """How many attempts were followed by another."""
+        return self._retries
+
+    @property
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Every transition so far."""
+        return tuple(
+            HistoryEntry(
+                status=status,
+                timestamp=timestamp,
+                order=order,
+                runner_id=self._desk.runner_id,
+                attempt=attempt,
+                reason=reason,
+            )
+            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
+        )
+
+    def to_json(self) -> NoReturn:
+        """Raise `SerializationError`: nothing that reads it could run the body, which lives in this process alone."""
+        raise SerializationError(
+            "invocation",
+            f"{self} is synchronous: it runs where its result is read, and no other process could find it; "
+            "use an app at 'memory://' to serialize invocations",
+        )
+
+    @classmethod
+    def from_json(cls, app: AppRecord, serialized: str | bytes) -> NoReturn:
+        """Raise `SerializationError`: a synchronous invocation cannot have been written down."""
+        del serialized
+        raise SerializationError(
+            "invocation",
+            f"app {app.app_id!r} is synchronous: its invocations exist in one process, and are never read from JSON; "
+            "use DistributedInvocation.from_json with an app at 'memory://'",
+        )

@@ -1,0 +1,106 @@
+"""What the tests of the scheduler share: the table as a judge, a gauge for slots, and the look at what must be empty."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+
+from pynenc_async.status import InvocationStatus, StatusRecord, advance
+
+S = InvocationStatus
+USUAL = [S.REGISTERED, S.PENDING, S.RUNNING]
+TURNS_TO_REST = 10
+
+
+def statuses(invocation):
+    return [entry.status for entry in invocation.history]
+
+
+def reasons(invocation):
+    return [entry.reason for entry in invocation.history]
+
+
+def assert_lawful(invocation):
+    """Replay the history against the table: transitions, ownership, attempts, order and time."""
+    history = invocation.history
+    current: StatusRecord | None = None
+    for position, entry in enumerate(history):
+        current = advance(current, entry.status, runner_id=entry.runner_id, attempt=entry.attempt)
+        assert entry.order == position
+    times = [entry.timestamp for entry in history]
+    assert times == sorted(times)
+    assert len({entry.runner_id for entry in history}) == 1
+    assert history[-1].status is invocation.status
+    assert sum(entry.status.is_final() for entry in history) <= 1
+
+
+async def turns(count):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def assert_at_rest(app):
+    """Nothing lives, and nothing that served the living is left: slots, threads, queues, carriers, family ties."""
+    dispatcher = app._dispatcher
+    scheduler = dispatcher.scheduler
+    for _ in range(TURNS_TO_REST):
+        if not dispatcher.crew.standbys:
+            break
+        await asyncio.sleep(0)
+    stats = app.statistics()
+    assert (stats.living, stats.running, stats.running_in_threads) == (0, 0, 0)
+    assert not dispatcher.crew.standbys
+    assert not scheduler._comebacks
+    assert scheduler.ready.pop() is None
+    assert scheduler._for_threads.pop() is None
+    for record in dispatcher.store:
+        assert record._driver is None
+        assert record._waiters is None
+        assert record._context is None
+        more = record._more
+        assert more is None or not (more.children or more.blocked_on or more.waits or more.retry_timer)
+
+
+class Gauge:
+    """Counts who is inside, from any thread, and remembers the most there ever were."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.inside = 0
+        self.peak = 0
+
+    def __enter__(self):
+        with self._lock:
+            self.inside += 1
+            self.peak = max(self.peak, self.inside)
+
+    def __exit__(self, *_):
+        with self._lock:
+            self.inside -= 1
+
+    @contextmanager
+    def away(self):
+        """Leave for the time of an await, and come back however it ends."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
+class Gate:
+    """An event that bodies in threads and in the loop may wait for, and that any thread may open."""
+
+    def __init__(self):
+        self._loop = asyncio.get_running_loop()
+        self._open = asyncio.Event()
+        self._thread_open = threading.Event()
+
+    def open(self):
+        self._thread_open.set()
+        self._loop.call_soon_threadsafe(self._open.set)
+
+    async def wait(self):
+        await self._open.wait()
+
+    def block(self):
+        assert self._thread_open.wait(10), "the gate was never opened"
