@@ -32,6 +32,10 @@ def _arguments() -> argparse.Namespace:
     unknown = set(given.contender) - set(contenders.names())
     if unknown:
         parser.error(f"no contender {', '.join(sorted(unknown))}; there are {', '.join(contenders.names())}")
+    try:
+        given.cases = select(given.workload)
+    except ValueError as error:
+        parser.error(str(error))
     return given
 
 
@@ -46,8 +50,7 @@ def _effort(given: argparse.Namespace) -> Effort:
 
 
 def _measure(given: argparse.Namespace, python: str) -> results.Run:
-    cases = select(given.workload)
-    run = run_interpreter(python, cases, set(given.contender), _effort(given), _say)
+    run = run_interpreter(python, given.cases, set(given.contender), _effort(given), _say)
     earlier = given.output / f"{run.name}.json"
     if given.update and earlier.exists():
         kept = results.load(earlier)

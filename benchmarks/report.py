@@ -20,6 +20,7 @@ def text(runs: list[Run]) -> str:
 
 def markdown(runs: list[Run]) -> str:
     """Everything, for a page."""
+    remarks = _remarks(runs)
     parts = [
         "# Speed",
         _machine(runs),
@@ -30,7 +31,7 @@ def markdown(runs: list[Run]) -> str:
         "## All figures",
         "Per item: microseconds, or bytes in W5. The ratio is to the bare way, the row without one.",
         _piped(_figure_rows(runs)),
-        *(["## Remarks", *(f"* {remark}" for remark in _remarks(runs))] if _remarks(runs) else []),
+        *(["## Remarks", "\n".join(f"* {remark}" for remark in remarks)] if remarks else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -103,7 +104,9 @@ def _remarks(runs: list[Run]) -> list[str]:
         remarks += [f"{run.short}: {name}: {one.problem}" for name, one in run.contenders.items() if one.problem]
         remarks += [f"{run.short}: {one.contender}, {one.case}: {one.text}" for one in run.problems]
         remarks += _extrapolations(run)
-        versions = {f"{one.distribution} {one.version}" for one in run.contenders.values() if one.distribution}
+        versions = {
+            f"{one.distribution} {one.version or '(this clone)'}" for one in run.contenders.values() if one.distribution
+        }
         remarks.append(f"{run.short}: versions: {', '.join(sorted(versions))}")
     return remarks
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, Self
 
+import msgspec
+
 from pynenc_async.codec import decode, encode
-from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, Values
 
 NO_ARGS: Final = "no_args"
@@ -55,13 +56,7 @@ class Arguments:
         return f"Arguments({', '.join(f'{name}={value!r}' for name, value in self.kwargs.items())})"
 
 
-def decode_values(function: Function, raw: Mapping[str, bytes]) -> Values:
-    """Decode the values of a payload to the annotations of the function; raise `SerializationError` naming the field."""
-    if misfits := sorted(set(function.names) ^ raw.keys()):
-        raise SerializationError(
-            f"arguments.{misfits[0]}",
-            f"does not fit {function.task_id}{function.signature}: another version of the task?",
-        )
-    return tuple(
-        decode(raw[name], function.value_annotation(name), field=f"arguments.{name}") for name in function.names
-    )
+def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:
+    """Decode a JSON object to the annotations of the function; raise `SerializationError` naming the parameter."""
+    values: Values = msgspec.structs.astuple(decode(raw, function.values_type, field="arguments"))
+    return values

@@ -16,6 +16,7 @@ import math
 import sys
 from collections.abc import Iterable
 from copy import copy
+from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final, cast
@@ -47,6 +48,11 @@ def encode(value: object, *, field: str) -> bytes:
     except Exception:  # noqa: BLE001  msgspec's complaint, or whatever user code raised while it was read
         return _encode_carefully(value, field)
     return _encode_carefully(value, field)
+
+
+def are_plain(values: Iterable[object]) -> bool:
+    """Whether msgspec alone writes all of these as `encode` does: exact plain types, which cannot fail or hide a NaN."""
+    return _PLAIN.issuperset(map(type, values))
 
 
 def decode(data: bytes | str | msgspec.Raw, annotation: Any, *, field: str) -> Any:
@@ -261,7 +267,8 @@ def _careful_key(key: object, path: str) -> bytes:
     if isinstance(key, float) and not math.isfinite(key):
         raise SerializationError(path, f"cannot encode the key {key!r}: JSON has no such number; use a finite one")
     try:
-        # msgspec knows how to spell a key: take it out of an object that has no other.
+        # msgspec knows how to spell a key (older versions not that of an Enum): take it from an object with no other.
+        key = cast("object", key.value) if isinstance(key, Enum) else key
         return _encode_with_any_key({key: None}).removeprefix(b"{").removesuffix(b":null}")
     except Exception as error:
         raise SerializationError(path, _problem("dict key", key, error, "use text or numbers as keys")) from error

@@ -5,7 +5,7 @@ asks for it. Reading trusts nothing: types, lengths and ranges are msgspec's con
 say is checked by `_check`. Writing trusts the scheduler, whose records cannot contradict the status machine.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -49,12 +49,30 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Set if the invocation failed; may be set after any other end without a result."""
 
 
-def to_json(envelope: Envelope) -> str:
+class Outgoing(msgspec.Struct):
+    """The same object when it is written: the values may be embedded as they are, where msgspec writes them alone."""
+
+    version: int
+    invocation_id: str
+    task_id: str
+    arguments: Raw | dict[str, Any]
+    parent_invocation_id: str | None
+    status: InvocationStatus
+    num_retries: int
+    registered_at: float
+    started_at: float | None
+    ended_at: float | None
+    runner_id: str | None
+    result: Any = UNSET
+    error: ErrorData | UnsetType = UNSET
+
+
+def to_json(envelope: Envelope | Outgoing) -> str:
     """Return the JSON text of an envelope; raise `SerializationError` if nobody would accept it for its size."""
     try:
         text = _encode(envelope).decode()
-    except UnicodeError as error:
-        raise SerializationError("envelope", f"cannot be written as UTF-8: {error}") from error
+    except (UnicodeError, OverflowError) as error:
+        raise SerializationError("envelope", f"cannot be written: {error}") from error
     _check_size(text)
     return text
 

@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
+
 from pynenc_async.errors import TaskDefinitionError
 
 Values = tuple[Any, ...]
@@ -67,6 +69,14 @@ class Function:
         if kind is _P.VAR_POSITIONAL:
             return types.GenericAlias(tuple, (hint, ...))
         return types.GenericAlias(dict, (str, hint)) if kind is _P.VAR_KEYWORD else hint
+
+    @cached_property
+    def values_type(self) -> type[msgspec.Struct]:
+        """A struct with one field per parameter, in order of declaration, as their annotations type them."""
+        # Fields have names of their own: a parameter may be called anything, a field of a struct may not.
+        fields = [(f"v{index}", self.value_annotation(name)) for index, name in enumerate(self.names)]
+        rename = {f"v{index}": name for index, name in enumerate(self.names)}
+        return msgspec.defstruct(self.qualname, fields, rename=rename, forbid_unknown_fields=True)
 
     def _resolve(self, name: str, hint: object) -> Any:
         if not isinstance(hint, str):

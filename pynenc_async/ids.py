@@ -27,6 +27,8 @@ class IdSource:
 
     def parse(self, invocation_id: str) -> int | None:
         """Return the number behind an id made here, or None for any other text."""
+        if not invocation_id.startswith(self.runner_id):
+            return None
         prefix, _, digits = invocation_id.rpartition("-")
         if prefix != self.runner_id or not (digits.isascii() and digits.isdecimal()) or digits[0] == "0":
             return None

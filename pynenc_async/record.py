@@ -11,7 +11,7 @@ RUNNING are one instant in memory. Three time slots say all of it. The first tra
 """
 
 from contextvars import Context
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from pynenc_async.function import Function, Values
 from pynenc_async.options import TaskOptions
@@ -69,7 +69,7 @@ class More:
     """What few invocations need."""
 
     __slots__ = (
-        "alarm", "blocked_on", "cancel_reason", "children", "restored", "retry_timer", "stream", "traceback", "trail",
+        "alarm", "blocked_on", "cancel_reason", "children", "retry_timer", "stream", "traceback", "trail",
         "waits",
     )  # fmt: skip
 
@@ -87,8 +87,6 @@ class More:
         self.stream: Any = None
         self.traceback: Any = None
         self.alarm: Any = None
-        self.restored: Restored | None = None
-        """Set on a handle that was read from JSON and is not known in this app."""
 
     def twin(self) -> "More":
         """Return a copy without the alarm, which belongs to the handles of users alone."""
@@ -99,12 +97,8 @@ class More:
         return twin
 
 
-class Restored(NamedTuple):
-    """The identity of a handle that was read from JSON."""
-
-    invocation_id: str
-    parent_invocation_id: str | None
-    runner_id: str
+Identity = tuple[str, str | None, str]
+"""Invocation id, parent invocation id, runner id."""
 
 
 class Record:
@@ -121,8 +115,11 @@ class Record:
         self._task: Any = task
         self._values = values
         self._number = number
-        self._parent: Record | int | None = parent
-        """The submitter while this one lives, then its number: a chain of parents must not stay in memory."""
+        self._parent: Record | int | Identity | None = parent
+        """The submitter while this one lives, then its number: a chain of parents must not stay in memory.
+
+        A handle that was read from JSON and is not known in this app keeps its whole identity here.
+        """
         self._context: Context | None = context
         self._registered_at = now
         self._status: InvocationStatus = _REGISTERED
@@ -135,6 +132,11 @@ class Record:
         self._driver: Any = None
         """The coroutine during its first step, then the `Driver`; None while no body is under way."""
         self._more: More | None = None
+
+    @property
+    def _restored(self) -> Identity | None:
+        parent = self._parent
+        return parent if isinstance(parent, tuple) else None
 
     def need_more(self) -> More:
         """Return the rare state, made now if this is the first need."""

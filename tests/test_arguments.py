@@ -48,7 +48,7 @@ calls = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_a_call_takes_exactly_what_the_function_takes(parameters, call):
     args, kwargs = call
@@ -58,19 +58,18 @@ def test_a_call_takes_exactly_what_the_function_takes(parameters, call):
     async def submit():
         return await task(*args, **kwargs)
 
+    # The function is the judge: `Signature.bind` of 3.11 refuses a keyword that `**kwargs` shares with a positional-only one.
     try:
-        inspect.signature(plain).bind(*args, **kwargs)
-    except TypeError:
-        with pytest.raises(TypeError) as expected:
-            plain(*args, **kwargs)
+        expected = plain(*args, **kwargs)
+    except TypeError as error:
         with pytest.raises(TypeError) as raised:
             run(submit)
-        assert str(raised.value) == str(expected.value)
+        assert str(raised.value) == str(error)
     else:
-        assert run(submit) == plain(*args, **kwargs)
+        assert run(submit) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_a_thread_gets_the_same_values_as_the_loop(parameters, call):
     args, kwargs = call
@@ -86,21 +85,21 @@ def test_a_thread_gets_the_same_values_as_the_loop(parameters, call):
     assert run(submit) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_args_binds_like_a_call(parameters, call):
     args, kwargs = call
-    task = Pynenc().task(define(parameters, form="async def"))
+    task = Pynenc().task(define(parameters, form="def"))
     try:
-        bound = inspect.signature(task.func).bind(*args, **kwargs)
-    except TypeError:
-        with pytest.raises(TypeError):
+        expected = task.func(*args, **kwargs)
+    except TypeError as error:
+        with pytest.raises(TypeError) as raised:
             task.args(*args, **kwargs)
+        assert str(raised.value) == str(error)
         return
-    bound.apply_defaults()
     arguments = task.args(*args, **kwargs)
     assert isinstance(arguments, Arguments)
-    assert arguments.kwargs == dict(bound.arguments)
+    assert list(arguments.kwargs.items()) == expected
 
 
 async def test_wrong_arguments_raise_at_the_call_and_submit_nothing():

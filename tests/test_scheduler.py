@@ -1,15 +1,13 @@
 """What every invocation may rely on: it is submitted at the call, it ends, and its history tells how."""
 
 import asyncio
-import contextvars
 import gc
 import threading
 
 import pytest
 from helpers import USUAL, Gate, S, assert_at_rest, assert_lawful, reasons, statuses, turns
 
-from pynenc_async import InvocationCancelledError, Pynenc, RetryError, current_invocation
-from pynenc_async.testing import wait_all_tasks_blocked
+from pynenc_async import Pynenc, current_invocation
 
 # -- the history -------------------------------------------------------------------------------------------------------
 
@@ -51,10 +49,11 @@ async def test_history_of_a_body_that_raises(suspends):
 @pytest.mark.parametrize("kind", ["coroutine", "thread"])
 async def test_history_of_a_body_that_awaits_another(kind):
     app = Pynenc()
+    gate = Gate()
 
     @app.task
     async def child():
-        await asyncio.sleep(0)
+        await gate.wait()
         return 1
 
     async def in_loop():
@@ -65,6 +64,9 @@ async def test_history_of_a_body_that_awaits_another(kind):
 
     parent = app.task(in_loop if kind == "coroutine" else in_thread)
     invocation = parent()
+    while invocation.status is not S.PAUSED:
+        await asyncio.sleep(0)
+    gate.open()
     assert await invocation == 1
     assert statuses(invocation) == [*USUAL, S.PAUSED, S.RESUMED, S.SUCCESS]
     assert {entry.attempt for entry in invocation.history[1:]} == {1}
@@ -301,55 +303,3 @@ async def test_a_body_of_another_app_is_no_parent():
         return handle.parent_invocation_id, await handle
 
     assert await parent() == (None, 1)
-
-
-# -- retries -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.virtual
-async def test_a_retry_starts_when_its_delay_is_over_though_nothing_else_happens():
-    app = Pynenc()
-    loop = asyncio.get_running_loop()
-    starts = []
-
-    @app.task(max_retries=2)
-    async def flaky():
-        starts.append(loop.time())
-        if len(starts) < 3:
-            raise RetryError(after=10)
-        return "done"
-
-    began = loop.time()
-    assert await flaky() == "done"
-    assert [start - began for start in starts] == pytest.approx([0, 10, 20])
-    await assert_at_rest(app)
-
-
-@pytest.mark.virtual
-async def test_a_retry_that_waits_holds_no_slot_and_is_not_run_early_by_an_await():
-    app = Pynenc(max_concurrency=1)
-    loop = asyncio.get_running_loop()
-    starts = []
-
-    @app.task(max_retries=1)
-    async def flaky():
-        starts.append(loop.time())
-        if len(starts) == 1:
-            raise RetryError(after=10)
-
-    @app.task
-    async def other():
-        await asyncio.sleep(1)
-        return loop.time()
-
-    @app.task
-    async def waiter(handle):
-        await handle
-
-    invocation = flaky()
-    await wait_all_tasks_blocked()
-    assert (invocation.status, app.statistics().running) == (S.RETRY, 0)
-    waiting = waiter(invocation)
-    assert await other() == pytest.approx(1)
-    await waiting
-    assert starts == pytest.approx([0, 10])

@@ -39,7 +39,7 @@ def print_invocations(app: Pynenc, seconds: float) -> None:
 
 def print_failures(modules: Sequence[DistributedInvocation[Any, Any]]) -> None:
     """Print which modules could not be measured, why, and through which statuses their invocations went."""
-    print(f"{len(modules)} could not be measured" + (":" if modules else "."))
+    print(f"Modules that could not be measured: {len(modules)}")
     for module in modules:
         error = module.exception()
         print(f"  {module.arguments.kwargs['path'].name}")

@@ -219,14 +219,15 @@ class Dispatcher:
     def find(self, invocation_id: str) -> Record | None:
         """Return the living or retained invocation with this id."""
         number = self.ids.parse(invocation_id)
+        if number is None:
+            return None
         self.store.drop_aged(self.scheduler.clock())
-        return None if number is None else self.store.find(number)
+        return self.store.find(number)
 
     def require_loop(self, record: Record) -> AbstractEventLoop:
         """Return the loop on which a living invocation will end; raise for a restored handle, of which nothing is known."""
-        more = record._more
-        if more is not None and more.restored is not None:
-            raise InvocationNotFoundError(more.restored.invocation_id)
+        if record._restored is not None:
+            raise InvocationNotFoundError(record._restored[0])
         if self.loop is None:
             raise self._not_started()
         return self.loop

@@ -17,7 +17,7 @@ from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.invocation.serialized import fill, parse, write
 from pynenc_async.invocation.streaming import InvocationStream
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, living_tree, run_in_body, suspend
-from pynenc_async.record import Record, Restored, TaskRecord
+from pynenc_async.record import Identity, Record, TaskRecord
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -193,22 +193,22 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
     @property
     def invocation_id(self) -> str:
         """Unique among all invocations of all processes."""
-        if self._more is not None and self._more.restored is not None:
-            return self._more.restored.invocation_id
-        return cast(str, self._task.runtime.format_id(self._number))
+        return self._identity()[0]
 
     @property
     def parent_invocation_id(self) -> str | None:
         """The invocation in whose body it was submitted."""
-        return self._identity().parent_invocation_id
+        return self._identity()[1]
 
-    def _identity(self) -> Restored:
-        more, parent, runtime = self._more, self._parent, self._task.runtime
-        if more is not None and more.restored is not None:
-            return more.restored
+    def _identity(self) -> Identity:
+        parent, runtime = self._parent, self._task.runtime
+        if isinstance(parent, tuple):
+            return parent
+        runner_id: str = runtime.runner_id
+        if parent is None:
+            return f"{runner_id}-{self._number}", None, runner_id
         number = parent._number if isinstance(parent, Record) else parent
-        parent_id = None if number is None else runtime.format_id(number)
-        return Restored(runtime.format_id(self._number), parent_id, runtime.runner_id)
+        return f"{runner_id}-{self._number}", f"{runner_id}-{number}", runner_id
 
     @property
     def status(self) -> InvocationStatus:
@@ -223,7 +223,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
         """Every transition so far."""
-        runner_id = self._identity().runner_id
+        runner_id = self._identity()[2]
         return tuple(
             HistoryEntry(
                 status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason

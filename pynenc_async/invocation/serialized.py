@@ -2,54 +2,57 @@
 
 from typing import Any, Final
 
-import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from pynenc_async.arguments import decode_values
-from pynenc_async.codec import decode, encode
-from pynenc_async.envelope import Envelope, from_json, to_json
+from pynenc_async.codec import are_plain, decode, encode
+from pynenc_async.envelope import Envelope, Outgoing, from_json, to_json
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import AppRecord
-from pynenc_async.outcome import describe, rebuild
-from pynenc_async.record import More, Record, Restored, TaskRecord
+from pynenc_async.outcome import ErrorData, describe, rebuild
+from pynenc_async.record import Identity, Record, TaskRecord
 from pynenc_async.status import InvocationStatus
 
 _SUCCESS: Final = InvocationStatus.SUCCESS
-_CANCELLED: Final = InvocationStatus.CANCELLED
-_VERSION: Final = 1
-_NO_ARGUMENTS: Final = Raw(b"{}")
-_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 parse = from_json
 
 
-def write(record: Record, restored: Restored, failure: BaseException | None) -> str:
-    """Return the JSON text of an invocation, whose identity is `restored`; `failure` is what a waiter would see."""
-    task: TaskRecord = record._task
-    return to_json(
-        Envelope(
-            version=_VERSION,
-            invocation_id=restored.invocation_id,
-            task_id=task.task_id,
-            arguments=_arguments(task, record._values),
-            parent_invocation_id=restored.parent_invocation_id,
-            status=record._status,
-            num_retries=record._retries,
-            registered_at=record._registered_at,
-            started_at=record._started_at,
-            ended_at=record._ended_at,
-            runner_id=restored.runner_id,
-            result=Raw(_encode(task, "result", record._outcome)) if record._status is _SUCCESS else UNSET,
-            error=UNSET if failure is None else describe(failure),
-        )
+def write(record: Record, identity: Identity, failure: BaseException | None) -> str:
+    """Return the JSON text of an invocation; `failure` is what a waiter would see."""
+    task: Any = record._task
+    arguments: Any = dict(zip(task.function.names, record._values, strict=False))
+    result: Any = record._outcome if record._status is _SUCCESS else UNSET
+    if are_plain((*record._values, result)):
+        try:
+            return to_json(_outgoing(record, identity, arguments, result, UNSET))
+        except SerializationError:
+            pass  # msgspec cannot say which value it was: what follows can
+    arguments = Raw(_encode(task, "arguments", arguments))
+    if result is not UNSET:
+        result = Raw(_encode(task, "result", result))
+    error = UNSET if failure is None else describe(failure)
+    return to_json(_outgoing(record, identity, arguments, result, error))
+
+
+def _outgoing(record: Record, identity: Identity, arguments: Any, result: Any, error: ErrorData | UnsetType) -> Outgoing:
+    """Build the object by position, which is twice as fast as by keyword."""
+    return Outgoing(
+        1,
+        identity[0],
+        record._task.task_id,
+        arguments,
+        identity[1],
+        record._status,
+        record._retries,
+        record._registered_at,
+        record._started_at,
+        record._ended_at,
+        identity[2],
+        result,
+        error,
     )
-
-
-def _arguments(task: TaskRecord, values: tuple[Any, ...]) -> Raw:
-    if not values:
-        return _NO_ARGUMENTS
-    return Raw(_encode(task, "arguments", dict(zip(task.function.names, values, strict=True))))
 
 
 def _encode(task: TaskRecord, field: str, value: object) -> bytes:
@@ -64,17 +67,16 @@ def fill(record: Record, app: AppRecord, envelope: Envelope) -> None:
     task = _task(app, envelope)
     function = task.function
     record._task = task
-    record._values = decode_values(function, _members(envelope.arguments))
+    record._values = decode_values(function, envelope.arguments)
     record._number = 0
-    record._parent = record._context = record._waiters = record._driver = None
+    record._parent = (envelope.invocation_id, envelope.parent_invocation_id, envelope.runner_id or "")
+    record._context = record._waiters = record._driver = record._more = None
     record._registered_at = envelope.registered_at
     record._started_at = envelope.started_at
     record._ended_at = envelope.ended_at
     record._status = envelope.status
     record._retries = envelope.num_retries
     record._outcome = _outcome(task, envelope)
-    record._more = more = More()
-    more.restored = Restored(envelope.invocation_id, envelope.parent_invocation_id, envelope.runner_id or "")
 
 
 def _task(app: AppRecord, envelope: Envelope) -> Any:

@@ -39,8 +39,8 @@ _STREAM: Final = FunctionKind.STREAM
 class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], Generic[Params, Result]):
     """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
 
-    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. A handle that is
-    dropped before its result was read has never run.
+    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. A handle that
+    is dropped before its result was read has never run.
     """
 
     __slots__ = ()

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from pynenc_async.errors import InvocationNotFinalError
 from pynenc_async.invocation.streaming import InvocationStream
 from pynenc_async.invocation.synchronous.record import body_here, waiting
+from pynenc_async.invocation.waiting import Signal
 
 Item = TypeVar("Item")
 
@@ -27,9 +28,14 @@ class SynchronousStream(Generic[Item]):
         return self
 
     async def __anext__(self) -> Item:
-        self._invocation._start()
-        with waiting(None if self._at_hand() else body_here(), self._invocation):
-            return await anext(self._reader)
+        invocation, stream = self._invocation, self._reader._stream
+        invocation._start()
+        while not self._at_hand():
+            signal = Signal(invocation._task.runtime.require_own_loop(invocation), None)
+            stream.when_item(signal)
+            with waiting(body_here(), invocation):
+                await signal.future
+        return await anext(self._reader)
 
     def _at_hand(self) -> bool:
         """Whether the next item, or the end, need not be waited for."""
