@@ -31,7 +31,8 @@ _DEPTH_PROBLEM: Final = "nested too deeply, or contains itself; flatten it"
 _LONGEST: Final = 1000
 _N: Final = ord("n")
 _BRACKET: Final = ord("[")
-_PLAIN: Final = frozenset({type(None), bool, int, str, bytes})
+PLAIN: Final = frozenset({type(None), bool, int, str, bytes})
+"""Exact types that msgspec alone writes as `encode` does: they hide no NaN and no set."""
 _BASES: Final[dict[type, Any]] = {PurePath: str, str: str, int: int, float: float}
 """What the subclasses of a type are in JSON; msgspec takes exact types only, but numpy.float64 is still a number."""
 
@@ -43,16 +44,11 @@ def encode(value: object, *, field: str) -> bytes:
     """
     try:
         data = _encode(value)
-        if type(value) in _PLAIN or not (_is_suspicious(data) and _needs_care(value)):
+        if type(value) in PLAIN or not (_is_suspicious(data) and _needs_care(value)):
             return data
     except Exception:  # noqa: BLE001  msgspec's complaint, or whatever user code raised while it was read
         return _encode_carefully(value, field)
     return _encode_carefully(value, field)
-
-
-def are_plain(values: Iterable[object]) -> bool:
-    """Whether msgspec alone writes all of these as `encode` does: exact plain types, which cannot fail or hide a NaN."""
-    return _PLAIN.issuperset(map(type, values))
 
 
 def decode(data: bytes | str | msgspec.Raw, annotation: Any, *, field: str) -> Any:
@@ -184,7 +180,7 @@ def _needs_care(value: object) -> bool:
     found = [value]
     for item in found:
         kind = type(item)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             continue
         if isinstance(item, float):
             if not math.isfinite(item):

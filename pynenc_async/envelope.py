@@ -55,7 +55,7 @@ class Outgoing(msgspec.Struct):
     version: int
     invocation_id: str
     task_id: str
-    arguments: Raw | dict[str, Any]
+    arguments: Any
     parent_invocation_id: str | None
     status: InvocationStatus
     num_retries: int
@@ -70,11 +70,12 @@ class Outgoing(msgspec.Struct):
 def to_json(envelope: Envelope | Outgoing) -> str:
     """Return the JSON text of an envelope; raise `SerializationError` if nobody would accept it for its size."""
     try:
-        text = _encode(envelope).decode()
+        data = _encode(envelope)
     except (UnicodeError, OverflowError) as error:
         raise SerializationError("envelope", f"cannot be written: {error}") from error
-    _check_size(text)
-    return text
+    if len(data) > MAX_SIZE:
+        _check_size(data)
+    return data.decode()
 
 
 def from_json(text: str | bytes) -> Envelope:

@@ -125,6 +125,14 @@ async def in_status(status):
     return invocation
 
 
+async def finish(invocation):
+    """Leave no work behind."""
+    if gate := gates.pop("x", None):
+        gate.open()
+    await invocation.wait()
+    await turns(2)
+
+
 every_status = pytest.mark.parametrize("status", [S.REGISTERED, S.RUNNING, S.SUCCESS, S.FAILED, S.CANCELLED])
 
 
@@ -143,6 +151,7 @@ async def test_an_invocation_of_any_status_makes_the_round_trip(status):
     assert restored.call.task.task_id == invocation.task.task_id
     assert restored.to_json() == text
     assert restored.invocation_id in repr(restored)
+    await finish(invocation)
 
 
 @every_status
@@ -159,6 +168,7 @@ async def test_the_json_is_one_flat_versioned_object(status):
         if isinstance(value, str):
             assert not value.lstrip().startswith(("{", "[", '"')), f"{name} is JSON inside a string"
     assert ("result" in written) is (status is S.SUCCESS)
+    await finish(invocation)
 
 
 @every_status
@@ -166,6 +176,7 @@ async def test_the_app_that_knows_the_id_returns_the_living_invocation(status):
     invocation = await in_status(status)
     assert DistributedInvocation.from_json(invocation.app, invocation.to_json()) is invocation
     assert DistributedInvocation.from_json(invocation.app, invocation.to_json().encode()) is invocation
+    await finish(invocation)
 
 
 @pytest.mark.parametrize("status", [S.REGISTERED, S.RUNNING])
@@ -184,6 +195,7 @@ async def test_waiting_for_a_restored_handle_that_has_not_ended_says_that_it_is_
     with pytest.raises(InvocationNotFoundError):
         await asyncio.to_thread(restored.blocking_result, 5)
     assert restored.status is status
+    await finish(invocation)
 
 
 async def test_a_restored_success_has_its_result():

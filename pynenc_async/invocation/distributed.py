@@ -233,8 +233,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
 
     def to_json(self) -> str:
         """Write the invocation down: one flat JSON object. Raises `SerializationError` naming task and field."""
-        failure = None if self._ended_at is None or self._status is _SUCCESS else self._failure()
-        return write(self, self._identity(), failure)
+        return write(self, self._identity(), self._failure)
 
     @classmethod
     def from_json(cls, app: AppRecord, serialized: str | bytes) -> Self:

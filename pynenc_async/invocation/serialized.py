@@ -1,11 +1,12 @@
 """An invocation as JSON, and back. No I/O, and nothing is decoded to types that the task does not name."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import UNSET, Raw, UnsetType
 
 from pynenc_async.arguments import decode_values
-from pynenc_async.codec import are_plain, decode, encode
+from pynenc_async.codec import PLAIN, decode, encode
 from pynenc_async.envelope import Envelope, Outgoing, from_json, to_json
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
@@ -19,20 +20,20 @@ _SUCCESS: Final = InvocationStatus.SUCCESS
 parse = from_json
 
 
-def write(record: Record, identity: Identity, failure: BaseException | None) -> str:
-    """Return the JSON text of an invocation; `failure` is what a waiter would see."""
-    task: Any = record._task
-    arguments: Any = dict(zip(task.function.names, record._values, strict=False))
+def write(record: Record, identity: Identity, failure: Callable[[], BaseException]) -> str:
+    """Return the JSON text of an invocation; `failure` gives what a waiter would see, where it did not succeed."""
+    task, values = record._task, record._values
     result: Any = record._outcome if record._status is _SUCCESS else UNSET
-    if are_plain((*record._values, result)):
+    if type(result) in PLAIN and PLAIN.issuperset(map(type, values)):
         try:
-            return to_json(_outgoing(record, identity, arguments, result, UNSET))
+            return to_json(_outgoing(record, identity, task.function.values_type(*values), result, UNSET))
         except SerializationError:
             pass  # msgspec cannot say which value it was: what follows can
-    arguments = Raw(_encode(task, "arguments", arguments))
+    arguments = Raw(_encode(task, "arguments", dict(zip(task.function.names, values, strict=True))))
     if result is not UNSET:
         result = Raw(_encode(task, "result", result))
-    error = UNSET if failure is None else describe(failure)
+    failed = record._ended_at is not None and record._status is not _SUCCESS
+    error = describe(failure()) if failed else UNSET
     return to_json(_outgoing(record, identity, arguments, result, error))
 
 
