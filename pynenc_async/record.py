@@ -172,7 +172,9 @@ class Record:
         attempt = 0
         if self._started_at is not None:
             attempt = 1
-            steps += [(_PENDING, self._started_at, 1, ""), (_RUNNING, self._started_at, 1, "")]
+            steps.append((_PENDING, self._started_at, 1, ""))
+            if self._status is not _PENDING:
+                steps.append((_RUNNING, self._started_at, 1, ""))
         if self._ended_at is not None:
             steps.append((self._status, self._ended_at, attempt, ""))
         return steps

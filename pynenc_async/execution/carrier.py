@@ -40,7 +40,13 @@ class Desk(Protocol):
     """The decisions that a carrier reports to; `scheduler.Scheduler` is it."""
 
     now: float
-    clock: Callable[[], float]
+    max_threads: int
+    ahead: int
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The wall clock."""
+        ...
 
     def take(self) -> Record | None:
         """Start the next record, if there is one and a slot for it."""

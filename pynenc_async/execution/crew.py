@@ -17,6 +17,9 @@ IN_PLACE_DEPTH: Final = 16
 BURST: Final = 64
 """How many carriers may wait for their first turn at once."""
 
+ENOUGH: Final = BURST // 2
+"""While so many wait, nobody has to look whether there is work for more."""
+
 _EMPTY: Final = Context()
 """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
 
@@ -46,12 +49,12 @@ class Crew:
     def settle(self) -> None:
         """Get more carriers going if there is work that could start.
 
-        Two for each that was taken by a body that suspended: their number doubles from turn to turn, so that many
-        suspending bodies start in few turns, and bodies that do not suspend make no Tasks for nothing.
+        Each time that bodies which suspended have used them up, their number doubles: so many suspending bodies start in
+        few turns, and bodies that do not suspend make no Tasks for nothing.
         """
         waiting = len(self.standbys)
-        if waiting < BURST:
-            for _ in range(self._scheduler.startable(min(waiting + 2, BURST)) - waiting):
+        if waiting < ENOUGH:
+            for _ in range(self._scheduler.startable(min(2 * waiting + 2, BURST)) - waiting):
                 self.spawn()
 
     def carrier_started(self, carrier: Carrier) -> None:

@@ -1,24 +1,48 @@
-"""`def` tasks run in threads, without one wake-up of the loop for each."""
+"""`def` tasks run in threads.
 
+**Theory of operation.** A switch between the loop and a thread costs more than a short body. So the scheduler hands out a
+little more than there are threads (PENDING, in the pool's queue), as much as the threads get through in `AHEAD_SECONDS`
+at the pace of the last bodies: none for long ones, which would keep more urgent work waiting. A thread takes the next
+record without asking the loop, and wakes the loop once for all that has ended since it last looked.
+
+A thread that waits for another invocation has given its slot away, but is still a thread: another takes its place.
+"""
+
+import atexit
 import threading
+import time
+import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
-from pynenc_async.clock import thread_work_of
+from pynenc_async.clock import SimulatedLoop, thread_work_of
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
 
-_NO_LIMIT: Final = 1_000_000
-"""The scheduler bounds how many bodies run. The pool must not: a thread that waits for another invocation has given its
-slot away, but it is still a thread."""
+AHEAD_SECONDS: Final = 0.002
+"""How much work the queue of the pool may hold, for each thread."""
+MOST_AHEAD: Final = 128
+_SMOOTHING: Final = 0.1
+"""Weight of the newest body in the moving average of their durations."""
+_RUNNING: Final = InvocationStatus.RUNNING
 
 
 class Reports(Protocol):
     """Where the ends of bodies are reported."""
+
+    max_threads: int
+    ahead: int
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The wall clock."""
+        ...
 
     def succeeded(self, record: Record, value: object) -> None:
         """The body returned."""
@@ -38,14 +62,26 @@ class Blocked(Protocol):
 
 
 class ThreadDriver:
-    """A body in a thread. It cannot be stopped from outside; a wait for another invocation can be broken off."""
+    """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("attempt", "blocked", "thread_id")
+    __slots__ = ("_claim", "blocked", "thread_id")
 
-    def __init__(self, attempt: int) -> None:
-        self.attempt: Final = attempt
+    def __init__(self, record: Record, context: Context) -> None:
+        self._claim: Final = [(record, context)]
+        """Emptied, atomically, by the thread that begins the body or by the cancellation that comes before it."""
         self.thread_id = 0
         self.blocked: Blocked | None = None
+
+    def claim(self) -> tuple[Record, Context] | None:
+        """Return what to run, to the first who asks."""
+        try:
+            return self._claim.pop()
+        except IndexError:
+            return None
+
+    def revoke(self) -> bool:
+        """Take the body back before it begins; say whether that was possible."""
+        return self.claim() is not None
 
     def cancel(self, reason: str) -> None:
         """Break off the wait in which the body is, if it is in one."""
@@ -54,48 +90,116 @@ class ThreadDriver:
             self.blocked.interrupt()
 
 
+Ended = tuple[Record, ThreadDriver, bool, Any, float]
+"""Record, its driver, whether it returned, what it returned or raised, and how many seconds it took."""
+
+
 class Threads:
-    """The pool, and the way of results back to the loop: one wake-up for all that have ended since the last one."""
+    """The threads of one app on one loop."""
 
     def __init__(self, desk: Reports, loop: AbstractEventLoop, settle: Callable[[], None]) -> None:
         self._desk: Final = desk
         self._loop: Final = loop
         self._settle: Final = settle
         self.work_began, self.work_ended = thread_work_of(loop)
-        self._pool: ThreadPoolExecutor | None = None
-        self._ended: Final[deque[tuple[Record, ThreadDriver, bool, Any]]] = deque()
+        self._queue: SimpleQueue[ThreadDriver | None] = SimpleQueue()
+        self._workers: set[threading.Thread] = set()
+        self._handed_out = 0
+        self._resting = 0
+        """Threads that wait for another invocation."""
+        self._pace = AHEAD_SECONDS
+        self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
+        self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        _POOLS.add(self)
+
+    # -- in the loop's thread ------------------------------------------------------------------------------------------
 
     def start(self, record: Record) -> None:
-        """Run a started record in a thread."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_NO_LIMIT, thread_name_prefix="pynenc")
-        driver = record._driver = ThreadDriver(record._retries)
+        """Run a record that was taken in a thread."""
         context: Any = record._context
         if record._task.options.max_retries:
             context = context.copy()
+        driver = record._driver = ThreadDriver(record, context)
         self.work_began()
-        self._pool.submit(self._run, [(record, driver, context)])
+        self._handed_out += 1
+        self._queue.put(driver)
+        self._hire()
 
-    def close(self) -> None:
-        """Let idle threads end; those that still run a body end after it."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-            self._pool = None
+    def rest(self) -> None:
+        """A thread begins to wait for another invocation."""
+        self._resting += 1
+        self.work_ended()
+        self._hire()
 
-    def _run(self, job: list[tuple[Record, ThreadDriver, Any]]) -> None:
-        record, driver, context = job.pop()  # the pool's own frames keep the list, and through it nothing
+    def wake(self) -> None:
+        """A thread that waited goes on."""
+        self._resting -= 1
+        self.work_began()
+
+    def close(self) -> list[threading.Thread]:
+        """Let every thread end after the body in which it is, and return them."""
+        workers, queue = self._workers, self._queue
+        self._workers, self._queue = set(), SimpleQueue()
+        for _ in workers:
+            queue.put(None)
+        return list(workers)
+
+    def _hire(self) -> None:
+        at_work = len(self._workers) - self._resting
+        if at_work < self._desk.max_threads and at_work < self._handed_out - self._resting:
+            worker = threading.Thread(target=self._work, name=f"pynenc-{len(self._workers) + 1}", daemon=True)
+            self._workers.add(worker)
+            worker.start()
+
+    def _collect(self) -> None:
+        self._collecting = False  # first: what ends from here on asks for another turn, or is seen below
+        ended, desk = self._ended, self._desk
+        while ended:
+            record, driver, ok, outcome, seconds = ended.popleft()
+            self._handed_out -= 1
+            self._pace += (seconds - self._pace) * _SMOOTHING
+            self.work_ended()
+            if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
+                (desk.succeeded if ok else desk.failed)(record, outcome)
+        if self._looks_ahead:
+            desk.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * desk.max_threads))
+        self._settle()
+
+    # -- in the threads ------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        queue, workers = self._queue, self._workers
+        while (driver := queue.get()) is not None:
+            claimed = driver.claim()
+            if claimed is None:
+                self._report((_NOBODY, driver, True, None, 0.0))
+            else:
+                self._run(driver, *claimed)
+            del driver, claimed
+            if len(workers) - self._resting > self._desk.max_threads:
+                break  # one too many, since somebody has come back from waiting
+        workers.discard(threading.current_thread())
+
+    def _run(self, driver: ThreadDriver, record: Record, context: Context) -> None:
         driver.thread_id = threading.get_ident()
+        began = time.perf_counter()
+        record._started_at = now = self._desk.clock()
+        more = record._more
+        if more is not None and more.trail is not None:
+            more.trail.append((_RUNNING, now, record._retries + 1, ""))
+        record._status = _RUNNING
         try:
             value = context.run(_body, record)
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
-            self._report(record, driver, ok=False, outcome=without_our_frames(error, globals()))
-            del record, driver, context
+            outcome = without_our_frames(error, globals())
+            self._report((record, driver, False, outcome, time.perf_counter() - began))
+            del record, driver, context, more, outcome
         else:
-            self._report(record, driver, ok=True, outcome=value)
+            self._report((record, driver, True, value, time.perf_counter() - began))
 
-    def _report(self, record: Record, driver: ThreadDriver, *, ok: bool, outcome: Any) -> None:
-        self._ended.append((record, driver, ok, outcome))
+    def _report(self, ended: Ended) -> None:
+        self._ended.append(ended)
         if not self._collecting:
             self._collecting = True
             try:
@@ -103,17 +207,19 @@ class Threads:
             except RuntimeError:
                 return  # the loop is closed: the scheduler has written the end when it was bound to another one
 
-    def _collect(self) -> None:
-        self._collecting = False  # first: what ends from here on asks for another turn, or is seen below
-        ended = self._ended
-        while ended:
-            record, driver, ok, outcome = ended.popleft()
-            self.work_ended()
-            if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
-                (self._desk.succeeded if ok else self._desk.failed)(record, outcome)
-        self._settle()
-
 
 def _body(record: Record) -> Any:
     CURRENT.set(record)
     return record._task.function.call(*record._values)
+
+
+_NOBODY: Final[Any] = type("Revoked", (), {"_driver": None})()
+"""Stands for a record that was cancelled before its body began."""
+_POOLS: Final[weakref.WeakSet[Threads]] = weakref.WeakSet()
+
+
+@atexit.register
+def _finish_bodies() -> None:
+    """Idle threads must not keep the interpreter from ending; bodies that run are allowed to finish."""
+    for thread in [thread for pool in list(_POOLS) for thread in pool.close()]:
+        thread.join()

@@ -19,11 +19,10 @@ from pynenc_async.execution.threads import ThreadDriver
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import is_due
-from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.scheduler import HOLDS_SLOT, Scheduler
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED
-_HOLDS_SLOT: Final = frozenset({InvocationStatus.RUNNING, InvocationStatus.RESUMED})
 
 
 class Runtime(Protocol):
@@ -111,7 +110,7 @@ class Wait:
     def pause_spawned(self) -> None:
         """Pause the body if the await is made by a Task that it spawned while its own Task is suspended."""
         driver = self._body._driver
-        if isinstance(driver, Carrier) and driver.suspended and self._body._status in _HOLDS_SLOT:
+        if isinstance(driver, Carrier) and driver.suspended and self._body._status in HOLDS_SLOT:
             runtime = self._body._task.runtime
             runtime.scheduler.pause(self._body)
             runtime.crew.settle()
@@ -241,7 +240,7 @@ class ThreadWait:
         body._driver.blocked = self
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
-        runtime.crew.threads.work_ended()
+        runtime.crew.threads.rest()
         self._resting = True
 
     def _give_up(self) -> None:
@@ -255,7 +254,7 @@ class ThreadWait:
             self._resting = False
             body: Any = self._body
             body._driver.blocked = None
-            body._task.runtime.crew.threads.work_began()
+            body._task.runtime.crew.threads.wake()
         self._done.set()
         return True
 

@@ -31,6 +31,7 @@ RETRY: Final = InvocationStatus.RETRY
 SUCCESS: Final = InvocationStatus.SUCCESS
 FAILED: Final = InvocationStatus.FAILED
 CANCELLED: Final = InvocationStatus.CANCELLED
+HOLDS_SLOT: Final = frozenset({PENDING, RUNNING, RESUMED})
 
 
 class Timer(Protocol):
@@ -63,7 +64,9 @@ class Scheduler:
         self.in_use = 0
         self.limit: Final = float("inf") if max_concurrency is None else max_concurrency
         self.threads_in_use = 0
-        self.max_threads: Final = max_threads
+        self.max_threads = max_threads
+        self.ahead = 0
+        """How many records more than there are threads may be handed to them: see `execution.threads`."""
         self.now = clock()
         """The time of the last event: a batch of bodies reads the clock once for each, not for each transition."""
         self.clock = clock
@@ -81,8 +84,10 @@ class Scheduler:
         """How many records `take` could start now, counted up to `most`; stale entries count as well."""
         if self.in_use >= self.limit or self._comebacks:
             return 0
-        queued = sum(len(lane.items) + len(lane.urgent) for lane in self._lanes)
-        if self._for_threads.lanes and self.threads_in_use < self.max_threads:
+        queued = 0
+        for lane in self._lanes:
+            queued += len(lane.items) + len(lane.urgent)
+        if self._for_threads.lanes and self.threads_in_use < self.max_threads + self.ahead:
             queued += len(self._for_threads)
         return int(min(queued, most, self.limit - self.in_use))
 
@@ -90,7 +95,7 @@ class Scheduler:
         """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
         if self.in_use >= self.limit or self._comebacks:
             return None
-        if self._for_threads.lanes and self.threads_in_use < self.max_threads:
+        if self._for_threads.lanes and self.threads_in_use < self.max_threads + self.ahead:
             record = self._for_threads.pop()
             if record is not None:
                 return self._begin(record)
@@ -105,7 +110,7 @@ class Scheduler:
                     record._started_at = self.now
                     return record
             while (record := lane.pop()) is not None:
-                if not record._task.in_thread or self.threads_in_use < self.max_threads:
+                if not record._task.in_thread or self.threads_in_use < self.max_threads + self.ahead:
                     return self._begin(record)
                 self._for_threads.lane(lane.level).items.append(record)
         return None
@@ -126,12 +131,16 @@ class Scheduler:
         self.in_use += 1
         if record._task.in_thread:
             self.threads_in_use += 1
-        more = record._more
+        more, attempt = record._more, record._retries + 1
         if more is not None and more.trail is not None:
-            attempt = record._retries + 1
-            more.trail += ((PENDING, self.now, attempt, ""), (RUNNING, self.now, attempt, ""))
-        record._status = RUNNING
+            more.trail.append((PENDING, self.now, attempt, ""))
         record._started_at = self.now
+        if record._task.in_thread:
+            record._status = PENDING  # the thread that begins the body makes it RUNNING
+        else:
+            record._status = RUNNING
+            if more is not None and more.trail is not None:
+                more.trail.append((RUNNING, self.now, attempt, ""))
         return record
 
     # -- endings -------------------------------------------------------------------------------------------------------
@@ -183,7 +192,7 @@ class Scheduler:
     def _end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
         """Write the final status, give back what the record holds, and tell whoever waits."""
         now = self.now = self.clock()
-        if record._status is RUNNING or record._status is RESUMED:
+        if record._status in HOLDS_SLOT:
             self._give_slot_back(record)
         elif not record._status.can_transition_to(status):
             raise InvocationStatusError(
@@ -304,9 +313,11 @@ class Scheduler:
         if more.cancel_reason is None:
             more.cancel_reason = reason
         children = list((more.children or {}).values())
-        if record._status in (RUNNING, RESUMED, PAUSED):
-            if record._driver is not None:
-                record._driver.cancel(reason)
+        if record._status is PENDING and record._driver.revoke():
+            record._started_at = None
+            self._end(record, CANCELLED, None, reason or "cancelled before it started")
+        elif record._driver is not None:
+            record._driver.cancel(reason)
         else:
             lane = self.ready.lane(record._task.options.priority)
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
@@ -317,6 +328,8 @@ class Scheduler:
     def abandon(self, record: Record, reason: str) -> None:
         """The loop that ran the body is gone: the body will never report, so its end is written here."""
         if record._ended_at is None:
+            if record._status is PENDING:
+                record._driver.revoke()
             self._end(record, CANCELLED, None, reason)
 
 

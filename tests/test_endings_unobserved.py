@@ -1,0 +1,272 @@
+"""A failure that nobody looked at is logged once, with the id, when the last handle goes; one that was seen never is."""
+
+import asyncio
+import gc
+import logging
+
+import pytest
+from helpers import Gate, S, turns
+
+from pynenc_async import CycleDetectedError, Pynenc
+
+
+@pytest.fixture(autouse=True)
+def no_help_from_the_collector():
+    """Prompt means by reference counting: a log entry that waits for the collector comes hours late."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def logged(caplog):
+    return [record for record in caplog.records if record.name == "pynenc_async" and record.levelno >= logging.ERROR]
+
+
+async def at_once():
+    raise LookupError("lost")
+
+
+async def later():
+    await asyncio.sleep(0)
+    raise LookupError("lost")
+
+
+def in_thread():
+    raise LookupError("lost")
+
+
+async def through_a_child():
+    app = Pynenc()
+    await app.task(later)()
+
+
+async def with_locals_that_refer_to_each_other():
+    ring = []
+    ring.append(ring)
+    raise LookupError("lost")
+
+
+BODIES = (at_once, later, in_thread, through_a_child)
+
+
+async def until_failed(app, invocation_id):
+    while app.get_invocation(invocation_id).status is not S.FAILED:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("body", BODIES)
+async def test_logged_once_with_the_id_and_the_traceback_when_the_handle_is_dropped(body, caplog):
+    app = Pynenc()
+    invocation = app.task(body)()
+    invocation_id = invocation.invocation_id
+    await until_failed(app, invocation_id)
+    await turns(3)
+    assert not logged(caplog), "the handle may still be asked"
+    del invocation
+    await turns(1)
+    [entry] = logged(caplog)
+    assert invocation_id in entry.getMessage()
+    assert body.__name__ in entry.getMessage()
+    assert entry.exc_info[0] is LookupError
+    gc.collect()
+    assert len(logged(caplog)) == 1
+
+
+@pytest.mark.parametrize("body", BODIES)
+async def test_logged_at_its_end_when_the_handle_was_dropped_before(body, caplog):
+    app = Pynenc()
+    invocation_id = app.task(body)().invocation_id
+    await until_failed(app, invocation_id)
+    await turns(3)
+    [entry] = logged(caplog)
+    assert invocation_id in entry.getMessage()
+
+
+async def test_it_can_still_be_found_after_it_was_logged(caplog):
+    app = Pynenc()
+    invocation_id = app.task(at_once)().invocation_id
+    await until_failed(app, invocation_id)
+    await turns(3)
+    assert len(logged(caplog)) == 1
+    assert isinstance(app.get_invocation(invocation_id).exception(), LookupError)
+    assert len(logged(caplog)) == 1
+
+
+async def by_await(invocation):
+    with pytest.raises(LookupError):
+        await invocation
+
+
+async def by_await_after_the_end(invocation):
+    await turns(5)
+    await by_await(invocation)
+
+
+async def by_exception(invocation):
+    await invocation.wait()
+    assert invocation.exception()
+
+
+async def by_result(invocation):
+    await invocation.wait()
+    with pytest.raises(LookupError):
+        invocation.result  # noqa: B018
+
+
+async def by_thread(invocation):
+    def read():
+        with pytest.raises(LookupError):
+            invocation.result  # noqa: B018
+
+    await asyncio.to_thread(read)
+
+
+async def by_gather(invocation):
+    await asyncio.gather(invocation, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "observe", [by_await, by_await_after_the_end, by_exception, by_result, by_thread, by_gather]
+)
+@pytest.mark.parametrize("body", [at_once, later])
+async def test_not_logged_when_somebody_looked(body, observe, caplog):
+    app = Pynenc()
+    invocation = app.task(body)()
+    await observe(invocation)
+    del invocation
+    gc.collect()
+    await turns(2)
+    assert not logged(caplog)
+
+
+async def test_not_logged_when_seen_through_a_handle_that_was_looked_up(caplog):
+    app = Pynenc()
+    invocation = app.task(at_once)()
+    await turns(4)
+    assert app.get_invocation(invocation.invocation_id).exception()
+    del invocation
+    gc.collect()
+    assert not logged(caplog)
+
+
+async def test_not_logged_when_a_group_has_shown_it(caplog):
+    app = Pynenc()
+
+    @app.task
+    async def fail(n):
+        raise LookupError
+
+    group = fail.parallelize([(1,)])
+    async for member in group.as_completed():
+        assert member.exception()
+    del group, member
+    gc.collect()
+    assert not logged(caplog)
+
+
+async def test_waiting_for_the_end_is_not_looking_at_the_error(caplog):
+    app = Pynenc()
+    invocation = app.task(later)()
+    await invocation.wait()
+    del invocation
+    await turns(2)
+    assert len(logged(caplog)) == 1
+
+
+async def test_a_failure_while_the_app_drains_is_not_lost(caplog):
+    app = Pynenc()
+    async with app:
+        app.task(later)()
+    await turns(2)
+    assert len(logged(caplog)) == 1
+
+
+async def test_a_waiter_that_was_cancelled_has_seen_nothing(caplog):
+    app = Pynenc()
+    gate = Gate()
+
+    @app.task
+    async def fail():
+        await gate.wait()
+        raise LookupError
+
+    invocation = fail()
+    waiter = asyncio.ensure_future(invocation)
+    await turns(3)
+    waiter.cancel()
+    await turns(2)
+    gate.open()
+    await until_failed(app, invocation.invocation_id)
+    del invocation, waiter
+    await turns(2)
+    assert len(logged(caplog)) == 1
+
+
+async def test_a_cancellation_is_no_failure(caplog):
+    app = Pynenc()
+
+    @app.task
+    async def work():
+        await asyncio.Event().wait()
+
+    invocation = work()
+    await turns(3)
+    await invocation.cancel()
+    del invocation
+    gc.collect()
+    assert not logged(caplog)
+
+
+@pytest.mark.parametrize("kind", ["call", "wait"])
+async def test_a_cycle_is_logged_as_promptly_as_any_failure(kind, caplog):
+    app = Pynenc()
+    handles = []
+
+    @app.task
+    async def again():
+        await (again() if kind == "call" else handles.pop())
+
+    handles.append(again())
+    invocation_id = handles[0].invocation_id
+    if kind == "call":
+        handles.clear()
+    await until_failed(app, invocation_id)
+    await turns(3)
+    [entry] = logged(caplog)
+    assert entry.exc_info[0] is CycleDetectedError
+
+
+async def test_what_failed_once_and_then_succeeded_is_not_logged(caplog):
+    app = Pynenc()
+    runs = []
+
+    @app.task(max_retries=1)
+    async def flaky():
+        runs.append(1)
+        if len(runs) == 1:
+            raise LookupError
+
+    await flaky()
+    gc.collect()
+    assert not logged(caplog)
+
+
+async def test_a_failed_invocation_keeps_nothing_alive_but_its_error():
+    app = Pynenc(retain_count=0)
+    import weakref  # noqa: PLC0415  # only here
+
+    class Thing:
+        pass
+
+    @app.task
+    async def fail(thing):
+        raise LookupError
+
+    thing = Thing()
+    invocation, seen = fail(thing), weakref.ref(thing)
+    with pytest.raises(LookupError):
+        await invocation
+    del invocation, thing
+    await turns(3)
+    assert seen() is None
