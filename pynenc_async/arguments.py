@@ -8,9 +8,13 @@ from typing import Any, Final, Self
 import msgspec
 
 from pynenc_async.codec import decode, encode
+from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, Values
 
 NO_ARGS: Final = "no_args"
+_COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
+"""Not float: 0.0 == -0.0, and they are spelled differently."""
+_LONGEST_SHOWN: Final = 60
 
 
 class Arguments:
@@ -47,16 +51,48 @@ class Arguments:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Arguments):
             return NotImplemented
-        return self._function is other._function and self.values == other.values
+        return self._function is other._function and same_values(self.values, other.values)
 
     def __hash__(self) -> int:
         return hash(self.args_id)
 
     def __repr__(self) -> str:
-        return f"Arguments({', '.join(f'{name}={value!r}' for name, value in self.kwargs.items())})"
+        return f"Arguments({', '.join(f'{name}={show(value)}' for name, value in self.kwargs.items())})"
 
 
 def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:
     """Decode a JSON object to the annotations of the function; raise `SerializationError` naming the parameter."""
     values: Values = msgspec.structs.astuple(decode(raw, function.values_type, field="arguments"))
     return values
+
+
+def same_values(left: Values, right: Values) -> bool:
+    """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
+    if left is right:
+        return True
+    if type(left[0]) in _COMPARED_BY_VALUE and (type(right[0]) is not type(left[0]) or left[0] != right[0]):
+        return False  # the first argument tells most calls of a recursion apart
+    unclear: list[tuple[object, object]] = []
+    for one, other in zip(left, right, strict=True):
+        if one is not other:
+            if type(one) not in _COMPARED_BY_VALUE:
+                unclear.append((one, other))
+            elif type(one) is not type(other) or one != other:
+                return False
+    return all(_same_encoding(one, other) for one, other in unclear)
+
+
+def _same_encoding(one: object, other: object) -> bool:
+    try:
+        return encode(one, field="argument") == encode(other, field="argument")
+    except SerializationError:
+        return False
+
+
+def show(value: object) -> str:
+    """Return a short `repr`, whatever the value's own does."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a handle must be printable whatever was passed
+        text = f"<{type(value).__name__} without a repr>"
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."

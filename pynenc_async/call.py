@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Final, Generic, ParamSpec, TypeVar
 
-from pynenc_async.arguments import Arguments
+from pynenc_async.arguments import Arguments, show
 from pynenc_async.record import TaskRecord
 
 Params = ParamSpec("Params")
@@ -36,5 +36,5 @@ class Call(Generic[Params, Result]):
         return hash(self.call_id)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}"[:60] for name, value in self.arguments.kwargs.items())
+        shown = ", ".join(f"{name}={show(value)}" for name, value in self.arguments.kwargs.items())
         return f"{self.task.task_id}({shown})"

@@ -82,7 +82,7 @@ def interpreters() -> dict[str, str]:
         if candidate is None:
             continue
         check = "import sys, anyio, msgspec; print(*sys.version_info[:2], sep='.')"
-        outcome = subprocess.run([candidate, "-c", check], capture_output=True, text=True, check=False)
+        outcome = subprocess.run([candidate, "-c", check], capture_output=True, text=True, check=False)  # noqa: S603
         if outcome.returncode == 0:
             found.setdefault(outcome.stdout.strip(), candidate)
     return found
@@ -99,7 +99,7 @@ def ids_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Any:
         places = os.pathsep.join((str(path), package))
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
         command = [interpreter, str(path / "identified.py")]
-        outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
         assert outcome.returncode == 0, outcome.stderr
         ids: dict[str, str] = json.loads(outcome.stdout)
         return ids

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import uuid
@@ -16,12 +16,9 @@ from helpers import Gate, S, statuses, turns
 from pynenc_async import (
     DistributedInvocation,
     InvocationCancelledError,
-    InvocationError,
     InvocationNotFinalError,
     InvocationNotFoundError,
     Pynenc,
-    RemoteError,
-    SerializationError,
 )
 
 
@@ -46,7 +43,7 @@ class Pair(NamedTuple):
 @dataclasses.dataclass
 class Point:
     x: int
-    when: datetime.datetime
+    when: dt.datetime
 
 
 class Order(msgspec.Struct):
@@ -56,17 +53,17 @@ class Order(msgspec.Struct):
 
 class Customer(pydantic.BaseModel):
     name: str
-    born: datetime.date
+    born: dt.date
 
 
-WHEN = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
+WHEN = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
 VALUES = {
     "point": (Point, Point(1, WHEN)),
     "order": (Order, Order(uuid.UUID(int=5), [Point(2, WHEN)])),
-    "customer": (Customer, Customer(name="Ada", born=datetime.date(1815, 12, 10))),
+    "customer": (Customer, Customer(name="Ada", born=dt.date(1815, 12, 10))),
     "colour": (Colour, Colour.RED),
     "pair": (Pair, Pair(1, "b")),
-    "when": (datetime.datetime, WHEN),
+    "when": (dt.datetime, WHEN),
     "id": (uuid.UUID, uuid.UUID(int=9)),
     "many": (dict[str, list[Point]], {"a": [Point(3, WHEN)]}),
     "either": (int | None, None),
@@ -247,138 +244,3 @@ async def test_the_parent_travels_along():
     child = await invocation
     await child
     assert elsewhere(child).parent_invocation_id == invocation.invocation_id
-
-
-@pytest.mark.parametrize("name", VALUES)
-async def test_arguments_and_results_come_back_as_the_annotations_say(name):
-    annotation, value = VALUES[name]
-
-    async def typed(value, *more, key=None, **rest):
-        return value
-
-    for place in ("value", "more", "key", "rest", "return"):
-        typed.__annotations__[place] = annotation
-    typed.__annotations__["key"] = annotation | None
-    invocation = Pynenc().task(typed)(value, value, key=value, other=value)
-    await invocation
-    app = Pynenc()
-    app.task(typed)
-    restored = DistributedInvocation.from_json(app, invocation.to_json())
-    expected = {"value": value, "more": (value,), "key": value, "rest": {"other": value}}
-    assert restored.arguments.kwargs == expected
-    assert restored.result == value
-    assert type(restored.result) is type(value)
-    assert restored.call_id == invocation.call_id
-
-
-async def test_all_kinds_of_parameters_travel():
-    tasks = new_app()
-    invocation = tasks["spread"](1, 3, 4, 5, c=6, d=7)
-    restored = elsewhere(invocation)
-    assert restored.arguments.kwargs == {"a": 1, "b": 3, "more": (4, 5), "c": 6, "rest": {"d": 7}}
-    assert restored.call_id == invocation.call_id
-    await invocation
-
-
-async def test_the_result_of_an_async_generator_is_not_decoded_as_its_annotation():
-    async def count(n: int):
-        yield n
-
-    count.__annotations__["return"] = "AsyncIterator[int]"
-    one, other = Pynenc(), Pynenc()
-    invocation = one.task(count)(1)
-    await invocation
-    other.task(count)
-    restored = DistributedInvocation.from_json(other, invocation.to_json())
-    assert restored.result is None
-    with pytest.raises(InvocationError):
-        _ = [item async for item in restored.stream()]
-
-
-async def test_a_result_that_cannot_be_encoded_fails_only_when_encoding_was_asked_for():
-    task = new_app()["echo"]
-    value = {"inner": [1, object()]}
-    invocation = task(1)
-    await invocation
-    failing = task.app.task(make_unencodable)()
-    assert isinstance((await failing)["inner"][1], object)
-    assert failing.status is S.SUCCESS
-    with pytest.raises(SerializationError, match=failing.task.task_id) as caught:
-        failing.to_json()
-    assert caught.value.field == "result.inner[1]"
-    given_object = task(value)
-    with pytest.raises(SerializationError, match=task.task_id) as caught:
-        given_object.to_json()
-    assert caught.value.field == "arguments.value.inner[1]"
-    assert await given_object is value
-
-
-async def make_unencodable():
-    return {"inner": [1, object()]}
-
-
-async def test_an_exception_of_an_unknown_class_comes_back_as_remote_error():
-    class LocalError(Exception):
-        pass
-
-    invocation = new_app()["fail"](LocalError("hidden"))
-    await invocation.wait()
-    invocation.exception()
-    with pytest.raises(SerializationError):
-        invocation.to_json()  # the argument is an exception
-    raising = new_app()["app"].task(raise_local)()
-    await raising.wait()
-    assert type(raising.exception()).__name__ == "LocalError"
-    app = Pynenc()
-    app.task(raise_local)
-    error = DistributedInvocation.from_json(app, raising.to_json()).exception()
-    assert isinstance(error, RemoteError)
-    assert error.type_name.endswith("LocalError")
-    assert error.message == "hidden"
-    assert "raise_local" in error.traceback
-
-
-async def raise_local():
-    class LocalError(Exception):
-        pass
-
-    raise LocalError("hidden")
-
-
-@pytest.mark.parametrize("error", [ValueError("x"), KeyError("k"), TimeoutError(), OSError(2, "no", "f"), SystemExit(3)])
-async def test_an_exception_of_the_standard_library_comes_back_as_itself(error):
-    async def fail():
-        try:
-            raise RuntimeError("cause")
-        except RuntimeError as cause:
-            error.add_note("a note")
-            raise error from cause
-
-    one, other = Pynenc(), Pynenc()
-    invocation = one.task(fail)()
-    await invocation.wait()
-    invocation.exception()
-    other.task(fail)
-    restored = DistributedInvocation.from_json(other, invocation.to_json()).exception()
-    assert type(restored) is type(error)
-    assert restored.args == error.args
-    assert str(restored) == str(error)
-    assert restored.__notes__[0] == "a note"
-    assert isinstance(restored.__cause__, RuntimeError)
-
-
-async def test_a_task_that_this_app_does_not_have_is_named():
-    invocation = new_app()["echo"](1)
-    await invocation
-    with pytest.raises(SerializationError, match="import the module") as caught:
-        DistributedInvocation.from_json(Pynenc(), invocation.to_json())
-    assert caught.value.field == "task_id"
-
-
-async def test_to_json_of_a_failure_counts_as_looking_at_it(caplog):
-    invocation = new_app()["fail"]("bread")
-    await invocation.wait()
-    invocation.to_json()
-    del invocation
-    await turns(3)
-    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -86,7 +86,9 @@ async def test_a_loop_body_runs_while_every_thread_is_taken():
     await taken
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration(1), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), StopIteration(1), GeneratorExit()]
+)
 async def test_whatever_a_thread_ends_in_its_invocation_ends(error):
     app = Pynenc()
 
@@ -125,7 +127,7 @@ async def test_a_def_in_a_queue_is_cancelled_and_never_runs():
         gate.block()
 
     first, second = work(1), work(2)
-    while not ran:
+    while not ran:  # noqa: ASYNC110  a thread says so
         await asyncio.sleep(0)
     assert await second.cancel() == "never_started"
     gate.open()
@@ -269,7 +271,7 @@ async def test_cancelling_a_thread_that_waits_breaks_the_wait_off():
         return child().result
 
     invocation = parent()
-    while invocation.status is not S.PAUSED:
+    while invocation.status is not S.PAUSED:  # noqa: ASYNC110  a thread brings it about
         await asyncio.sleep(0)
     await invocation.cancel("enough")
     with pytest.raises(InvocationCancelledError, match="enough"):

@@ -61,14 +61,44 @@ class Blocked(Protocol):
         ...
 
 
+class Gate:
+    """Lets so many threads through at once, in order of arrival: who leaves hands the place to who has waited longest."""
+
+    def __init__(self, places: int) -> None:
+        self._lock: Final = threading.Lock()
+        self._places = places
+        self._waiting: Final[deque[threading.Lock]] = deque()
+
+    def enter(self) -> None:
+        """Take a place; wait for one if need be."""
+        with self._lock:
+            if self._places:
+                self._places -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._places += 1
+
+
 class ThreadDriver:
     """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_claim", "blocked", "thread_id")
+    __slots__ = ("_claim", "blocked", "cancelled", "thread_id")
 
     def __init__(self, record: Record, context: Context) -> None:
         self._claim: Final = [(record, context)]
         """Emptied, atomically, by the thread that begins the body or by the cancellation that comes before it."""
+        self.cancelled = False
+        """Whether the body's next wait for others is to be broken off."""
         self.thread_id = 0
         self.blocked: Blocked | None = None
 
@@ -86,7 +116,9 @@ class ThreadDriver:
     def cancel(self, reason: str) -> None:
         """Break off the wait in which the body is, if it is in one."""
         del reason
-        if self.blocked is not None:
+        if self.blocked is None:
+            self.cancelled = True
+        else:
             self.blocked.interrupt()
 
 
@@ -107,6 +139,7 @@ class Threads:
         self._handed_out = 0
         self._resting = 0
         """Threads that wait for another invocation."""
+        self.gate: Final = Gate(desk.max_threads)
         self._pace = AHEAD_SECONDS
         self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
         self._ended: Final[deque[Ended]] = deque()
@@ -129,11 +162,12 @@ class Threads:
     def rest(self) -> None:
         """A thread begins to wait for another invocation."""
         self._resting += 1
+        self.gate.leave()
         self.work_ended()
         self._hire()
 
     def wake(self) -> None:
-        """A thread that waited goes on."""
+        """A thread that waited goes on, once it has entered the gate again."""
         self._resting -= 1
         self.work_began()
 
@@ -175,6 +209,7 @@ class Threads:
             if claimed is None:
                 self._report((_NOBODY, driver, True, None, 0.0))
             else:
+                self.gate.enter()
                 self._run(driver, *claimed)
             del driver, claimed
             if len(workers) - self._resting > self._desk.max_threads:
@@ -193,9 +228,11 @@ class Threads:
             value = context.run(_body, record)
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
             outcome = without_our_frames(error, globals())
+            self.gate.leave()
             self._report((record, driver, False, outcome, time.perf_counter() - began))
             del record, driver, context, more, outcome
         else:
+            self.gate.leave()
             self._report((record, driver, True, value, time.perf_counter() - began))
 
     def _report(self, ended: Ended) -> None:

@@ -4,7 +4,7 @@ The app may be used from any thread, and in one loop after another. It is bound 
 (in memory) or by the start of the app. Calls from other threads go through an inbox that the loop empties.
 """
 
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
@@ -104,7 +104,7 @@ class Dispatcher:
         self._leave_loop()
         scheduler = self.scheduler
         scheduler.clock = wall_clock_of(loop)
-        scheduler.start_timer = loop.call_later
+        scheduler.start_timer = self._call_later
         self.loop = loop
         self._crew = Crew(scheduler, loop, _batches(tie_break_of(loop)))
         self._standbys = self._crew.standbys
@@ -113,6 +113,13 @@ class Dispatcher:
             if record._ended_at is None and record._more is not None and record._more.retry_timer is not None:
                 scheduler.retry_due(record)
         self._crew.settle()
+
+    def _call_later(self, delay: float, callback: Callable[[], None]) -> TimerHandle:
+        def due() -> None:
+            callback()
+            self.crew.settle()
+
+        return self.require_loop(None).call_later(delay, due)
 
     def open(self, loop: AbstractEventLoop) -> None:
         """Admit calls, and run them on `loop`."""
@@ -224,9 +231,9 @@ class Dispatcher:
         self.store.drop_aged(self.scheduler.clock())
         return self.store.find(number)
 
-    def require_loop(self, record: Record) -> AbstractEventLoop:
+    def require_loop(self, record: Record | None) -> AbstractEventLoop:
         """Return the loop on which a living invocation will end; raise for a restored handle, of which nothing is known."""
-        if record._restored is not None:
+        if record is not None and record._restored is not None:
             raise InvocationNotFoundError(record._restored[0])
         if self.loop is None:
             raise self._not_started()
@@ -235,7 +242,7 @@ class Dispatcher:
     def require_own_loop(self, record: Record | None) -> AbstractEventLoop:
         """Like `require_loop`; raises where another loop runs here."""
         loop = get_running_loop()
-        if (self.loop if record is None else self.require_loop(record)) is not loop:
+        if self.require_loop(record) is not loop:
             self.bind(loop)
         return loop
 

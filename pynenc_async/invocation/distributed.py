@@ -109,7 +109,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
     async def cancel(self, reason: str = "") -> CancelOutcome:
         """Stop it, with the invocations it submitted that are not detached; return when all of that has really ended."""
         if self._ended_at is None:
-            tree: list[Any] = list(living_tree(self))
+            tree: list[Any] = living_tree(self)
             self._task.runtime.require_own_loop(self)
             self._task.runtime.scheduler.cancel(self, reason)
             for record in tree:

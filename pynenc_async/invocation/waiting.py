@@ -15,7 +15,7 @@ from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
-from pynenc_async.execution.threads import ThreadDriver
+from pynenc_async.execution.threads import ThreadDriver, Threads
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import is_due
@@ -161,18 +161,19 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
         wait.end()
 
 
-def living_tree(record: Record) -> Generator[Record, None, None]:
-    """Yield the invocation and what it has submitted, as far as that lives and is not detached."""
-    yield record
-    if record._more is not None and record._more.children:
-        for child in list(record._more.children.values()):
-            yield from living_tree(child)
+def living_tree(record: Record) -> list[Record]:
+    """Return the invocation and what it has submitted, as far as that lives and is not detached."""
+    tree = [record]
+    for member in tree:
+        if member._more is not None and member._more.children:
+            tree.extend(member._more.children.values())
+    return tree
 
 
 class ThreadWait:
     """A thread that blocks until an invocation is final."""
 
-    __slots__ = ("_body", "_done", "_error", "_record", "_resting", "_wait")
+    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_wait")
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
@@ -183,8 +184,8 @@ class ThreadWait:
         self._done: Final = threading.Event()
         self._error: BaseException | None = None
         self._wait: Wait | None = None
-        self._resting = False
-        """Whether the thread, which waits, is taken off the count of those that work."""
+        self._rested: Threads | None = None
+        """The threads among which this one, while it waits, is not counted."""
 
     def block(self, loop: AbstractEventLoop, timeout: float | None) -> None:
         """Wait; raise `InvocationTimeoutError` after `timeout` seconds."""
@@ -195,9 +196,11 @@ class ThreadWait:
         if not self._done.wait(timeout):
             loop.call_soon_threadsafe(self._give_up)
             self._done.wait()
-            if self._record._ended_at is None:
+            if self._record._ended_at is None and self._error is None:
                 message = f"invocation {_id(self._record)} has not ended within {timeout} seconds"
-                raise InvocationTimeoutError(_id(self._record), message)
+                self._error = InvocationTimeoutError(_id(self._record), message)
+        if self._rested is not None:
+            self._rested.gate.enter()
         if self._error is not None:
             raise self._error
 
@@ -224,7 +227,10 @@ class ThreadWait:
             self._tell()
             return
         record.add_waiter(self)
-        if body is not None:
+        if body is not None and body._driver.cancelled:
+            body._driver.cancelled = False
+            self.interrupt()
+        elif body is not None:
             self._pause(body)
         record._task.runtime.crew.settle()
 
@@ -240,8 +246,8 @@ class ThreadWait:
         body._driver.blocked = self
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
-        runtime.crew.threads.rest()
-        self._resting = True
+        self._rested = runtime.crew.threads
+        self._rested.rest()
 
     def _give_up(self) -> None:
         if not self._done.is_set():
@@ -250,11 +256,9 @@ class ThreadWait:
     def _tell(self) -> bool:
         if self._done.is_set():
             return False
-        if self._resting:
-            self._resting = False
-            body: Any = self._body
-            body._driver.blocked = None
-            body._task.runtime.crew.threads.wake()
+        if self._rested is not None and self._body is not None:
+            self._body._driver.blocked = None
+            self._rested.wake()
         self._done.set()
         return True
 

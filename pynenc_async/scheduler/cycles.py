@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
-from pynenc_async.codec import encode
-from pynenc_async.errors import CycleDetectedError, SerializationError
+from pynenc_async.arguments import same_values, show
+from pynenc_async.errors import CycleDetectedError
 from pynenc_async.function import Values
 from pynenc_async.record import Record, TaskRecord
 
-_COMPARED_BY_VALUE: Final = frozenset({int, str, bool, float, bytes, type(None)})
+_MOST_SHOWN: Final = 4
 
 
 def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
@@ -18,7 +18,7 @@ def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -
     ancestor: Record | int | None = parent
     while isinstance(ancestor, Record) and ancestor._ended_at is None:
         path.append(ancestor)
-        if ancestor._task.function is task.function and _same_values(ancestor._values, values):
+        if ancestor._task.function is task.function and same_values(ancestor._values, values):
             names = [describe(record) for record in reversed(path)]
             raise CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
         ancestor = ancestor._parent
@@ -52,28 +52,4 @@ def _path(start: Record, goal: Record) -> list[Record] | None:
 
 def describe(record: Record) -> str:
     """Name a record in a path: its task and values, shortened."""
-    shown = ", ".join(repr(value)[:40] for value in record._values[:4])
-    return f"{record._task.task_id}({shown})"
-
-
-def _same_values(left: Values, right: Values) -> bool:
-    """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
-    if left is right:
-        return True
-    if type(left[0]) in _COMPARED_BY_VALUE and (type(right[0]) is not type(left[0]) or left[0] != right[0]):
-        return False  # the first argument tells most calls of a recursion apart
-    unclear: list[tuple[object, object]] = []
-    for one, other in zip(left, right, strict=True):
-        if one is not other:
-            if type(one) not in _COMPARED_BY_VALUE:
-                unclear.append((one, other))
-            elif type(one) is not type(other) or one != other:
-                return False
-    return all(_same_encoding(one, other) for one, other in unclear)
-
-
-def _same_encoding(one: object, other: object) -> bool:
-    try:
-        return encode(one, field="argument") == encode(other, field="argument")
-    except SerializationError:
-        return False
+    return f"{record._task.task_id}({', '.join(show(value) for value in record._values[:_MOST_SHOWN])})"

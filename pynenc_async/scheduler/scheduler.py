@@ -13,6 +13,7 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
+from traceback import format_exception_only
 from typing import Final, Protocol
 
 from pynenc_async.errors import InvocationStatusError, RetryError
@@ -74,6 +75,7 @@ class Scheduler:
         self._for_threads: Final = ReadyQueue()
         """Records that came up while every thread was busy; older than anything in `ready`."""
         self._comebacks: Final[deque[Comeback]] = deque()
+        self._thread_comebacks: Final[deque[Comeback]] = deque()
         self._format_id: Final = format_id
         self._finished: Final = store.finished
         self._retain_count: Final = store.retain_count
@@ -87,7 +89,7 @@ class Scheduler:
         queued = 0
         for lane in self._lanes:
             queued += len(lane.items) + len(lane.urgent)
-        if self._for_threads.lanes and self.threads_in_use < self.max_threads + self.ahead:
+        if self._for_threads.lanes and self._thread_is_free():
             queued += len(self._for_threads)
         return int(min(queued, most, self.limit - self.in_use))
 
@@ -95,7 +97,7 @@ class Scheduler:
         """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
         if self.in_use >= self.limit or self._comebacks:
             return None
-        if self._for_threads.lanes and self.threads_in_use < self.max_threads + self.ahead:
+        if self._for_threads.lanes and self._thread_is_free():
             record = self._for_threads.pop()
             if record is not None:
                 return self._begin(record)
@@ -110,10 +112,13 @@ class Scheduler:
                     record._started_at = self.now
                     return record
             while (record := lane.pop()) is not None:
-                if not record._task.in_thread or self.threads_in_use < self.max_threads + self.ahead:
+                if not record._task.in_thread or self._thread_is_free():
                     return self._begin(record)
                 self._for_threads.lane(lane.level).items.append(record)
         return None
+
+    def _thread_is_free(self) -> bool:
+        return self.threads_in_use < self.max_threads + self.ahead and not self._thread_comebacks
 
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level."""
@@ -159,7 +164,7 @@ class Scheduler:
         self.in_use -= 1
         if record._task.in_thread:
             self.threads_in_use -= 1
-        if self._comebacks:
+        if self._comebacks or self._thread_comebacks:
             self._grant()
         if record._parent is not None:
             self._leave_family(record, record._parent)
@@ -226,7 +231,9 @@ class Scheduler:
         self.store.keep_finished(record)
 
     def _attempt(self, record: Record) -> int:
-        return 0 if record._started_at is None else record._retries + 1
+        if record._started_at is None:
+            return 0
+        return record._retries + (record._status is not RETRY)
 
     def _clear(self, more: More) -> None:
         more.children = more.blocked_on = None
@@ -250,13 +257,13 @@ class Scheduler:
     def _retry(self, record: Record, error: BaseException) -> None:
         now = self.now = self.clock()
         trail = record.leave_path()
-        trail.append((RETRY, now, record._retries + 1, f"{type(error).__name__}: {error}"))
+        trail.append((RETRY, now, record._retries + 1, _describe(error)))
         self._give_slot_back(record)
         record._status = RETRY
         record._retries += 1
         record._driver = None
         delay = error.after if isinstance(error, RetryError) else None
-        if delay:
+        if delay is not None and delay > 0:
             record.need_more().retry_timer = self.start_timer(delay, lambda: self.retry_due(record))
         else:
             self.queue(record)
@@ -280,50 +287,61 @@ class Scheduler:
 
         `wanted` is called when the slot is there, and says whether to take it; it lets the body know.
         """
-        self._comebacks.append((record, wanted))
+        (self._thread_comebacks if record._task.in_thread else self._comebacks).append((record, wanted))
         self._grant()
 
     def _grant(self) -> None:
-        comebacks = self._comebacks
-        while comebacks and self.in_use < self.limit:
-            record, wanted = comebacks.popleft()
-            if record._status is not PAUSED or not wanted():
-                continue
-            self.now = self.clock()
-            record.leave_path().append((RESUMED, self.now, record._retries + 1, ""))
-            record._status = RESUMED
-            self.in_use += 1
-            if record._task.in_thread:
-                self.threads_in_use += 1
+        while self._comebacks and self.in_use < self.limit:
+            self._resume(*self._comebacks.popleft())
+        while self._thread_comebacks and self.in_use < self.limit and self.threads_in_use < self.max_threads:
+            self._resume(*self._thread_comebacks.popleft())
+
+    def _resume(self, record: Record, wanted: Callable[[], bool]) -> None:
+        if record._status is not PAUSED or not wanted():
+            return
+        self.now = self.clock()
+        record.leave_path().append((RESUMED, self.now, record._retries + 1, ""))
+        record._status = RESUMED
+        self.in_use += 1
+        if record._task.in_thread:
+            self.threads_in_use += 1
 
     def _give_slot_back(self, record: Record) -> None:
         self.in_use -= 1
         if record._task.in_thread:
             self.threads_in_use -= 1
-        if self._comebacks:
+        if self._comebacks or self._thread_comebacks:
             self._grant()
 
     # -- cancellation --------------------------------------------------------------------------------------------------
 
     def cancel(self, record: Record, reason: str) -> None:
-        """Cancel an invocation and its living children: at once where the body is not under way, else by asking it."""
-        if record._ended_at is not None:
-            return
-        more = record.need_more()
-        if more.cancel_reason is None:
-            more.cancel_reason = reason
-        children = list((more.children or {}).values())
-        if record._status is PENDING and record._driver.revoke():
+        """Cancel an invocation and its living children: at once where the body is not under way, else by asking it.
+
+        A body is asked once: asking again would cut the cleaning up short.
+        """
+        waiting = deque([(record, reason)])
+        while waiting:
+            record, reason = waiting.popleft()
+            more = record.need_more()
+            if record._ended_at is None and more.cancel_reason is None:
+                more.cancel_reason = reason
+                children = list((more.children or {}).values())
+                self._stop(record, reason)
+                because = f"its parent {self._format_id(record._number)} was cancelled"
+                waiting.extend((child, because) for child in children)
+
+    def _stop(self, record: Record, reason: str) -> None:
+        driver = record._driver
+        if record._status is PENDING and driver.revoke():
             record._started_at = None
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
-        elif record._driver is not None:
-            record._driver.cancel(reason)
+        elif driver is not None:
+            driver.cancel(reason)
         else:
             lane = self.ready.lane(record._task.options.priority)
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
             lane.note_dead()
-        for child in children:
-            self.cancel(child, f"its parent {self._format_id(record._number)} was cancelled")
 
     def abandon(self, record: Record, reason: str) -> None:
         """The loop that ran the body is gone: the body will never report, so its end is written here."""
@@ -335,3 +353,7 @@ class Scheduler:
 
 def _no_timer(_delay: float, _callback: Callable[[], None]) -> Timer:
     raise RuntimeError("the scheduler is not bound to a loop")
+
+
+def _describe(error: BaseException) -> str:
+    return type(error).__name__ + ": " + "".join(format_exception_only(error)).strip().partition(": ")[2]

@@ -1,0 +1,93 @@
+"""What a user must not write. Every line marked `# wrong` is an error to both type checkers, and no other line is."""
+
+from collections.abc import AsyncIterator
+
+from pynenc_async import DistributedInvocation, DistributedInvocationGroup, Pynenc, Task, TaskOptions
+
+app = Pynenc(max_concurency=3)  # wrong: unknown option of the app
+typed_app = Pynenc(max_concurrency="3")  # wrong: mistyped option of the app
+
+
+@app.task
+async def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task
+def in_thread(*, name: str) -> str:
+    return name
+
+
+@app.task
+async def count(n: int, /) -> AsyncIterator[int]:
+    yield n
+
+
+app.task(max_retry=3)  # wrong: unknown option
+app.task(max_retries="3")  # wrong: mistyped option
+app.task(retry_for=ValueError("x"))  # wrong: an instance
+app.task(5)  # wrong: not a function
+add.with_options(max_retry=3)  # wrong: unknown option
+add.with_options(priority="high")  # wrong: mistyped option
+TaskOptions(max_retry=3)  # wrong: unknown option
+
+
+async def calls() -> None:
+    add()  # wrong: missing
+    add("1")  # wrong: type
+    add(1, 2, 3)  # wrong: too many
+    add(1, c=3)  # wrong: unknown name
+    in_thread("x")  # wrong: keyword-only
+    count(n=1)  # wrong: positional-only
+    add.args("1")  # wrong: type
+    await add.submit("1")  # wrong: type
+    text: str = await add(1)  # wrong: the result is an int
+    result: str = add(1).result  # wrong: the result is an int
+    add(1) + 1  # wrong: not awaited
+    list(add(1))  # wrong: not iterable
+    _ = text, result
+
+
+async def groups() -> None:
+    group = add.parallelize([(1,)])
+    texts: list[str] = await group  # wrong: results are ints
+    async for result in group:
+        result.upper()  # wrong: an int
+    add.parallelize([1, 2])  # wrong: not tuples
+    add.parallelize(5)  # wrong: not iterable
+    add.parallelize([(1,)], 5)  # wrong: keyword-only
+    async for item in count(1).stream():
+        item.upper()  # wrong: an int
+    _ = texts
+
+
+async def handles() -> None:
+    invocation = add(1)
+    invocation.result = 5  # wrong: read-only
+    invocation.status = "success"  # wrong: read-only
+    _ = invocation.results  # wrong: no such member
+    await invocation.wait("1")  # wrong: type
+    await invocation.cancel(5)  # wrong: type
+
+
+def takes(task: Task[[str], int]) -> None:
+    task(5)  # wrong: type
+
+
+takes(add)  # wrong: other parameters
+
+
+class MyApp(Pynenc):  # wrong: final
+    pass
+
+
+class MyTask(Task[[int], int]):  # wrong: final
+    pass
+
+
+class MyInvocation(DistributedInvocation[[int], int]):  # wrong: final
+    pass
+
+
+class MyGroup(DistributedInvocationGroup[[int], int]):  # wrong: final
+    pass

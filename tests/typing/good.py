@@ -1,0 +1,162 @@
+"""What a user writes, as the type checkers see it. `tests/test_typing.py` runs them; nothing here is executed."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import assert_type
+
+from pynenc_async import (
+    Arguments,
+    BaseInvocation,
+    CancelOutcome,
+    DistributedInvocation,
+    DistributedInvocationGroup,
+    HistoryEntry,
+    InvocationStatus,
+    InvocationTimeoutError,
+    Pynenc,
+    RetryError,
+    Task,
+    TaskOptions,
+    current_invocation,
+)
+
+app = Pynenc("memory://", app_id="typed", max_concurrency=10)
+
+
+@app.task
+async def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(max_retries=3, retry_for=(ValueError, OSError), priority=1)
+async def with_retries(name: str, *, loud: bool = False) -> str:
+    if loud:
+        raise RetryError("again", after=1.5)
+    return name
+
+
+@app.task
+def in_thread(data: bytes) -> list[int]:
+    return list(data)
+
+
+@app.task(detached=True)
+def nothing() -> None:
+    return None
+
+
+@app.task
+async def count(n: int) -> AsyncIterator[int]:
+    for i in range(n):
+        yield i
+
+
+@app.task(stream_buffer=5)
+async def words(*names: str, **options: int) -> AsyncGenerator[str, None]:
+    for name in names:
+        yield name * options.get("times", 1)
+
+
+async def plain(a: int) -> float:
+    return a / 2
+
+
+halved = app.task(plain)
+
+
+async def calls() -> None:
+    assert_type(await add(1, 2), int)
+    assert_type(await add(1), int)
+    assert_type(await add(a=1, b=2), int)
+    assert_type(await with_retries("x", loud=True), str)
+    assert_type(await in_thread(b"abc"), list[int])
+    await nothing()
+    assert_type(await halved(3), float)
+    assert_type(await (await add.submit(1, b=2)), int)
+    assert_type(await add.with_options(max_retries=2)(1), int)
+    assert_type(add(1).result, int)
+    assert_type(add(1).blocking_result(2.0), int)
+
+
+async def handle() -> None:
+    invocation = add(1)
+    assert_type(invocation.status, InvocationStatus)
+    assert_type(invocation.invocation_id, str)
+    assert_type(invocation.call_id, str)
+    assert_type(invocation.to_json(), str)
+    assert_type(invocation.serialized_arguments, dict[str, str])
+    assert_type(invocation.arguments, Arguments)
+    assert_type(invocation.num_retries, int)
+    assert_type(invocation.parent_invocation_id, str | None)
+    assert_type(invocation.history, tuple[HistoryEntry, ...])
+    assert_type(invocation.exception(), BaseException | None)
+    assert_type(await invocation.wait(1.0), bool)
+    assert_type(await invocation.wait(), bool)
+    assert_type(await invocation.cancel("reason"), CancelOutcome)
+    assert_type(invocation.status.is_final(), bool)
+    awaitable: Awaitable[int] = invocation
+    assert_type(await awaitable, int)
+    base: BaseInvocation[..., int] = invocation
+    assert_type(base.result, int)
+
+
+async def groups() -> None:
+    group = add.parallelize([(1, 2), {"a": 1}, add.args(3, b=4)])
+    assert_type(await group, list[int])
+    assert_type([result async for result in group], list[int])
+    assert_type([result async for result in group.in_order()], list[int])
+    assert_type([result async for result in group.results], list[int])
+    assert_type(list(group.results), list[int])
+    assert_type([one.result async for one in group.as_completed()], list[int])
+    assert_type([one.result for one in group], list[int])
+    assert_type([one.result for one in group.invocations], list[int])
+    assert_type(await group.cancel(), list[CancelOutcome])
+    assert_type(len(group), int)
+    async with in_thread.parallelize(((b"a",) for _ in range(3)), window=2) as windowed:
+        async for numbers in windowed:
+            assert_type(numbers, list[int])
+
+    async def source() -> AsyncIterator[tuple[int, int]]:
+        yield 1, 2
+
+    assert_type(await add.parallelize(source()), list[int])
+    assert_type(await add.parallelize(add.args(n) for n in range(3)), list[int])
+
+
+async def streams() -> None:
+    assert_type([item async for item in count(3).stream()], list[int])
+    assert_type([item async for item in words("a", "b", times=2).stream(from_start=False)], list[str])
+
+
+def takes_a_task(task: Task[[str], int]) -> DistributedInvocation[[str], int]:
+    return task("x")
+
+
+def takes_any_task(task: Task[..., int]) -> DistributedInvocationGroup[..., int]:
+    return task.parallelize([()])
+
+
+def members() -> None:
+    assert_type(add.task_id, str)
+    assert_type(add.options, TaskOptions)
+    takes_any_task(add)
+    assert_type(app.get_invocation("x").status, InvocationStatus)
+    _ = current_invocation()
+
+
+async def errors() -> None:
+    try:
+        await add(1)
+    except TimeoutError as error:
+        if isinstance(error, InvocationTimeoutError):
+            assert_type(error.invocation_id, str)
+
+
+async def main() -> str:
+    async with app as entered:
+        assert_type(entered, Pynenc)
+    return "done"
+
+
+def run() -> None:
+    assert_type(app.run(main), str)
+    assert_type(app.run(main()), str)
