@@ -110,6 +110,8 @@ class Pynenc:
         return self._register(func, options)
 
     def _register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
+        if isinstance(func, Task):
+            raise TaskDefinitionError(func.task_id, "is already a task", "decorate the function once")
         function = Function(func)
         known = self._tasks.get(function.task_id)
         if known is not None and not _is_redefinition(known.function, function):

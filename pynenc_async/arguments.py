@@ -30,6 +30,12 @@ class Arguments:
         """Bind a call; raise the function's own `TypeError` where the arguments do not fit."""
         return cls(function, function.bind(*args, **kwargs))
 
+    def values_for(self, function: Function) -> Values:
+        """Return the values for a call of `function`; raise `TypeError` when they were bound to another one."""
+        if self._function.func is not function.func:
+            raise TypeError(f"these are arguments of {self._function.task_id}, not of {function.task_id}")
+        return self.values
+
     @property
     def kwargs(self) -> dict[str, Any]:
         """The values by parameter name."""

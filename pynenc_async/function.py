@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import msgspec
@@ -36,12 +36,14 @@ class Function:
     """A function that can be a task."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
-        self.func: Final = func
+        if isinstance(func, staticmethod):
+            func = func.__func__
+        self.func: Final[Callable[..., Any]] = func
         self.module: Final = str(getattr(func, "__module__", None) or "__main__")
         self.qualname: Final = str(getattr(func, "__qualname__", None) or type(func).__qualname__)
         self.task_id: Final = f"{self.module}.{self.qualname}"
         self.kind: Final = _kind_of(func, self.task_id)
-        self.signature: Final = inspect.signature(func)
+        self.signature: Final = _signature_of(func, self.task_id)
         self.parameters: Final = tuple(self.signature.parameters.values())
         self.names: Final = tuple(parameter.name for parameter in self.parameters)
         plain = all(parameter.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for parameter in self.parameters)
@@ -97,16 +99,25 @@ _PREFIX: Final[dict[object, str]] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**
 def _kind_of(func: Any, task_id: str) -> FunctionKind:
     if not callable(func) or isinstance(func, type):
         raise TaskDefinitionError(task_id, "is not a function", "decorate a def, an async def or an async generator")
+    while isinstance(func, partial):
+        func = func.func
     call = func if inspect.isroutine(func) else type(func).__call__
     if inspect.isasyncgenfunction(func) or inspect.isasyncgenfunction(call):
         return FunctionKind.STREAM
     if inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call):
         return FunctionKind.COROUTINE
-    if inspect.isgeneratorfunction(func):
+    if inspect.isgeneratorfunction(func) or inspect.isgeneratorfunction(call):
         raise TaskDefinitionError(
             task_id, "is a generator", "make it `async def` with `yield` to stream items, or return a list"
         )
     return FunctionKind.THREAD
+
+
+def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:
+    try:
+        return inspect.signature(func)
+    except ValueError as error:
+        raise TaskDefinitionError(task_id, f"has no signature ({error})", "wrap it in a function of your own") from None
 
 
 def _compile_binder(parameters: tuple[inspect.Parameter, ...], qualname: str) -> Callable[..., Values]:

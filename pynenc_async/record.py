@@ -97,7 +97,7 @@ class More:
         return twin
 
 
-Identity = tuple[str, str | None, str]
+Identity = tuple[str, str | None, str | None]
 """Invocation id, parent invocation id, runner id."""
 
 

@@ -141,7 +141,7 @@ async def test_with_options_is_the_same_task_for_this_use():
     assert work.options == TaskOptions(priority=3)
     assert app.tasks[work.task_id] is work
     invocation = changed()
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         await invocation
     assert len(attempts) == 3
     assert invocation.task.options.max_retries == 2

@@ -319,6 +319,7 @@ class Carrier(Coroutine[Any, Any, None]):
     def begin_in_place(self, record: Record) -> None:
         """Step `record` for the first time before this carrier's Task had its first turn."""
         awaited = self.begin(record)
+        del record
         if awaited is not _DONE:
             self._handed_over = awaited
 

@@ -95,6 +95,7 @@ class Crew:
             _leave_task(loop, task)
             _enter_task(loop, outer)
             self._depth -= 1
+            del record
         if carrier.engaged or task._must_cancel:
             self.settle()  # that carrier is taken: the rest needs another
         else:

@@ -16,6 +16,7 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from inspect import iscoroutine
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
@@ -247,7 +248,11 @@ class Threads:
 
 def _body(record: Record) -> Any:
     CURRENT.set(record)
-    return record._task.function.call(*record._values)
+    value = record._task.function.call(*record._values)
+    if iscoroutine(value):
+        value.close()
+        raise TypeError(f"{record._task.task_id} is a def that returned a coroutine; make it async def, and await there")
+    return value
 
 
 _NOBODY: Final[Any] = type("Revoked", (), {"_driver": None})()

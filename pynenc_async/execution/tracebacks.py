@@ -1,19 +1,29 @@
 """Tracebacks as a user wants to see them, and that keep nothing alive but what the user wrote."""
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
+
+_PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
 def without_our_frames(error: BaseException, module_globals: dict[str, Any]) -> BaseException:
-    """Drop a module's frames from the head of the traceback.
+    """Drop the frames of the calling module from the head of the traceback, and clear this package's others.
 
-    They are noise to the user. They would also keep the invocation alive: a frame in a traceback holds on to its callers,
-    so those that have returned are cleared, and a caller of this function deletes its own locals.
+    They are noise to the user. They would also keep the invocation alive: a frame in a traceback holds on to its locals
+    and its callers. Whoever calls this deletes its own locals.
     """
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_globals is module_globals:
-        if traceback.tb_next is not None and traceback is not error.__traceback__:
-            traceback.tb_frame.clear()
-        traceback = traceback.tb_next
-    error.__traceback__ = traceback
+    head: TracebackType | None = error.__traceback__
+    while head is not None and head.tb_frame.f_globals is module_globals:
+        head = head.tb_next
+    step = error.__traceback__.tb_next if error.__traceback__ is not None else None  # the first one is our caller
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__")).startswith(_PACKAGE) and _is_ours(step):
+            step.tb_frame.clear()
+        step = step.tb_next
+    error.__traceback__ = head
     return error
+
+
+def _is_ours(step: TracebackType) -> bool:
+    """Not the bodies of the examples, which live in this package, too."""
+    return ".examples." not in str(step.tb_frame.f_globals.get("__name__"))

@@ -242,8 +242,9 @@ class Dispatcher:
     def require_own_loop(self, record: Record | None) -> AbstractEventLoop:
         """Like `require_loop`; raises where another loop runs here."""
         loop = get_running_loop()
-        if self.require_loop(record) is not loop:
+        if self.loop is None or self.require_loop(record) is not loop:
             self.bind(loop)
+            self.require_loop(record)
         return loop
 
 

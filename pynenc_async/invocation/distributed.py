@@ -55,11 +55,17 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
             yield from self._reach_end()
         if self._status is _SUCCESS:
             return cast(Result, self._outcome)
-        raise self._failure()
+        failure = self._failure()
+        try:
+            raise failure
+        finally:
+            del self, failure  # the traceback holds this frame: it must not hold the invocation in turn
 
     def _reach_end(self) -> Generator[Any, None, None]:
         """Run in place if possible, then wait for the end; say nothing of the outcome."""
         runtime = self._task.runtime
+        if self._number == 0 or _get_running_loop() is not runtime.loop:
+            runtime.require_own_loop(self)
         body = current_body()
         if self._started_at is None and runtime.crew.can_run_in_place(self):
             if body is None:
@@ -68,6 +74,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
                 yield from run_in_body(self, body)
         if self._ended_at is None:
             yield from self._wait_for_end(body)
+        del self, body  # a body that failed in place keeps the frames above it: they must not keep its invocation
 
     def _wait_for_end(self, body: Record | None, *, detect_cycles: bool = True) -> Generator[Any, None, None]:
         loop = self._task.runtime.require_own_loop(self)
@@ -140,7 +147,11 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
             self._block(timeout)
         if self._status is _SUCCESS:
             return cast(Result, self._outcome)
-        raise self._failure()
+        failure = self._failure()
+        try:
+            raise failure
+        finally:
+            del self, failure
 
     def exception(self) -> BaseException | None:
         """Return what the function raised, or None. Before the end like `result`."""
@@ -223,7 +234,7 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
         """Every transition so far."""
-        runner_id = self._identity()[2]
+        runner_id = self._identity()[2] or ""
         return tuple(
             HistoryEntry(
                 status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason

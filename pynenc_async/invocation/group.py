@@ -2,6 +2,8 @@
 
 import dataclasses
 import weakref
+from asyncio import AbstractEventLoop, run_coroutine_threadsafe
+from asyncio.events import _get_running_loop
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
 from functools import partial
@@ -54,6 +56,8 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         self._task: Final[Any] = task
         submit, function = partial(task.runtime.submit, task), task.function
         self._roster: Roster
+        if window is not None and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+            raise ValueError(f"window must be an integer of 1 or more, or None, not {window!r}")
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)
             self._roster.submit_all(cast("Iterable[Any]", source))
@@ -75,7 +79,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
     @property
     def invocations(self) -> list[DistributedInvocation[Params, Result]]:
         """The members that are kept, in order of submission."""
-        return self._roster.listed()
+        return list(self._roster.listed())
 
     def __len__(self) -> int:
         """How many were submitted so far."""
@@ -112,7 +116,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 
     def _gather(self) -> Generator[Any, None, list[Result]]:
         """Wait on a count, not on every member."""
-        roster, members = self._roster, self.invocations
+        roster, members = self._roster, self._roster.listed()
         roster.watch()
         while len(roster.ended) < len(members) and roster.failed is None:
             body = current_body()
@@ -220,7 +224,12 @@ class _InOrder(Generic[Yielded]):
             roster.feed()
             await _NextEnd(self._group, roster, roster.submitted + 1)
         self._position += 1
-        await member.until_ended()
+        try:
+            await member.until_ended()
+        except BaseException:
+            roster.put_back(member)
+            self._position -= 1
+            raise
         roster.take(member)
         return cast(Yielded, member)
 
@@ -248,4 +257,22 @@ class GroupResults(Generic[Result]):
         return aiter(self._group)
 
     def __iter__(self) -> Iterator[Result]:
-        return (member.result for member in self._group.invocations)
+        """Block for one result after the other; for threads other than the loop's."""
+        group = self._group
+        if not isinstance(group._roster, WindowedRoster):
+            return (member.result for member in group.invocations)
+        loop = group._task.runtime.require_loop(None)
+        if _get_running_loop() is not None:
+            raise RuntimeError("inside an event loop, read the results with `async for`")
+        return _blocking(group.in_order(), loop)
+
+
+def _blocking(results: AsyncIterator[Result], loop: AbstractEventLoop) -> Iterator[Result]:
+    async def following() -> tuple[Result] | None:
+        try:
+            return (await anext(results),)
+        except StopAsyncIteration:
+            return None
+
+    while (got := run_coroutine_threadsafe(following(), loop).result()) is not None:
+        yield got[0]

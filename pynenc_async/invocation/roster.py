@@ -24,7 +24,7 @@ _NEVER: Final = float("inf")
 def bind_params(function: Function, params: object) -> Values:
     """Return the values of one element of `parallelize`: a tuple, a dict or `Arguments`."""
     if isinstance(params, Arguments):
-        return params.values
+        return params.values_for(function)
     if isinstance(params, Mapping):
         return function.bind(**params)
     if isinstance(params, tuple):
@@ -88,6 +88,9 @@ class Roster:
         """Return the member that a reader of `position` members reads next, if it is submitted."""
         members = self.listed()
         return members[position] if position < len(members) else None
+
+    def put_back(self, member: Member) -> None:
+        """The reader that waited for `member` has gone."""
 
     def raise_error(self) -> None:
         """Raise what the source raised, if it did."""
@@ -162,6 +165,7 @@ class WindowedRoster(Roster):
         self._members: Final[dict[int, Member]] = {}
         self.members = self._members
         self._watching = True
+        self._claimed: Final[set[int]] = set()
         self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._puller: asyncio.Task[None] | None = None
@@ -222,15 +226,25 @@ class WindowedRoster(Roster):
     def take(self, member: Record) -> None:
         """Forget a consumed member and fill the room that it leaves."""
         del self._members[member._number]
+        self._claimed.discard(member._number)
         position = next(index for index, ended in enumerate(self.ended) if ended is member)
         del self.ended[position]
         self.consumed += 1
         self.feed()
 
     def nth(self, position: int) -> Member | None:
-        """Return the oldest member that nobody has read."""
+        """Return the oldest member that nobody has read, nor is about to: readers in order share what there is."""
         del position
-        return next(iter(self._members.values()), None)
+        for number, member in self._members.items():
+            if number not in self._claimed:
+                self._claimed.add(number)
+                return member
+        return None
+
+    def put_back(self, member: Member) -> None:
+        """Let the next reader have it."""
+        self._claimed.discard(member._number)
+        self.wake()
 
     def raise_error(self) -> None:
         """Raise what the source raised, once."""

@@ -70,7 +70,7 @@ def fill(record: Record, app: AppRecord, envelope: Envelope) -> None:
     record._task = task
     record._values = decode_values(function, envelope.arguments)
     record._number = 0
-    record._parent = (envelope.invocation_id, envelope.parent_invocation_id, envelope.runner_id or "")
+    record._parent = (envelope.invocation_id, envelope.parent_invocation_id, envelope.runner_id)
     record._context = record._waiters = record._driver = record._more = None
     record._registered_at = envelope.registered_at
     record._started_at = envelope.started_at

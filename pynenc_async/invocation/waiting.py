@@ -159,6 +159,7 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
     finally:
         record.remove_waiter(signal)
         wait.end()
+        del record, wait
 
 
 def living_tree(record: Record) -> list[Record]:

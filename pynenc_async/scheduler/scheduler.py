@@ -216,19 +216,19 @@ class Scheduler:
             self._leave_family(record, parent)
         if more is not None:
             self._clear(more)
-        waiters = record._waiters
-        if waiters is None:
-            if status is FAILED:
-                self._sound_alarm(record)
-                return
+        if status is FAILED:
+            self._sound_alarm(record)
         else:
-            record._waiters = None
-            if isinstance(waiters, list):
-                for waiter in waiters:
-                    waiter.notify(record)
-            else:
-                waiters.notify(record)
-        self.store.keep_finished(record)
+            self.store.keep_finished(record)
+        self._tell_waiters(record)
+
+    def _tell_waiters(self, record: Record) -> None:
+        waiters, record._waiters = record._waiters, None
+        if isinstance(waiters, list):
+            for waiter in waiters:
+                waiter.notify(record)
+        elif waiters is not None:
+            waiters.notify(record)
 
     def _attempt(self, record: Record) -> int:
         if record._started_at is None:
@@ -250,7 +250,7 @@ class Scheduler:
                 parent._more.children.pop(record._number, None)
 
     def _sound_alarm(self, record: Record) -> None:
-        """Nobody waits for this failure: log it when the last handle goes without having looked at it."""
+        """Log the failure when the last handle goes without anybody having looked at the error."""
         record.need_more().alarm = Alarm(record._task.task_id, self._format_id(record._number), record._outcome)
         self.store.keep_twin(record)
 
