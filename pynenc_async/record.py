@@ -147,6 +147,8 @@ class Record:
 
     def add_waiter(self, waiter: Waiter) -> None:
         """Tell `waiter` of the end, which must still lie ahead."""
+        if self._more is not None and self._more.stream is not None:
+            self._more.stream.drop_unread()  # who awaits the end must not wait for readers that may never come
         waiters = self._waiters
         if waiters is None:
             self._waiters = waiter

@@ -1,4 +1,4 @@
-"""The example service: a real uvicorn process, a real client, and real servers to ask, which answer when the test says."""
+"""The example service: a real uvicorn process, a real client, and real servers to ask, held back by the tests."""
 
 import json
 import queue
@@ -115,6 +115,25 @@ def in_thread():
 
 
 @pytest.fixture
+def greeter():
+    """The address of a server that greets everybody at once."""
+
+    class Hello(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(b"hello\n")
+
+    class Greeter(socketserver.ThreadingTCPServer):
+        request_queue_size = 200
+
+    with Greeter(("127.0.0.1", 0), Hello) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield {"host": "127.0.0.1", "port": server.server_address[1]}
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
 def nobody(peer):
     """An address where nobody listens."""
     peer.close()
@@ -146,19 +165,11 @@ def test_an_async_handler_submits_and_awaits(client, peer, in_thread):
     assert asked.result().json() == peer.greets("220 ready")
 
 
-def test_many_requests_at_once(client, in_thread):
-    class Greeter(socketserver.BaseRequestHandler):
-        def handle(self):
-            self.request.sendall(b"hello\n")
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeter) as greeter:
-        in_thread(greeter.serve_forever)
-        server = {"host": "127.0.0.1", "port": greeter.server_address[1]}
-        greetings = [in_thread(client.get, "/greetings", params=server) for _ in range(150)]
-        addresses = [in_thread(client.get, "/addresses/127.0.0.1") for _ in range(150)]
-        assert {one.result().json()["text"] for one in greetings} == {"hello"}
-        assert {one.result().text for one in addresses} == {'["127.0.0.1"]'}
-        greeter.shutdown()
+def test_many_requests_at_once(client, greeter, in_thread):
+    greetings = [in_thread(client.get, "/greetings", params=greeter) for _ in range(150)]
+    addresses = [in_thread(client.get, "/addresses/127.0.0.1") for _ in range(150)]
+    assert {one.result().json()["text"] for one in greetings} == {"hello"}
+    assert {one.result().text for one in addresses} == {'["127.0.0.1"]'}
 
 
 # -- accepted now, asked for later -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Handles that are used in other threads, and other loops, than that of their app."""
 
 import asyncio
+import threading
 
 import pytest
 from helpers import Gate, S, statuses, turns
@@ -113,12 +114,17 @@ async def test_a_queued_invocation_is_not_run_in_a_foreign_loop():
         return asyncio.get_running_loop()
 
     invocation = where()
+    raised = []
 
     async def foreign():
         with pytest.raises(AppNotStartedError, match="another thread"):
             await invocation
+        return True
 
-    await asyncio.to_thread(asyncio.run, foreign())
+    thread = threading.Thread(target=lambda: raised.append(asyncio.run(foreign())))
+    thread.start()
+    thread.join()  # blocks the loop: it could begin the body itself meanwhile
+    assert raised == [True]
     assert await invocation is asyncio.get_running_loop()
 
 

@@ -112,6 +112,8 @@ def stream_of(record: Record) -> Stream:
     more = record.need_more()
     if more.stream is None:
         more.stream = Stream(record._task.options.stream_buffer)
+        if record._waiters is not None:
+            more.stream.drop_unread()
         if record._ended_at is not None:
             more.stream.close()
     stream: Stream = more.stream

@@ -15,6 +15,7 @@ import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from inspect import iscoroutine
 from queue import SimpleQueue
@@ -208,16 +209,18 @@ class Threads:
         while (driver := queue.get()) is not None:
             claimed = driver.claim()
             if claimed is None:
-                self._report((_NOBODY, driver, True, None, 0.0))
+                self._ended.append((_NOBODY, driver, True, None, 0.0))
             else:
                 self.gate.enter()
-                self._run(driver, *claimed)
-            del driver, claimed
+                self._ended.append(self._run(driver, *claimed))
+                self.gate.leave()
+            del driver, claimed  # before the loop hears of it: only the loop's thread may hold the last reference
+            self._tell_loop()
             if len(workers) - self._resting > self._desk.max_threads:
                 break  # one too many, since somebody has come back from waiting
         workers.discard(threading.current_thread())
 
-    def _run(self, driver: ThreadDriver, record: Record, context: Context) -> None:
+    def _run(self, driver: ThreadDriver, record: Record, context: Context) -> Ended:
         driver.thread_id = threading.get_ident()
         began = time.perf_counter()
         record._started_at = now = self._desk.clock()
@@ -227,23 +230,17 @@ class Threads:
         record._status = _RUNNING
         try:
             value = context.run(_body, record)
+            return record, driver, True, value, time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
-            outcome = without_our_frames(error, globals())
-            self.gate.leave()
-            self._report((record, driver, False, outcome, time.perf_counter() - began))
-            del record, driver, context, more, outcome
-        else:
-            self.gate.leave()
-            self._report((record, driver, True, value, time.perf_counter() - began))
+            return record, driver, False, without_our_frames(error, globals()), time.perf_counter() - began
+        finally:
+            del record, driver, context, more
 
-    def _report(self, ended: Ended) -> None:
-        self._ended.append(ended)
+    def _tell_loop(self) -> None:
         if not self._collecting:
             self._collecting = True
-            try:
+            with suppress(RuntimeError):  # the loop is closed: the scheduler writes the end when it leaves that loop
                 self._loop.call_soon_threadsafe(self._collect)
-            except RuntimeError:
-                return  # the loop is closed: the scheduler has written the end when it was bound to another one
 
 
 def _body(record: Record) -> Any:

@@ -149,8 +149,8 @@ class Dispatcher:
         record: DistributedInvocation[Any, Any] = DistributedInvocation(
             task, values, number, parent, copy_context(), self.scheduler.clock()
         )
+        self._records[number] = record
         if _get_running_loop() is self.loop:
-            self._records[number] = record
             task.queue(record)
             if parent is not None and not task.options.detached:
                 _adopt(parent, record)
@@ -199,7 +199,6 @@ class Dispatcher:
         inbox = self._inbox
         while inbox:
             record = inbox.popleft()
-            self._records[record._number] = record
             parent = record._parent
             if isinstance(parent, Record) and not record._task.options.detached:
                 _adopt(parent, record)

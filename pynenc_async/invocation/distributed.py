@@ -9,8 +9,7 @@ from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
-from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError
-from pynenc_async.execution.stream import stream_of
+from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, InvocationNotFoundError
 from pynenc_async.function import FunctionKind
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
@@ -78,8 +77,6 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
 
     def _wait_for_end(self, body: Record | None, *, detect_cycles: bool = True) -> Generator[Any, None, None]:
         loop = self._task.runtime.require_own_loop(self)
-        if self._task.function.kind is _STREAM:
-            stream_of(self).drop_unread()
         signal = Signal(loop, body)
         self.add_waiter(signal)
         try:
@@ -129,6 +126,8 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
         """Return the items of an async generator task, from the first one or from now on. For any number of readers."""
         if self._task.function.kind is not _STREAM:
             raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
+        if self._number == 0:
+            raise InvocationNotFoundError(self.invocation_id)
         return InvocationStream(self, from_start=from_start)
 
     # -- the outcome ---------------------------------------------------------------------------------------------------

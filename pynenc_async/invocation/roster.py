@@ -5,7 +5,7 @@ A group over a sized collection submits everything at once. Any other source is 
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -104,6 +104,10 @@ class Roster:
 
     def stop(self) -> None:
         """Submit nothing more."""
+
+    async def aclose(self) -> None:
+        """Submit nothing more, and return when the source is closed."""
+        self.stop()
 
     # -- endings -------------------------------------------------------------------------------------------------------
 
@@ -212,6 +216,15 @@ class WindowedRoster(Roster):
         finally:
             self._async = self._puller = None
             self.wake()
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
+
+    async def aclose(self) -> None:
+        """Submit nothing more, and return when the source is closed."""
+        puller = self._puller
+        self.stop()
+        if puller is not None:
+            await asyncio.wait([puller])
 
     def _add(self, params: object) -> None:
         member = self._submit(bind_params(self._function, params))

@@ -216,14 +216,11 @@ class Scheduler:
             self._leave_family(record, parent)
         if more is not None:
             self._clear(more)
+        waiters, record._waiters = record._waiters, None
         if status is FAILED:
             self._sound_alarm(record)
         else:
             self.store.keep_finished(record)
-        self._tell_waiters(record)
-
-    def _tell_waiters(self, record: Record) -> None:
-        waiters, record._waiters = record._waiters, None
         if isinstance(waiters, list):
             for waiter in waiters:
                 waiter.notify(record)

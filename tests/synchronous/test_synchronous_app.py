@@ -1,9 +1,6 @@
 """Sync mode: identity, and what the app knows."""
 
 import gc
-import os
-import subprocess
-import sys
 import weakref
 
 import pytest
@@ -109,8 +106,13 @@ async def test_apps_of_both_kinds_work_together(app):
         assert await inline(1) == await outer(1) == 3
 
 
-def test_the_environment_forces_it():
-    program = "import pynenc_async as p; print(p.Pynenc('memory://').task(lambda x: x)(1).result)"
-    environment = {**os.environ, "PYNENC__DEV_MODE_FORCE_SYNC_TASKS": "true"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"
+def test_the_environment_forces_it(monkeypatch):
+    monkeypatch.setenv("PYNENC__DEV_MODE_FORCE_SYNC_TASKS", "true")
+    app = Pynenc("memory://")
+
+    @app.task
+    def noop():
+        return "value"
+
+    assert isinstance(noop(), SynchronousInvocation)
+    assert noop().result == "value"

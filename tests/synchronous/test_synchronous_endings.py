@@ -5,7 +5,7 @@ import contextvars
 import traceback
 
 import pytest
-from helpers import S, statuses
+from helpers import S, assert_lawful, statuses
 
 from pynenc_async import InvocationCancelledError, RetryError, current_invocation
 
@@ -27,10 +27,22 @@ def test_the_very_same_exception_is_raised_each_time(app, kind, obtain):
     for _ in range(2):
         with pytest.raises(ValueError, match="bad") as caught:
             obtain(invocation)
+        shown.append([frame.name for frame in traceback.extract_tb(caught.tb)])
         assert caught.value is invocation.exception() is error
-        shown.append([frame.name for frame in traceback.extract_tb(error.__traceback__)])
     assert invocation.status is S.FAILED
-    assert shown == [[fail.__name__ if kind == "def" else "fail_async"]] * 2
+    assert shown[0] == shown[1], "the traceback grows with every read"
+
+
+def test_the_traceback_begins_in_the_body(app, obtain):
+    @app.task(max_retries=1)
+    async def fail():
+        raise ValueError("bad")
+
+    invocation = fail()
+    with pytest.raises(ValueError, match="bad"):
+        obtain(invocation)
+    error = invocation.exception()
+    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)] == ["fail"]
 
 
 @pytest.mark.parametrize("kind", ["def", "async"])
@@ -59,6 +71,7 @@ def test_failures_are_retried_within_the_same_invocation(app, kind, obtain):
     assert [entry.attempt for entry in invocation.history] == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert [entry.reason for entry in invocation.history if entry.reason] == ["OSError: try 1", "OSError: try 2"]
     assert invocation.num_retries == 2
+    assert_lawful(invocation)
 
 
 def test_the_last_attempt_fails_the_invocation(app, obtain):

@@ -1,7 +1,5 @@
 """Sync mode: groups run their members as they are read."""
 
-import asyncio
-
 import pytest
 from helpers import S
 
@@ -127,9 +125,9 @@ async def test_a_cancelled_group_submits_nothing_more(double):
     assert await group == []
 
 
-def test_a_group_is_read_in_a_def_body(app, double):
+def test_a_group_is_read_in_a_def_body(app, double, obtain):
     @app.task
     def total(values):
         return sum(double.parallelize([(value,) for value in values]).results)
 
-    assert total([1, 2]).result == asyncio.run(as_coroutine(total([1, 2]))) == 6
+    assert obtain(total([1, 2])) == 6

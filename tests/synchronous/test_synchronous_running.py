@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from helpers import S, statuses
+from helpers import USUAL, S, assert_lawful, statuses
 
 from pynenc_async import (
     InvocationCancelledError,
@@ -28,7 +28,8 @@ def test_a_call_registers_and_reading_the_result_runs_the_body_once(app):
     assert isinstance(invocation, SynchronousInvocation)
     assert (invocation.status, calls) == (S.REGISTERED, [])
     assert [invocation.result, invocation.result] == [3, 3]
-    assert (statuses(invocation), calls) == (ONCE_THROUGH, [(1, 2)])
+    assert (statuses(invocation), calls) == ([*USUAL, S.SUCCESS], [(1, 2)])
+    assert_lawful(invocation)
 
 
 def test_a_coroutine_function_runs_without_a_loop(app):
