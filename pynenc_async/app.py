@@ -222,7 +222,6 @@ class TaskDecorator:
     """What `@app.task(...)` with options returns: it decorates one function."""
 
     def __init__(self, app: Pynenc, options: dict[str, Any]) -> None:
-        TaskOptions.build(f"a task of app {app.app_id!r}", options)
         self._app: Final = app
         self._options: Final = options
 
@@ -261,11 +260,15 @@ def _is_redefinition(known: Function, new: Function) -> bool:
     """Whether `new` is the same function once more: a reloaded module, or a cell that was run again in a notebook."""
     if known.nested or known.module != new.module:
         return False
-    old_code, new_code = getattr(known.func, "__code__", None), getattr(new.func, "__code__", None)
-    if old_code is None or new_code is None:
-        return False
-    same_place = (old_code.co_filename, old_code.co_firstlineno) == (new_code.co_filename, new_code.co_firstlineno)
-    return same_place or (new.module == "__main__" and hasattr(sys, "ps1"))
+    reloaded = known.module_spec is not new.module_spec
+    return reloaded or _place(known.func) == _place(new.func) or (new.module == "__main__" and hasattr(sys, "ps1"))
+
+
+def _place(func: Any) -> object:
+    """Where a function is written; for what is not written in Python, itself."""
+    func = inspect.unwrap(func)
+    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
+    return func if code is None else (code.co_filename, code.co_firstlineno)
 
 
 def _same_task(invocation: BaseInvocation[Any, Any], task: Task[Any, Any]) -> bool:

@@ -71,7 +71,7 @@ def to_json(envelope: Envelope | Outgoing) -> str:
     """Return the JSON text of an envelope; raise `SerializationError` if nobody would accept it for its size."""
     try:
         data = _encode(envelope)
-    except (UnicodeError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:  # a lone surrogate; an int of too many digits
         raise SerializationError("envelope", f"cannot be written: {error}") from error
     if len(data) > MAX_SIZE:
         _check_size(data)

@@ -7,6 +7,7 @@ declaration (`*args` is a tuple, `**kwargs` a dict): equal calls have equal tupl
 """
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -40,6 +41,8 @@ class Function:
             func = func.__func__
         self.func: Final[Callable[..., Any]] = func
         self.module: Final = str(getattr(func, "__module__", None) or "__main__")
+        self.module_spec: Final = getattr(sys.modules.get(self.module), "__spec__", None)
+        """A new one each time the module is loaded."""
         self.qualname: Final = str(getattr(func, "__qualname__", None) or type(func).__qualname__)
         self.task_id: Final = f"{self.module}.{self.qualname}"
         self.kind: Final = _kind_of(func, self.task_id)

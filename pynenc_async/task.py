@@ -55,7 +55,7 @@ class Task(Generic[Params, Result]):
         self.__doc__ = function.func.__doc__
         self.__wrapped__ = function.func
 
-    def __call__(self, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
+    def __call__(self, /, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
         """Submit an invocation and return it at once. Wrong arguments raise `TypeError`, like the function itself.
 
         With `sync://` it is a `SynchronousInvocation`.
@@ -64,11 +64,11 @@ class Task(Generic[Params, Result]):
             args = self._bind(*args, **kwargs)  # type: ignore[assignment]  # values, one per parameter
         return self._submit(self, args)  # type: ignore[no-any-return]
 
-    async def submit(self, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
+    async def submit(self, /, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
         """Submit an invocation, and return it once the store holds it durably: at once in memory."""
         return await self(*args, **kwargs).accepted()
 
-    def args(self, *args: Params.args, **kwargs: Params.kwargs) -> Arguments:
+    def args(self, /, *args: Params.args, **kwargs: Params.kwargs) -> Arguments:
         """Bind arguments for `parallelize`; raises `TypeError` like a call."""
         return Arguments(self.function, self._bind(*args, **kwargs))
 

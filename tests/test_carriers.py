@@ -7,7 +7,6 @@ import gc
 import threading
 import weakref
 
-import anyio
 import pytest
 from helpers import Gate, S, assert_at_rest, turns
 
@@ -309,12 +308,12 @@ async def test_apps_on_loops_in_two_threads_share_nothing():
         with contextlib.suppress(TimeoutError):
             asyncio.run(main())
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=elsewhere, daemon=True)
     thread.start()
     handle = hold()
     await turns(3)  # the body blocks the loop in here, inside its carrier
     assert await handle == 1
-    thread.join()
+    thread.join(5)
     assert results == [2]
 
 
@@ -345,4 +344,3 @@ async def test_a_carrier_does_not_keep_what_its_last_body_returned():
     assert [ref() for ref in made] == [None]
     gate.open()
     await handle
-    await anyio.lowlevel.checkpoint()

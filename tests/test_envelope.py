@@ -283,6 +283,11 @@ def test_text_that_is_not_unicode_is_not_written():
         to_json(finished(task_id="\ud800"))
 
 
+def test_a_number_of_too_many_digits_is_not_written():
+    with pytest.raises(SerializationError, match=r"^envelope: .*4300 digits"):
+        to_json(finished(num_retries=10**5000))
+
+
 def damage(data, text):
     """Flip, cut, insert or move some bytes."""
     place = data.draw(st.integers(0, len(text) - 1))

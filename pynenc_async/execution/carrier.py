@@ -182,8 +182,9 @@ class Carrier(Coroutine[Any, Any, None]):
         del tb
         error = typ if val is None else val
         if self._record is None:
-            # Somebody cancels every Task, as asyncio.run does on its way out: what is queued waits for the next loop.
+            # Somebody cancels every Task, as asyncio.run does on its way out: another carrier does this one's work.
             self._foreman.carrier_started(self)
+            self._foreman.loop.call_soon(self._foreman.settle)
             raise error
         awaited = self._handed_over
         if awaited is not None:
@@ -255,7 +256,8 @@ class Carrier(Coroutine[Any, Any, None]):
         elif self.task._must_cancel:  # type: ignore[union-attr]
             self._ended(record)
         else:
-            self._foreman.desk.succeeded(record, self.value)
+            value, self.value = self.value, None
+            self._foreman.desk.succeeded(record, value)
         return awaited
 
     def _new_bodies(self) -> None:
@@ -270,6 +272,7 @@ class Carrier(Coroutine[Any, Any, None]):
             self._foreman.desk.failed(record, CancelledError())
         else:
             self._foreman.desk.succeeded(record, self.value)
+        self.value = None
 
     def _pause_if_waiting(self, record: Record) -> None:
         more = record._more

@@ -20,9 +20,6 @@ BURST: Final = 64
 ENOUGH: Final = BURST // 2
 """While so many wait, nobody has to look whether there is work for more."""
 
-_EMPTY: Final = Context()
-"""Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
-
 
 class Crew:
     """All carriers of one app on one loop."""
@@ -35,6 +32,8 @@ class Crew:
         self._scheduler: Final = desk
         self.standbys: Final[dict[Carrier, None]] = {}
         """Carriers whose Tasks wait for their first turn; the dict keeps their order."""
+        self._context: Final = Context()
+        """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
         self._budget = IN_PLACE_BUDGET
         self._depth = 0
         self.threads: Final = Threads(desk, loop, self.settle)
@@ -42,7 +41,9 @@ class Crew:
     def spawn(self) -> Carrier:
         """Create a carrier and its Task."""
         carrier = Carrier(self)
-        carrier.task = Task(carrier, loop=self.loop, context=_EMPTY)
+        task: Any = Task(carrier, loop=self.loop, context=self._context)
+        task._log_destroy_pending = False  # if the loop is closed first, the scheduler writes the end of what it carried
+        carrier.task = task
         self.standbys[carrier] = None
         return carrier
 
@@ -69,6 +70,9 @@ class Crew:
     def can_run_in_place(self, record: Record) -> bool:
         """Whether `run_in_place` would begin `record`, given a slot."""
         if self._budget <= 0 or self._depth >= IN_PLACE_DEPTH or not self.standbys:
+            return False
+        standby: Any = next(iter(self.standbys))
+        if standby.task._must_cancel:
             return False
         return self._ready.peek_only() is record and not record._task.in_thread
 

@@ -102,10 +102,7 @@ class Wait:
         """Move what is awaited ahead of its level, where it still waits to be run and is not next anyway."""
         queued = [target for target in self._targets if is_due(target)]
         if queued:
-            task = queued[0]._task
-            lane = task.runtime.scheduler.ready.lane(task.options.priority)
-            if lane.urgent or not lane.items or lane.items[0] is not queued[0]:
-                lane.hasten(queued)
+            queued[0]._task.runtime.scheduler.hasten(queued)
 
     def pause_spawned(self) -> None:
         """Pause the body if the await is made by a Task that it spawned while its own Task is suspended."""

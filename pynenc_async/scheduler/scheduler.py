@@ -12,13 +12,13 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from traceback import format_exception_only
 from typing import Final, Protocol
 
 from pynenc_async.errors import InvocationStatusError, RetryError
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.ready import ReadyQueue
+from pynenc_async.scheduler.ready import Lane, ReadyQueue
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory import MemoryStore
 from pynenc_async.telemetry import Alarm
@@ -119,6 +119,18 @@ class Scheduler:
 
     def _thread_is_free(self) -> bool:
         return self.threads_in_use < self.max_threads + self.ahead and not self._thread_comebacks
+
+    def hasten(self, records: Sequence[Record]) -> None:
+        """An invocation awaits `records` of one task, which are queued: move them ahead of their level."""
+        for lane in self._lanes_of(records[0]):
+            if lane.urgent or not lane.items or lane.items[0] is not records[0]:
+                lane.hasten(records)
+
+    def _lanes_of(self, record: Record) -> Sequence[Lane]:
+        """Where a queued record may stand."""
+        task = record._task
+        lane = self.ready.lane(task.options.priority)
+        return (lane, self._for_threads.lane(task.options.priority)) if task.in_thread else (lane,)
 
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level."""
@@ -336,9 +348,9 @@ class Scheduler:
         elif driver is not None:
             driver.cancel(reason)
         else:
-            lane = self.ready.lane(record._task.options.priority)
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
-            lane.note_dead()
+            for lane in self._lanes_of(record):
+                lane.note_dead()
 
     def abandon(self, record: Record, reason: str) -> None:
         """The loop that ran the body is gone: the body will never report, so its end is written here."""

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from helpers import S
 
-from pynenc_async import Pynenc, SerializationError, SynchronousInvocation
+from pynenc_async import Pynenc, SerializationError, SynchronousInvocation, current_invocation
 
 
 def test_identity(app):
@@ -83,6 +83,18 @@ def test_run_serves_a_script(app):
         return await double(2)
 
     assert app.run(main) == 4
+
+
+def test_two_synchronous_apps_share_no_family(app):
+    @app.task
+    def child():
+        return current_invocation().parent_invocation_id
+
+    @Pynenc("sync://").task
+    def parent():
+        return child().result
+
+    assert parent().result is None
 
 
 async def test_apps_of_both_kinds_work_together(app):

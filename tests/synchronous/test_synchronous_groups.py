@@ -25,6 +25,7 @@ def test_a_plain_for_over_results_runs_the_members_one_by_one(app, double):
     assert next(results) == 2
     assert [member.status for member in group] == [S.SUCCESS, S.REGISTERED, S.REGISTERED]
     assert list(results) == [4, 6]
+    assert "3 submitted" in repr(group)
     assert list(group.results) == [2, 4, 6]
 
 

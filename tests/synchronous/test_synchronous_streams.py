@@ -83,6 +83,13 @@ def test_what_a_plain_for_over_a_stream_runs_cannot_be_waited_for_within_it(coun
         break
 
 
+async def test_a_closed_reader_holds_nobody_back(countdown):
+    invocation = countdown(5)
+    reader, idle = invocation.stream(), invocation.stream()
+    idle.close()
+    assert [item async for item in reader] == [5, 4, 3, 2, 1]
+
+
 async def test_leaving_an_async_for_over_a_stream_cancels_nothing(countdown):
     invocation = countdown(5)
     async for _ in invocation.stream():
