@@ -92,10 +92,8 @@ class RetryError(PynencError):
     """Raise it in a task to be run again, at the earliest `after` seconds from now, while `max_retries` allows."""
 
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
-        if after is not None and not isinstance(after, (int, float)):
-            raise TypeError(f"RetryError: after is a number of seconds, not {after!r}")
         super().__init__(message or "retry requested")
-        self.after = after
+        self.after = None if after is None else after + 0.0  # raises TypeError here for what is no number
 
 
 class SerializationError(PynencError):

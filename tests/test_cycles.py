@@ -7,6 +7,7 @@ from helpers import Gate, assert_at_rest
 
 from pynenc_async import CycleDetectedError, Pynenc, current_invocation
 
+
 async def test_a_call_that_repeats_its_parent_is_refused_and_names_the_path():
     app = Pynenc()
 

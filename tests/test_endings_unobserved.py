@@ -126,9 +126,7 @@ async def by_gather(invocation):
     await asyncio.gather(invocation, return_exceptions=True)
 
 
-@pytest.mark.parametrize(
-    "observe", [by_await, by_await_after_the_end, by_exception, by_result, by_thread, by_gather]
-)
+@pytest.mark.parametrize("observe", [by_await, by_await_after_the_end, by_exception, by_result, by_thread, by_gather])
 @pytest.mark.parametrize("body", [at_once, later])
 async def test_not_logged_when_somebody_looked(body, observe, caplog):
     app = Pynenc()
@@ -254,6 +252,7 @@ async def test_what_failed_once_and_then_succeeded_is_not_logged(caplog):
 
 async def test_a_failed_invocation_keeps_nothing_alive_but_its_error():
     app = Pynenc(retain_count=0)
+
     class Thing:
         pass
 

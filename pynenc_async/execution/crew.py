@@ -42,7 +42,9 @@ class Crew:
         """Create a carrier and its Task."""
         carrier = Carrier(self)
         task: Any = Task(carrier, loop=self.loop, context=self._context)
-        task._log_destroy_pending = False  # if the loop is closed first, the scheduler writes the end of what it carried
+        task._log_destroy_pending = (
+            False  # if the loop is closed first, the scheduler writes the end of what it carried
+        )
         carrier.task = task
         self.standbys[carrier] = None
         return carrier

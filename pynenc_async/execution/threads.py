@@ -248,7 +248,9 @@ def _body(record: Record) -> Any:
     value = record._task.function.call(*record._values)
     if iscoroutine(value):
         value.close()
-        raise TypeError(f"{record._task.task_id} is a def that returned a coroutine; make it async def, and await there")
+        raise TypeError(
+            f"{record._task.task_id} is a def that returned a coroutine; make it async def, and await there"
+        )
     return value
 
 

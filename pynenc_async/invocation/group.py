@@ -56,7 +56,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         self._task: Final[Any] = task
         submit, function = partial(task.runtime.submit, task), task.function
         self._roster: Roster
-        if window is not None and (not isinstance(window, int) or isinstance(window, bool) or window < 1):
+        if window is not None and (type(window) is not int or window < 1):
             raise ValueError(f"window must be an integer of 1 or more, or None, not {window!r}")
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)

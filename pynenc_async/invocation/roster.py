@@ -7,7 +7,7 @@ A group over a sized collection submits everything at once. Any other source is 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
@@ -28,7 +28,7 @@ def bind_params(function: Function, params: object) -> Values:
     if isinstance(params, Mapping):
         return function.bind(**params)
     if isinstance(params, tuple):
-        return function.bind(*cast("tuple[Any, ...]", params))
+        return function.bind(*params)
     raise TypeError(
         f"parallelize takes tuples, dicts or Arguments, not {type(params).__name__}; for one argument write (value,)"
     )

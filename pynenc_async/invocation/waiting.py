@@ -244,8 +244,9 @@ class ThreadWait:
         body._driver.blocked = self
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
-        self._rested = runtime.crew.threads
-        self._rested.rest()
+        threads: Threads = runtime.crew.threads
+        threads.rest()
+        self._rested = threads
 
     def _give_up(self) -> None:
         if not self._done.is_set():

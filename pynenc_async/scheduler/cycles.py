@@ -15,7 +15,7 @@ _MOST_SHOWN: Final = 4
 def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
     """Raise `CycleDetectedError` when a living ancestor runs the same call."""
     path: list[Record] = []
-    ancestor: Record | int | None = parent
+    ancestor: object = parent
     while isinstance(ancestor, Record) and ancestor._ended_at is None:
         path.append(ancestor)
         if ancestor._task.function is task.function and same_values(ancestor._values, values):

@@ -252,7 +252,7 @@ class Scheduler:
         if more.stream is not None:
             more.stream.close()
 
-    def _leave_family(self, record: Record, parent: Record | int) -> None:
+    def _leave_family(self, record: Record, parent: object) -> None:
         if isinstance(parent, Record):
             record._parent = parent._number
             if parent._more is not None and parent._more.children is not None:

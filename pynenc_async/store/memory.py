@@ -15,7 +15,7 @@ class MemoryStore:
     held until retention drops it: the oldest of more than `retain_count`, and whatever ended more than `retain_seconds` ago.
     """
 
-    __slots__ = ("finished", "_originals", "records", "retain_count", "retain_seconds")
+    __slots__ = ("_originals", "finished", "records", "retain_count", "retain_seconds")
 
     def __init__(self, retain_count: int, retain_seconds: float) -> None:
         self.retain_count: Final = retain_count

@@ -208,7 +208,7 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
         """The invocation in whose body it was submitted."""
         parent = self._parent
         number = parent._number if isinstance(parent, Record) else parent
-        return None if number is None else self._desk.format_id(number)
+        return self._desk.format_id(number) if isinstance(number, int) else None
 
     @property
     def status(self) -> InvocationStatus:
