@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, final, overload
+from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, overload
 
 import anyio
 
@@ -20,7 +20,7 @@ from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.synchronous import SynchronousRuntime
 from pynenc_async.lifecycle import close, drain
-from pynenc_async.options import TaskOptions
+from pynenc_async.options import TaskOptions, TaskOptionsDict
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
@@ -34,17 +34,6 @@ DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
 DEFAULT_RETAIN_SECONDS: Final = 3_600.0
 DEFAULT_DRAIN_SECONDS: Final = 30.0
-
-
-class TaskOptionsDict(TypedDict, total=False):
-    """The keywords of `@app.task(...)`; `TaskOptions` says what they mean."""
-
-    max_retries: int
-    retry_for: type[BaseException] | tuple[type[BaseException], ...]
-    priority: int
-    detached: bool
-    detect_cycles: bool
-    stream_buffer: int
 
 
 @final

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypedDict, cast
 
 from pynenc_async.errors import InvalidTaskOptionsError, RetryError
 
@@ -37,6 +37,17 @@ class TaskOptions:
     def retries(self, error: BaseException, retries_so_far: int) -> bool:
         """Whether an attempt that ended in `error` is followed by another."""
         return retries_so_far < self.max_retries and isinstance(error, (*self.retry_for, RetryError))
+
+
+class TaskOptionsDict(TypedDict, total=False):
+    """The keywords of `@app.task(...)`; `TaskOptions` says what they mean."""
+
+    max_retries: int
+    retry_for: type[BaseException] | tuple[type[BaseException], ...]
+    priority: int
+    detached: bool
+    detect_cycles: bool
+    stream_buffer: int
 
 
 def _check(owner: str, name: str, value: object) -> object:

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast, final
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.context import CURRENT
 from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
-from pynenc_async.options import TaskOptions
+from pynenc_async.options import TaskOptions, TaskOptionsDict
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -83,9 +83,9 @@ class Task(Generic[Params, Result]):
         group: DistributedInvocationGroup[Params, Result] = self.runtime.group(self, params, window)
         return group
 
-    def with_options(self, **options: Any) -> "Task[Params, Result]":
+    def with_options(self, **options: Unpack[TaskOptionsDict]) -> "Task[Params, Result]":
         """Return the same task with other options for this use. Raises `InvalidTaskOptionsError`."""
-        return Task(self.app, self.function, self.options.replaced(f"task {self.task_id}", options))
+        return Task(self.app, self.function, self.options.replaced(f"task {self.task_id}", dict(options)))
 
     @cached_property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -181,5 +181,5 @@ async def test_leaving_the_loop_early_leaks_and_cancels_nothing():
 async def test_a_dropped_group_does_its_work():
     world = World()
     world.work.parallelize([(n,) for n in range(5)])
-    await turns(5)
+    await turns(50)
     assert sorted(world.ran) == [0, 1, 2, 3, 4]

@@ -1,6 +1,8 @@
 """What every handle has: identity, members, and what it is not."""
 
 import contextlib
+import copy
+import pickle
 
 import pytest
 from helpers import S, statuses
@@ -92,4 +94,13 @@ async def test_a_stream_is_only_for_async_generators():
     invocation = world.echo(1)
     with pytest.raises(TypeError, match="not an async generator"):
         invocation.stream()
+    await invocation
+
+
+async def test_a_copy_of_a_handle_is_the_handle_and_it_travels_as_json_only():
+    invocation = World().echo(1)
+    assert copy.copy(invocation) is invocation
+    assert copy.deepcopy({"kept": [invocation]})["kept"][0] is invocation
+    with pytest.raises(TypeError, match="to_json"):
+        pickle.dumps(invocation)
     await invocation

@@ -127,7 +127,7 @@ async def test_a_def_in_a_queue_is_cancelled_and_never_runs():
         gate.block()
 
     first, second = work(1), work(2)
-    while not ran:  # noqa: ASYNC110  a thread says so
+    while not ran:
         await asyncio.sleep(0)
     assert await second.cancel() == "never_started"
     gate.open()
@@ -271,10 +271,26 @@ async def test_cancelling_a_thread_that_waits_breaks_the_wait_off():
         return child().result
 
     invocation = parent()
-    while invocation.status is not S.PAUSED:  # noqa: ASYNC110  a thread brings it about
+    while invocation.status is not S.PAUSED:
         await asyncio.sleep(0)
     await invocation.cancel("enough")
     with pytest.raises(InvocationCancelledError, match="enough"):
         await invocation
     assert [one.status for one in app.invocations()] == [S.CANCELLED] * 2
+    await assert_at_rest(app)
+
+
+async def test_reading_a_child_in_a_thread_that_a_loop_body_started_gives_the_slot_away():
+    app = Pynenc(max_concurrency=1)
+
+    @app.task
+    async def child(n):
+        return n
+
+    @app.task
+    async def parent():
+        return await asyncio.to_thread(lambda: child(5).result)
+
+    async with asyncio.timeout(5):
+        assert await parent() == 5
     await assert_at_rest(app)

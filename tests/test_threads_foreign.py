@@ -106,6 +106,31 @@ async def test_a_thread_with_a_loop_of_its_own_is_told_where_to_await():
     assert await asyncio.to_thread(asyncio.run, invocation.accepted()) is invocation
 
 
+async def test_a_group_is_refused_in_a_foreign_loop_before_anything_happens():
+    app = Pynenc()
+    gate = Gate()
+
+    @app.task
+    async def held():
+        await gate.wait()
+
+    group = held.parallelize([()] * 2)
+    await turns(3)
+
+    async def whole():
+        await group
+
+    async def foreign():
+        for use in (whole, group.__aiter__().__anext__, group.in_order().__anext__, group.cancel):
+            with pytest.raises(AppNotStartedError, match="another thread"):
+                await use()
+
+    await asyncio.to_thread(asyncio.run, foreign())
+    assert [member.status for member in group] == [S.RUNNING] * 2
+    gate.open()
+    await group
+
+
 async def test_a_queued_invocation_is_not_run_in_a_foreign_loop():
     app = Pynenc()
 

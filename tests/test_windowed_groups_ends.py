@@ -226,3 +226,15 @@ async def test_ten_thousand_members_pass_through_a_small_window():
     group = world.work.parallelize(world.source(range(10_000)), window=16)
     assert sum([one async for one in group]) == sum(range(10_000))
     assert group.invocations == []
+
+
+async def test_plain_results_in_the_body_of_a_def_need_no_second_slot():
+    world = World(max_concurrency=1, max_threads=1)
+
+    @world.app.task
+    def parent():
+        return list(world.work.parallelize(world.source(range(10)), window=3).results)
+
+    async with asyncio.timeout(5):
+        assert await parent() == list(range(10))
+    await assert_at_rest(world.app)

@@ -28,6 +28,7 @@ from pynenc_async.status import InvocationStatus
 _PAUSED: Final = InvocationStatus.PAUSED
 _RUNNING: Final = InvocationStatus.RUNNING
 _RESUMED: Final = InvocationStatus.RESUMED
+_CANCELLED: Final = InvocationStatus.CANCELLED
 _COROUTINE: Final = FunctionKind.COROUTINE
 
 BATCH: Final = 128
@@ -93,6 +94,10 @@ class Foreman(Protocol):
 
     def settle(self) -> None:
         """Get another carrier going if there is work that could start."""
+        ...
+
+    def settle_later(self) -> None:
+        """The same, if the loop still runs a moment from now."""
         ...
 
     def start_thread(self, record: Record) -> None:
@@ -182,9 +187,8 @@ class Carrier(Coroutine[Any, Any, None]):
         del tb
         error = typ if val is None else val
         if self._record is None:
-            # Somebody cancels every Task, as asyncio.run does on its way out: another carrier does this one's work.
             self._foreman.carrier_started(self)
-            self._foreman.loop.call_soon(self._foreman.settle)
+            self._foreman.settle_later()
             raise error
         awaited = self._handed_over
         if awaited is not None:
@@ -276,7 +280,7 @@ class Carrier(Coroutine[Any, Any, None]):
 
     def _pause_if_waiting(self, record: Record) -> None:
         more = record._more
-        if more is not None and more.waits and record._status is not _PAUSED:
+        if more is not None and more.waits and record._status is not _PAUSED and record._driver is self:
             self._foreman.desk.pause(record)
 
     def _continue(self, method: Callable[..., Any], value: Any) -> Any:
@@ -304,8 +308,14 @@ class Carrier(Coroutine[Any, Any, None]):
             if record._driver is self:
                 self._ended(record)
         self._record = self._run = None
+        stopped_by_others = record._status is _CANCELLED and not (record._more and record._more.cancel_reason)
         del record, method, value
-        return self._retire()
+        return self._retire_for_a_while() if stopped_by_others else self._retire()
+
+    def _retire_for_a_while(self) -> Any:
+        self.task = None
+        self._foreman.settle_later()
+        raise StopIteration
 
     def _ask_for_slot(self, record: Record) -> Any:
         """Come back from PAUSED: return None once the slot is there, or what to await until it is."""

@@ -17,6 +17,8 @@ IN_PLACE_DEPTH: Final = 16
 BURST: Final = 64
 """How many carriers may wait for their first turn at once."""
 
+LAST_MOMENTS_SECONDS: Final = 0.05
+"""How long a loop takes at most to close after it has cancelled its Tasks."""
 ENOUGH: Final = BURST // 2
 """While so many wait, nobody has to look whether there is work for more."""
 
@@ -59,6 +61,14 @@ class Crew:
         if waiting < ENOUGH:
             for _ in range(self._scheduler.startable(min(2 * waiting + 2, BURST)) - waiting):
                 self.spawn()
+
+    def settle_later(self) -> None:
+        """The same, if the loop still runs a moment from now.
+
+        Somebody has cancelled a Task behind our back. It may be asyncio.run on its way out, which cancels all of them: what
+        is queued must not begin on a loop that is about to close. It waits for the next one.
+        """
+        self.loop.call_later(LAST_MOMENTS_SECONDS, self.settle)
 
     def carrier_started(self, carrier: Carrier) -> None:
         """A turn of the loop has begun."""

@@ -37,7 +37,7 @@ class Stream:
 
     def has_room(self) -> bool:
         """Whether an item can be put, after dropping what every reader has taken."""
-        if len(self.items) < self._capacity:
+        if self.closed or len(self.items) < self._capacity:
             return True
         if not self.readers and not self.unread:
             return False
@@ -48,7 +48,9 @@ class Stream:
         return True
 
     def put(self, item: object) -> None:
-        """Add an item and wake the readers that wait for it."""
+        """Add an item and wake the readers that wait for it; after the end, there is nobody to read it."""
+        if self.closed:
+            return
         self.items.append(item)
         self._wake_readers()
 
@@ -56,6 +58,7 @@ class Stream:
         """There will be no more items."""
         self.closed = True
         self._wake_readers()
+        self.wake_body()
 
     def when_item(self, signal: Any) -> None:
         """Notify `signal` once, at the next item or at the end."""

@@ -62,6 +62,10 @@ class Blocked(Protocol):
         """Make the wait raise `CancelledError` in the thread."""
         ...
 
+    def break_off(self) -> None:
+        """End the wait from any thread: the loop, which would end it, is gone."""
+        ...
+
 
 class Gate:
     """Lets so many threads through at once, in order of arrival: who leaves hands the place to who has waited longest."""
@@ -139,6 +143,7 @@ class Threads:
         self._queue: SimpleQueue[ThreadDriver | None] = SimpleQueue()
         self._workers: set[threading.Thread] = set()
         self._handed_out = 0
+        self._waits: Final[set[Blocked]] = set()
         self._resting = 0
         """Threads that wait for another invocation."""
         self.gate: Final = Gate(desk.max_threads)
@@ -161,15 +166,17 @@ class Threads:
         self._queue.put(driver)
         self._hire()
 
-    def rest(self) -> None:
+    def rest(self, wait: Blocked) -> None:
         """A thread begins to wait for another invocation."""
+        self._waits.add(wait)
         self._resting += 1
         self.gate.leave()
         self.work_ended()
         self._hire()
 
-    def wake(self) -> None:
+    def wake(self, wait: Blocked) -> None:
         """A thread that waited goes on, once it has entered the gate again."""
+        self._waits.discard(wait)
         self._resting -= 1
         self.work_began()
 
@@ -180,6 +187,12 @@ class Threads:
         for _ in workers:
             queue.put(None)
         return list(workers)
+
+    def break_off_waits(self) -> None:
+        """End the waits that nothing can end any more."""
+        if self._loop.is_closed():
+            for wait in list(self._waits):
+                wait.break_off()
 
     def _hire(self) -> None:
         at_work = len(self._workers) - self._resting
@@ -262,5 +275,7 @@ _POOLS: Final[weakref.WeakSet[Threads]] = weakref.WeakSet()
 @atexit.register
 def _finish_bodies() -> None:
     """Idle threads must not keep the interpreter from ending; bodies that run are allowed to finish."""
+    for pool in list(_POOLS):
+        pool.break_off_waits()
     for thread in [thread for pool in list(_POOLS) for thread in pool.close()]:
         thread.join()

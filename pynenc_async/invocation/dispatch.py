@@ -130,11 +130,15 @@ class Dispatcher:
         """Write off what the loop that is gone had under way."""
         if self._crew is not None:
             self._crew.threads.close()
-        for record in list(self.store):
-            if record._ended_at is None:
-                record._waiters = None  # they belonged to the same loop
-                if record._driver is not None:
-                    self.scheduler.abandon(record, "its event loop was closed")
+        living = [record for record in self.store if record._ended_at is None]
+        for record in living:
+            record._waiters = None  # they belonged to the same loop
+            if record._more is not None:
+                record._more.waits = 0  # and so did the awaits that the bodies were in
+        self.scheduler.forget_comebacks()
+        for record in living:
+            if record._driver is not None:
+                self.scheduler.abandon(record, "its event loop was closed")
 
     # -- submission ----------------------------------------------------------------------------------------------------
 
@@ -177,7 +181,7 @@ class Dispatcher:
         loop = _get_running_loop()
         if self._phase is Phase.CLOSED or (self._phase is Phase.DRAINING and parent is None):
             raise AppNotStartedError(f"{self._name} was shut down; enter it again with `async with` to call its tasks")
-        if loop is self.loop:
+        if loop is self.loop is not None:
             return
         if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
             return  # from another thread, with or without a loop of its own

@@ -178,7 +178,7 @@ class ThreadWait:
         body = current_body()
         driver = None if body is None else body._driver
         owns = isinstance(driver, ThreadDriver) and driver.thread_id == threading.get_ident()
-        self._body: Final = body if owns else None
+        self._body = body if owns else None
         self._done: Final = threading.Event()
         self._error: BaseException | None = None
         self._wait: Wait | None = None
@@ -207,6 +207,12 @@ class ThreadWait:
         self._error = CancelledError()
         self.notify(self._record)
 
+    def break_off(self) -> None:
+        """End the wait from any thread: the loop, which would end it, is gone."""
+        message = f"invocation {_id(self._record)} can no longer end: its event loop was closed"
+        self._error = InvocationNotFinalError(_id(self._record), message)
+        self._done.set()
+
     def notify(self, record: Record) -> None:
         """The end, or the interruption, has come."""
         record.remove_waiter(self)
@@ -225,6 +231,8 @@ class ThreadWait:
             self._tell()
             return
         record.add_waiter(self)
+        if body is not None and body._ended_at is not None:
+            self._body = body = None  # abandoned meanwhile: it has no slot to give away
         if body is not None and body._driver.cancelled:
             body._driver.cancelled = False
             self.interrupt()
@@ -245,7 +253,7 @@ class ThreadWait:
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
         threads: Threads = runtime.crew.threads
-        threads.rest()
+        threads.rest(self)
         self._rested = threads
 
     def _give_up(self) -> None:
@@ -255,9 +263,10 @@ class ThreadWait:
     def _tell(self) -> bool:
         if self._done.is_set():
             return False
-        if self._rested is not None and self._body is not None:
-            self._body._driver.blocked = None
-            self._rested.wake()
+        if self._rested is not None:
+            if self._body is not None and self._body._driver is not None:  # else the body was abandoned meanwhile
+                self._body._driver.blocked = None
+            self._rested.wake(self)
         self._done.set()
         return True
 

@@ -299,6 +299,11 @@ class Scheduler:
         (self._thread_comebacks if record._task.in_thread else self._comebacks).append((record, wanted))
         self._grant()
 
+    def forget_comebacks(self) -> None:
+        """Nobody comes back: the loop is gone."""
+        self._comebacks.clear()
+        self._thread_comebacks.clear()
+
     def _grant(self) -> None:
         while self._comebacks and self.in_use < self.limit:
             self._resume(*self._comebacks.popleft())

@@ -22,6 +22,20 @@ async def test_cancel_before_the_body_ran_means_that_it_never_does(app):
         await invocation
 
 
+async def test_cancel_before_the_first_step_means_that_the_body_never_began(app):
+    calls = []
+
+    @app.task
+    async def noop():
+        calls.append(1)
+        await asyncio.sleep(0)
+
+    invocation = noop()
+    assert not await invocation.wait(0)
+    outcome = await invocation.cancel()
+    assert outcome is (CancelOutcome.STOPPED if calls else CancelOutcome.NEVER_STARTED)
+
+
 async def test_cancel_stops_a_coroutine_and_what_it_submitted(app):
     started, children = asyncio.Event(), {}
 

@@ -242,3 +242,38 @@ async def test_a_def_body_that_would_wait_for_the_loop_it_holds_up_raises(app):
             await task(invocation)
     go.set()
     await waiter
+
+
+def test_threads_that_hold_up_one_another_raise(app):
+    both, neighbours = threading.Barrier(2), {}
+
+    @app.task
+    async def neighbour(running, gate):
+        running.set()
+        await gate.wait()
+
+    @app.task
+    async def awaits(invocation):
+        await invocation
+
+    @app.task
+    def reads(invocation):
+        both.wait()
+        return awaits(invocation).result
+
+    async def main(mine, other):
+        running, gate = asyncio.Event(), asyncio.Event()
+        neighbours[mine] = neighbour(running, gate)
+        waiter = asyncio.ensure_future(neighbours[mine])
+        await running.wait()
+        both.wait()
+        reader = reads(neighbours[other])
+        await reader.wait()
+        gate.set()
+        await waiter
+        return reader.exception()
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(asyncio.run, main(*names)) for names in (("left", "right"), ("right", "left"))]
+        errors = [future.result() for future in futures]
+    assert {InvocationNotFinalError} <= {type(error) for error in errors} <= {InvocationNotFinalError, type(None)}

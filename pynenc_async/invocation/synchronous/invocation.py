@@ -13,7 +13,7 @@ from pynenc_async.function import FunctionKind
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.invocation.distributed import CancelOutcome
-from pynenc_async.invocation.synchronous.record import SynchronousRecord, body_here, waiting
+from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.running import (
     InlineRun,
     LoopRun,
@@ -22,6 +22,7 @@ from pynenc_async.invocation.synchronous.running import (
     wait_for_end,
 )
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
+from pynenc_async.invocation.synchronous.waits import body_here, waiting
 from pynenc_async.invocation.waiting import living_tree
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.status import InvocationStatus
@@ -76,13 +77,13 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
             message = f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it"
             raise InvocationNotFinalError(self.invocation_id, f"{message}: `await invocation`")
         self._drop_unread_items()
-        with waiting(body, self):
+        with waiting(self):
             self._run_or_block(timeout)
 
     def _run_or_block(self, timeout: float | None) -> None:
         run = self._under_way()
         if run is None and self._task.function.kind is not _THREAD:
-            run_in_new_loop(self._run_or_wait)
+            run_in_new_loop(self, self._run_or_wait)
             return
         offered = InlineRun()
         run = self._claim(offered)
@@ -112,7 +113,7 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
     async def _reach_end(self) -> None:
         """Run the body, unless it is under way; say nothing of the outcome."""
         self._drop_unread_items()
-        with waiting(body_here(), self):
+        with waiting(self):
             await self._run_or_wait()
 
     async def _run_or_wait(self) -> None:
@@ -167,7 +168,7 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
         """Wait for the end of what has been cancelled: a body may wait so for itself, or for who awaits it."""
         run = self._under_way()
         if run is not None:
-            with waiting(body_here(), self, detect_cycles=False):
+            with waiting(self, detect_cycles=False):
                 await wait_for_end(self, run)
 
     def stream(self, *, from_start: bool = True) -> SynchronousStream[Result]:

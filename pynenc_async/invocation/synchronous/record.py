@@ -4,16 +4,14 @@ There is no scheduler that could own the records, and their readers may be in se
 the lock of the runtime, which is never held while a body runs.
 """
 
-from asyncio import CancelledError
+from asyncio import AbstractEventLoop, CancelledError
 from asyncio.events import _get_running_loop
-from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import wall_clock_of
-from pynenc_async.context import CURRENT
 from pynenc_async.errors import RetryError
 from pynenc_async.function import Values
 from pynenc_async.invocation.waiting import Wait
@@ -50,8 +48,8 @@ class Run(Protocol):
         ...
 
     @property
-    def stands_still(self) -> bool:
-        """Whether it makes no progress at this moment: nobody runs its event loop."""
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop that it needs; None where the thread calls the body itself."""
         ...
 
     def cancel(self) -> None:
@@ -70,6 +68,11 @@ class Desk(Protocol):
     @property
     def runner_id(self) -> str:
         """Who makes the transitions."""
+        ...
+
+    @property
+    def blocked(self) -> "dict[int, SynchronousRecord]":
+        """The threads that do nothing until an invocation has ended, and which one."""
         ...
 
     def format_id(self, number: int) -> str:
@@ -130,15 +133,18 @@ class SynchronousRecord(Record):
                 return None
             return run
 
-    def _begin(self) -> Context:
-        """Start an attempt, and return its context: a copy of what the submitter had, unspoilt by earlier attempts."""
+    def _new_context(self) -> Context:
+        """Return the context of an attempt: a copy of what the submitter had, unspoilt by earlier attempts."""
+        context: Context = self._context.copy()  # type: ignore[union-attr]  # there until the end
+        return context
+
+    def _begin(self) -> None:
+        """Start an attempt."""
         with self._desk.lock:
             self._move(PENDING)
             self._move(RUNNING)
             if self._started_at is None:
                 self._started_at = self.steps()[-1][1]
-            context: Context = self._context.copy()  # type: ignore[union-attr]  # there until the end
-            return context
 
     def _succeeded(self, value: object) -> None:
         """The body returned."""
@@ -242,28 +248,6 @@ class SynchronousRecord(Record):
                 self._end(CANCELLED, None, reason or "cancelled before it started")
         for child in children:
             child._cancel(f"its parent {self._desk.format_id(self._number)} was cancelled")
-
-
-def body_here() -> SynchronousRecord | None:
-    """Return the inline invocation whose body runs here, if it is still under way."""
-    record = CURRENT.get()
-    return record if isinstance(record, SynchronousRecord) and record._ended_at is None else None
-
-
-@contextmanager
-def waiting(
-    body: SynchronousRecord | None, target: SynchronousRecord, *, detect_cycles: bool = True
-) -> Generator[None]:
-    """Keep `body` PAUSED while it waits for `target`; raise `CycleDetectedError` when that would close a ring."""
-    if body is None or target._ended_at is not None:
-        yield
-        return
-    wait = Wait(body, (target,))
-    body._pause(wait, detect_cycles=detect_cycles)
-    try:
-        yield
-    finally:
-        body._resume(wait)
 
 
 def _now() -> float:

@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from pynenc_async.context import CURRENT
-from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
+from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.execution.stream import drive_stream
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.synchronous.record import Run, SynchronousRecord
+from pynenc_async.invocation.synchronous.waits import blocking, refuse_standstill
 
 _OURS: Final = globals()
 
@@ -24,7 +25,7 @@ class InlineRun:
         self.ended: Final = _new_end()
         self.thread_id: Final = threading.get_ident()
         self.gone: Final = False
-        self.stands_still: Final = False
+        self.loop: Final = None
         self._stop: Final = threading.Event()
 
     def run(self, record: SynchronousRecord) -> None:
@@ -32,7 +33,7 @@ class InlineRun:
         delay: float | None = 0.0
         try:
             while delay is not None and not self._stop.wait(delay):
-                delay = record._begin().run(_call, record)
+                delay = record._new_context().run(_call, record)
         finally:
             record._write_off()
 
@@ -55,11 +56,6 @@ class LoopRun:
         """Whether the loop was closed before the body had ended."""
         return self.loop.is_closed()
 
-    @property
-    def stands_still(self) -> bool:
-        """Whether nobody runs the loop at this moment."""
-        return not self.loop.is_running()
-
     def start(self, record: SynchronousRecord) -> None:
         """Begin; the record, which the runtime holds, keeps the Task alive."""
         self._task = self.loop.create_task(self._lead(record))
@@ -71,7 +67,7 @@ class LoopRun:
         while delay is not None:
             if delay > 0:
                 await asyncio.sleep(delay)
-            delay = await self.loop.create_task(_attempt(record), context=record._begin())
+            delay = await self.loop.create_task(_attempt(record), context=record._new_context())
 
     def cancel(self) -> None:
         """Cancel the Task that leads; the attempt is cancelled through it."""
@@ -91,6 +87,7 @@ def _new_end() -> "Future[None]":
 def _call(record: SynchronousRecord) -> float | None:
     """Make one attempt; return the delay before the next one, if there is to be one."""
     CURRENT.set(record)
+    record._begin()
     try:
         value = record._task.function.call(*record._values)
     except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
@@ -102,6 +99,7 @@ def _call(record: SynchronousRecord) -> float | None:
 async def _attempt(record: SynchronousRecord) -> float | None:
     """Like `_call`, for bodies of all kinds."""
     CURRENT.set(record)
+    record._begin()  # not before: a Task that is cancelled before its first step has run nothing
     function = record._task.function
     try:
         value = function.call(*record._values)
@@ -115,63 +113,38 @@ async def _attempt(record: SynchronousRecord) -> float | None:
     return None
 
 
-# -- waiting for a run that somebody else leads ------------------------------------------------------------------------
+# -- waiting for a run -------------------------------------------------------------------------------------------------
 
 
-class _HeldUp(threading.local):
-    """Which threads wait for the thread that asks: no run in one of them can get on before the asker has ended."""
-
-    threads: frozenset[int] = frozenset()
-
-
-_held_up: Final = _HeldUp()
+async def wait_for_end(record: SynchronousRecord, run: Run) -> None:
+    """Wait for the end of a run, in any thread."""
+    refuse_standstill(record, blocks=False)
+    await asyncio.wrap_future(run.ended)
 
 
-def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run `main` in a loop made for it: in this thread, or, where a loop runs already, in a thread made for it as well.
+def block_until_end(record: SynchronousRecord, run: Run, invocation_id: str, timeout: float | None) -> None:
+    """Like `wait_for_end`, for a thread."""
+    with blocking(record):
+        try:
+            run.ended.result(timeout)
+        except TimeoutError:
+            message = f"invocation {invocation_id} has not ended within {timeout} seconds"
+            raise InvocationTimeoutError(invocation_id, message) from None
+
+
+def run_in_new_loop(record: SynchronousRecord, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `main`, which ends `record`, in a loop made for it: in this thread, or, where a loop runs already, in another.
 
     A second loop within the first is no way out: asyncio refuses it, from Python 3.14 on even to those who trick it.
     """
     if _get_running_loop() is None:
         _run(main)
         return
-    held_up = _held_up.threads | {threading.get_ident()}
-    with ThreadPoolExecutor(1, "pynenc-sync") as pool:
-        pool.submit(_run_holding_up, main, held_up).result()
+    with blocking(record), ThreadPoolExecutor(1, "pynenc-sync") as pool:
+        pool.submit(_run, main).result()
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     # With a factory the thread's "current" loop, which may be somebody's, stays as it is.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(main())
-
-
-def _run_holding_up(main: Callable[[], Coroutine[Any, Any, None]], threads: frozenset[int]) -> None:
-    _held_up.threads = threads
-    _run(main)
-
-
-async def wait_for_end(record: SynchronousRecord, run: Run) -> None:
-    """Wait for the end of a run, in any thread."""
-    _refuse_deadlock(record, run, _held_up.threads)
-    await asyncio.wrap_future(run.ended)
-
-
-def block_until_end(record: SynchronousRecord, run: Run, invocation_id: str, timeout: float | None) -> None:
-    """Like `wait_for_end`, for a thread."""
-    _refuse_deadlock(record, run, _held_up.threads | {threading.get_ident()})
-    try:
-        run.ended.result(timeout)
-    except TimeoutError:
-        message = f"invocation {invocation_id} has not ended within {timeout} seconds"
-        raise InvocationTimeoutError(invocation_id, message) from None
-
-
-def _refuse_deadlock(record: SynchronousRecord, run: Run, held_up: frozenset[int]) -> None:
-    if run.thread_id in held_up or run.stands_still:
-        invocation_id = record._desk.format_id(record._number)
-        raise InvocationNotFinalError(
-            invocation_id,
-            f"invocation {invocation_id} is under way in a body or an event loop that cannot go on while this waits; "
-            "await it where it runs",
-        )

@@ -12,8 +12,9 @@ from pynenc_async.function import Values
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.synchronous.group import SynchronousInvocationGroup
 from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
-from pynenc_async.invocation.synchronous.record import body_here
+from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.running import LoopRun
+from pynenc_async.invocation.synchronous.waits import body_here
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
@@ -31,6 +32,7 @@ class SynchronousRuntime:
         self.format_id: Final = ids.format
         self.runner_id: Final = ids.runner_id
         self.lock: Final = threading.RLock()
+        self.blocked: Final[dict[int, SynchronousRecord]] = {}
         self.scheduler: Final = None
         """There are no slots: a body that awaits an invocation of another app has none to give away."""
         self._ids: Final = ids

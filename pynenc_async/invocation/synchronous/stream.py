@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from pynenc_async.errors import InvocationNotFinalError
 from pynenc_async.invocation.streaming import InvocationStream
-from pynenc_async.invocation.synchronous.record import body_here, waiting
+from pynenc_async.invocation.synchronous.waits import waiting
 from pynenc_async.invocation.waiting import Signal
 
 Item = TypeVar("Item")
@@ -33,7 +33,7 @@ class SynchronousStream(Generic[Item]):
         while not self._at_hand():
             signal = Signal(invocation._task.runtime.require_own_loop(invocation), None)
             stream.when_item(signal)
-            with waiting(body_here(), invocation):
+            with waiting(invocation):
                 await signal.future
         return await anext(self._reader)
 
