@@ -171,10 +171,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--budget", type=float, default=0.5, help="seconds to go on repeating")
     given = parser.parse_args()
-    if given.describe:
-        answer = _introduce()
-    else:
-        answer = _run(given.contender, given.case, given.size, given.repeats, given.budget)
+    measured = (given.contender, given.case, given.size, given.repeats, given.budget)
+    answer = _introduce() if given.describe else _run(*measured)
     # The last line counts: rivals may have printed something before it.
     print(json.dumps(answer))
     sys.stdout.flush()

@@ -164,7 +164,7 @@ def main() -> None:
     port = parser.parse_args().port
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn repeats the signal at its end, to exit by it
-    uvicorn.run(web, host="127.0.0.1", port=port)
+    uvicorn.run(web, host="127.0.0.1", port=port, timeout_graceful_shutdown=10)  # for requests; then the app drains
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ class Threads:
         """Let every thread end after the body in which it is, and return them."""
         workers, queue = self._workers, self._queue
         self._workers, self._queue = set(), SimpleQueue()
-        for _ in workers:
+        for _ in list(workers):
             queue.put(None)
         return list(workers)
 

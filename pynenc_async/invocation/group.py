@@ -135,6 +135,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 
     async def cancel(self, reason: str = "") -> list[CancelOutcome]:
         """Cancel every member that has not ended, submit no more, and return what was found, in order of submission."""
+        self._task.runtime.require_own_loop(None)
         await self._roster.aclose()
         members = self.invocations
         scheduler = self._task.runtime.scheduler

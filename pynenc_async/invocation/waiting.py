@@ -171,7 +171,7 @@ def living_tree(record: Record) -> list[Record]:
 class ThreadWait:
     """A thread that blocks until an invocation is final."""
 
-    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_wait")
+    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_starter", "_wait")
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
@@ -179,6 +179,8 @@ class ThreadWait:
         driver = None if body is None else body._driver
         owns = isinstance(driver, ThreadDriver) and driver.thread_id == threading.get_ident()
         self._body = body if owns else None
+        self._starter = body if isinstance(driver, Carrier) else None
+        """The body in the loop that started this thread, by `asyncio.to_thread` for instance."""
         self._done: Final = threading.Event()
         self._error: BaseException | None = None
         self._wait: Wait | None = None
@@ -238,17 +240,29 @@ class ThreadWait:
             self.interrupt()
         elif body is not None:
             self._pause(body)
+        elif self._starter is not None and self._starter._ended_at is None:
+            self._pause_starter(self._starter)
         record._task.runtime.crew.settle()
 
-    def _pause(self, body: Record) -> None:
+    def _enter(self, body: Record) -> Wait | None:
         wait = Wait(body, (self._record,))
         try:
             wait.begin()
         except Exception as error:  # noqa: BLE001  a ring: the thread raises it, not the loop
             self._error = error
             self.notify(self._record)
-            return
+            return None
         self._wait = wait
+        return wait
+
+    def _pause_starter(self, body: Record) -> None:
+        wait = self._enter(body)
+        if wait is not None:
+            wait.pause_spawned()
+
+    def _pause(self, body: Record) -> None:
+        if self._enter(body) is None:
+            return
         body._driver.blocked = self
         runtime = body._task.runtime
         runtime.scheduler.pause(body)
