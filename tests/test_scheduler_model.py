@@ -6,6 +6,7 @@ invocations are cancelled at any time; then the model still binds all that was n
 """
 
 import asyncio
+import gc
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -15,11 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_async import CancelOutcome, InvocationCancelledError, Pynenc, RetryError, current_invocation
+from pynenc_async.telemetry import logger
 from pynenc_async.testing import run
 
 HOLDS_SLOT = {S.PENDING, S.RUNNING, S.RESUMED}
 LONG = 100_000.0
 WAYS = ("await", "later", "gather", "group", "spawn", "impatient", "cancel")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_log():
+    """Most failures here are looked at by nobody, and each would be logged."""
+    logger.disabled = True
+    yield
+    gc.collect()
+    logger.disabled = False
 
 
 @dataclass(kw_only=True)
@@ -285,8 +296,6 @@ async def execute(world, disturbances):
     await turns(3)
     world.check()
     await assert_at_rest(world.app)
-    for root in roots:
-        root.exception()  # nobody else may have looked at it
     return roots
 
 
@@ -318,7 +327,7 @@ def test_random_programs_end_as_the_model_says_and_leave_nothing(forest, limit, 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
-@settings(deadline=None, max_examples=20_000)
+@settings(deadline=None, max_examples=6_000)
 @PROGRAMS
 def test_soak_of_random_programs(forest, limit, max_threads, disturbances, seed):
     run_program(forest, limit, max_threads, disturbances, seed)

@@ -106,6 +106,22 @@ async def test_a_thread_with_a_loop_of_its_own_is_told_where_to_await():
     assert await asyncio.to_thread(asyncio.run, invocation.accepted()) is invocation
 
 
+async def test_a_foreign_thread_makes_a_group_of_an_async_source():
+    app = Pynenc()
+
+    @app.task
+    async def echo(n):
+        return n
+
+    async def source():
+        for n in range(5):
+            yield (n,)
+
+    async with app:
+        results = await asyncio.to_thread(lambda: list(echo.parallelize(source(), window=2).results))
+    assert results == [0, 1, 2, 3, 4]
+
+
 async def test_a_group_is_refused_in_a_foreign_loop_before_anything_happens():
     app = Pynenc()
     gate = Gate()

@@ -100,6 +100,15 @@ class BaseInvocation(ABC, Generic[Params, Result]):
     def __repr__(self) -> str:
         return str(self)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} is not pickled; send to_json(), and read it with from_json(app, text)")
+
     def __hash__(self) -> int:
         return hash(self.invocation_id)
 

@@ -121,6 +121,10 @@ class Dispatcher:
 
         return self.require_loop(None).call_later(delay, due)
 
+    def call_in_loop(self, callback: Callable[[], None]) -> None:
+        """Call back in the loop, from any thread."""
+        self.require_loop(None).call_soon_threadsafe(callback)
+
     def open(self, loop: AbstractEventLoop) -> None:
         """Admit calls, and run them on `loop`."""
         self.bind(loop)

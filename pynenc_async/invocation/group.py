@@ -5,13 +5,14 @@ import weakref
 from asyncio import AbstractEventLoop, run_coroutine_threadsafe
 from asyncio.events import _get_running_loop
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sized
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.progress_bar import with_progress
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.record import TaskRecord
@@ -58,11 +59,14 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         self._roster: Roster
         if window is not None and (type(window) is not int or window < 1):
             raise ValueError(f"window must be an integer of 1 or more, or None, not {window!r}")
+        self._total: Final = len(cast("Sized", source)) if is_sized(source) else None
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)
             self._roster.submit_all(cast("Iterable[Any]", source))
         else:
-            self._roster = WindowedRoster(submit, function, source, DEFAULT_WINDOW if window is None else window)
+            self._roster = WindowedRoster(
+                submit, function, source, DEFAULT_WINDOW if window is None else window, task.runtime.call_in_loop
+            )
             self._roster.feed()
             weakref.finalize(self, self._roster.stop)
 
@@ -130,6 +134,10 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
     async def _drain(self) -> list[Result]:
         by_number = {member._number: member.result async for member in self.as_completed()}
         return [by_number[number] for number in sorted(by_number)]
+
+    def progress(self, description: str = "") -> "AsyncIterator[Result]":
+        """Like `async for`, with a progress bar on stderr; needs the extra `progress`."""
+        return with_progress(self, description, total=self._total)
 
     # -- control -------------------------------------------------------------------------------------------------------
 
@@ -216,23 +224,30 @@ class _InOrder(Generic[Yielded]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Yielded:
+    async def claim(self) -> DistributedInvocation[Any, Any] | None:
+        """Return the next member as soon as it is submitted, or None at the end."""
         roster = self._roster
         while (member := roster.nth(self._position)) is None:
             if roster.exhausted:
                 roster.raise_error()
-                raise StopAsyncIteration
+                return None
             roster.feed()
             await _NextEnd(self._group, roster, roster.submitted + 1)
         self._position += 1
+        return member
+
+    async def __anext__(self) -> Yielded:
+        member = await self.claim()
+        if member is None:
+            raise StopAsyncIteration
         try:
             await member.until_ended()
         except BaseException:
-            roster.put_back(member)
+            self._roster.put_back(member)
             self._position -= 1
             raise
-        roster.take(member)
-        return cast(Yielded, member)
+        self._roster.take(member)
+        return cast("Yielded", member)
 
 
 class _Results(Generic[Result]):
@@ -265,15 +280,16 @@ class GroupResults(Generic[Result]):
         loop = group._task.runtime.require_loop(None)
         if _get_running_loop() is not None:
             raise RuntimeError("inside an event loop, read the results with `async for`")
-        return _blocking(group.in_order(), loop)
+        return _blocking(_InOrder(group, group._roster), group._roster, loop)
 
 
-def _blocking(results: AsyncIterator[Result], loop: AbstractEventLoop) -> Iterator[Result]:
-    async def following() -> tuple[Result] | None:
-        try:
-            return (await anext(results),)
-        except StopAsyncIteration:
-            return None
+def _blocking(members: _InOrder[Any], roster: Roster, loop: AbstractEventLoop) -> Iterator[Any]:
+    """Claim each member in the loop, and wait for it as any thread does: a body in a thread gives its slot away."""
 
-    while (got := run_coroutine_threadsafe(following(), loop).result()) is not None:
-        yield got[0]
+    async def take(member: DistributedInvocation[Any, Any]) -> None:
+        roster.take(member)
+
+    while (member := run_coroutine_threadsafe(members.claim(), loop).result()) is not None:
+        member.exception()
+        run_coroutine_threadsafe(take(member), loop).result()
+        yield member.result

@@ -5,6 +5,7 @@ A group over a sized collection submits everything at once. Any other source is 
 """
 
 import asyncio
+from asyncio.events import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any, Final
@@ -163,9 +164,11 @@ class WindowedRoster(Roster):
         function: Function,
         source: Iterable[Any] | AsyncIterable[Any],
         window: int,
+        call_in_loop: Callable[[Callable[[], None]], None],
     ) -> None:
         super().__init__(submit, function)
         self._window: Final = window
+        self._call_in_loop: Final = call_in_loop
         self._members: Final[dict[int, Member]] = {}
         self.members = self._members
         self._watching = True
@@ -193,7 +196,7 @@ class WindowedRoster(Roster):
         """Submit more, as far as there is room; an async source is read by a Task of its own."""
         if self._async is not None:
             if self._puller is None:
-                self._puller = asyncio.get_running_loop().create_task(self._pull(self._async))
+                self._start_pulling(self._async)
             elif self._room is not None and not self._room.done() and self._has_room():
                 self._room.set_result(None)
         while self._sync is not None and self._has_room():
@@ -203,6 +206,12 @@ class WindowedRoster(Roster):
                 self._sync = None
             except Exception as error:  # noqa: BLE001  the reader raises it when it gets there
                 self._sync, self.error = None, error
+
+    def _start_pulling(self, source: AsyncIterator[Any]) -> None:
+        if _get_running_loop() is None:
+            self._call_in_loop(self.feed)
+        else:
+            self._puller = asyncio.get_running_loop().create_task(self._pull(source))
 
     async def _pull(self, source: AsyncIterator[Any]) -> None:
         try:

@@ -22,18 +22,21 @@ async def test_cancel_before_the_body_ran_means_that_it_never_does(app):
         await invocation
 
 
-async def test_cancel_before_the_first_step_means_that_the_body_never_began(app):
+async def test_the_outcome_of_cancel_says_whether_the_body_had_begun(app):
     calls = []
 
     @app.task
-    async def noop():
+    async def endless():
         calls.append(1)
-        await asyncio.sleep(0)
+        await asyncio.Event().wait()
 
-    invocation = noop()
-    assert not await invocation.wait(0)
+    invocation = endless()
+    waiter = asyncio.ensure_future(invocation)
+    await asyncio.sleep(0)  # the waiter has asked for the body; only an eager loop has begun it
     outcome = await invocation.cancel()
     assert outcome is (CancelOutcome.STOPPED if calls else CancelOutcome.NEVER_STARTED)
+    with pytest.raises(InvocationCancelledError):
+        await waiter
 
 
 async def test_cancel_stops_a_coroutine_and_what_it_submitted(app):

@@ -242,7 +242,7 @@ class _Reader(Generic[Yielded]):
         member = self._members.at(self._position)
         if member is None:
             raise StopAsyncIteration
-        await member._reach_end()
+        await member.until_ended()
         return self._take(member)
 
     def _take(self, member: Member) -> Yielded:

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.events import _get_running_loop
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.arguments import Arguments
@@ -106,15 +107,15 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
     # -- inside an event loop ------------------------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Any, None, Result]:
-        if self._ended_at is None:
-            yield from self._reach_end().__await__()
+        yield from self.until_ended().__await__()
         return self._value()
 
-    async def _reach_end(self) -> None:
-        """Run the body, unless it is under way; say nothing of the outcome."""
-        self._drop_unread_items()
-        with waiting(self):
-            await self._run_or_wait()
+    async def until_ended(self) -> None:
+        """Run the body, unless it is under way, and await the end, whatever it is."""
+        if self._ended_at is None:
+            self._drop_unread_items()
+            with waiting(self):
+                await self._run_or_wait()
 
     async def _run_or_wait(self) -> None:
         run = self._start()
@@ -138,12 +139,9 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
 
         A `def` body cannot be left while it runs.
         """
-        if self._ended_at is None:
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._reach_end()
-            except TimeoutError:
-                pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.until_ended()
         return self._ended_at is not None
 
     async def accepted(self) -> Self:
@@ -156,15 +154,15 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
         What has not begun never will. Without a loop: `asyncio.run(invocation.cancel())`.
         """
         if self._ended_at is None:
-            tree: list[Any] = list(living_tree(self))
+            tree: list[Any] = living_tree(self)
             self._cancel(reason)
             for invocation in tree:
-                await invocation._reach_end_of_cancelled()
+                await invocation._until_stopped()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED
 
-    async def _reach_end_of_cancelled(self) -> None:
+    async def _until_stopped(self) -> None:
         """Wait for the end of what has been cancelled: a body may wait so for itself, or for who awaits it."""
         run = self._under_way()
         if run is not None:
