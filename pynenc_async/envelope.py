@@ -49,7 +49,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Set if the invocation failed; may be set after any other end without a result."""
 
 
-class Outgoing(msgspec.Struct):
+class Outgoing(msgspec.Struct, gc=False):
     """The same object when it is written: the values may be embedded as they are, where msgspec writes them alone."""
 
     version: int

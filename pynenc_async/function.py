@@ -79,9 +79,10 @@ class Function:
     def values_type(self) -> type[msgspec.Struct]:
         """A struct with one field per parameter, in order of declaration, as their annotations type them."""
         # Fields have names of their own: a parameter may be called anything, a field of a struct may not.
+        # Values of this type live for one call: the collector need not know them (gc=False).
         fields = [(f"v{index}", self.value_annotation(name)) for index, name in enumerate(self.names)]
         rename = {f"v{index}": name for index, name in enumerate(self.names)}
-        return msgspec.defstruct(self.qualname, fields, rename=rename, forbid_unknown_fields=True)
+        return msgspec.defstruct(self.qualname, fields, rename=rename, forbid_unknown_fields=True, gc=False)
 
     def _resolve(self, name: str, hint: object) -> Any:
         if not isinstance(hint, str):
