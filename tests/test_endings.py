@@ -255,21 +255,3 @@ async def test_the_current_invocation_of_what_a_body_left_behind_is_final():
     invocation = parent()
     assert await (await invocation) is invocation
     await assert_at_rest(app)
-
-
-@pytest.mark.virtual
-async def test_a_body_that_ends_in_cancelled_error_by_itself_holds_up_nobody():
-    app = Pynenc(max_concurrency=1)
-
-    @app.task
-    async def cancelled():
-        await asyncio.sleep(0)
-        raise asyncio.CancelledError
-
-    @app.task
-    async def work():
-        return asyncio.get_running_loop().time()
-
-    handles = [cancelled() for _ in range(10)]
-    assert await work() == 0
-    assert {handle.status for handle in handles} == {S.CANCELLED}

@@ -308,10 +308,7 @@ class Carrier(Coroutine[Any, Any, None]):
             if record._driver is self:
                 self._ended(record)
         self._record = self._run = None
-        thrown_in = isinstance(value, CancelledError)
-        stopped_by_others = (
-            thrown_in and record._status is _CANCELLED and not (record._more and record._more.cancel_reason)
-        )
+        stopped_by_others = record._status is _CANCELLED and not (record._more and record._more.cancel_reason)
         del record, method, value
         return self._retire_for_a_while() if stopped_by_others else self._retire()
 

@@ -220,13 +220,13 @@ class Threads:
     def _work(self) -> None:
         queue, workers = self._queue, self._workers
         while (driver := queue.get()) is not None:
-            self.gate.enter()  # before the claim: until the body can begin, it can be revoked
             claimed = driver.claim()
             if claimed is None:
                 self._ended.append((_NOBODY, driver, True, None, 0.0))
             else:
+                self.gate.enter()
                 self._ended.append(self._run(driver, *claimed))
-            self.gate.leave()
+                self.gate.leave()
             del driver, claimed  # before the loop hears of it: only the loop's thread may hold the last reference
             self._tell_loop()
             if len(workers) - self._resting > self._desk.max_threads:

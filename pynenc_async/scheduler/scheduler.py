@@ -240,8 +240,6 @@ class Scheduler:
             waiters.notify(record)
 
     def _attempt(self, record: Record) -> int:
-        if record._status is PENDING and record._more is not None and record._more.trail is not None:
-            return record._retries + 1
         if record._started_at is None:
             return 0
         return record._retries + (record._status is not RETRY)
@@ -350,8 +348,7 @@ class Scheduler:
     def _stop(self, record: Record, reason: str) -> None:
         driver = record._driver
         if record._status is PENDING and driver.revoke():
-            if record._retries == 0:
-                record._started_at = None  # it never began; a retry did, once
+            record._started_at = None
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
         elif driver is not None:
             driver.cancel(reason)
