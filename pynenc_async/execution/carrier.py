@@ -26,8 +26,6 @@ from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED
-_RUNNING: Final = InvocationStatus.RUNNING
-_RESUMED: Final = InvocationStatus.RESUMED
 _CANCELLED: Final = InvocationStatus.CANCELLED
 _COROUTINE: Final = FunctionKind.COROUTINE
 
