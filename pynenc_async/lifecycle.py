@@ -1,9 +1,13 @@
 """How an app stops: admit nothing from outside, wait for what is under way, cancel the rest, let go of the loop."""
 
 import asyncio
+from contextvars import Context
 from typing import Any, Final
 
+from pynenc_async.errors import InvocationError
 from pynenc_async.invocation.dispatch import Dispatcher, Phase
+from pynenc_async.invocation.waiting import current_body, is_own_task
+from pynenc_async.scheduler.cycles import describe
 from pynenc_async.telemetry import logger
 
 CANCEL_GRACE_SECONDS: Final = 5.0
@@ -11,11 +15,24 @@ CANCEL_GRACE_SECONDS: Final = 5.0
 
 
 async def drain(dispatcher: Dispatcher, seconds: float) -> None:
-    """Wait at most `seconds` for the living invocations, and for those that they still submit."""
+    """Wait at most `seconds` for the living invocations, and for those that they still submit.
+
+    Raises `InvocationError`, and changes nothing, when a body of the app awaits it: it would wait for itself.
+    """
+    body = current_body()
+    if body is not None and body._task.runtime is dispatcher and is_own_task(body):
+        raise InvocationError(
+            dispatcher.format_id(body._number),
+            f"invocation {describe(body)} shuts down the app that would wait for it; "
+            "do so outside of bodies, or in an asyncio Task that the body does not await",
+        )
     if dispatcher.phase is Phase.OPEN:
         dispatcher.phase = Phase.DRAINING
-    if dispatcher.loop is not asyncio.get_running_loop():
-        return
+    if dispatcher.loop is asyncio.get_running_loop():
+        await asyncio.create_task(_wait_for_all(dispatcher, seconds), context=Context())  # it waits for nobody's sake
+
+
+async def _wait_for_all(dispatcher: Dispatcher, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             while living := dispatcher.living():

@@ -255,3 +255,26 @@ async def test_the_current_invocation_of_what_a_body_left_behind_is_final():
     invocation = parent()
     assert await (await invocation) is invocation
     await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("how", ["raised", "from what it awaited"])
+async def test_a_body_that_ends_in_cancelled_error_by_itself_holds_up_nobody(how):
+    app = Pynenc(max_concurrency=1)
+
+    @app.task
+    async def cancelled(n):
+        await asyncio.sleep(0)
+        if how == "raised":
+            raise asyncio.CancelledError
+        elsewhere = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(elsewhere.cancel)
+        await elsewhere
+
+    @app.task
+    async def work():
+        return asyncio.get_running_loop().time()
+
+    handles = [cancelled(n) for n in range(10)]
+    assert await work() == 0
+    assert {handle.status for handle in handles} == {S.CANCELLED}

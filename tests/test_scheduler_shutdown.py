@@ -7,6 +7,7 @@ from helpers import USUAL, Gate, S, assert_at_rest, statuses, turns
 
 from pynenc_async import (
     AppNotStartedError,
+    InvocationError,
     Pynenc,
 )
 
@@ -126,3 +127,60 @@ async def test_what_takes_longer_than_the_drain_is_cancelled():
     assert statuses(queued) == [S.REGISTERED, S.CANCELLED]
     assert all("shut down" in handle.history[-1].reason for handle in (running, queued))
     await assert_at_rest(app)
+
+
+async def test_a_body_that_awaits_the_shutdown_of_its_own_app_is_told_so_and_the_app_goes_on():
+    app = Pynenc()
+
+    @app.task
+    async def suicidal():
+        await app.shutdown()
+
+    @app.task
+    async def work():
+        return 1
+
+    with pytest.raises(InvocationError, match="outside of bodies"):
+        await suicidal()
+    assert await work() == 1
+    await assert_at_rest(app)
+
+
+async def test_a_body_may_start_the_shutdown_of_its_own_app_without_awaiting_it():
+    app = Pynenc(max_concurrency=1)
+    stopping = []
+
+    @app.task
+    async def work():
+        stopping.append(asyncio.create_task(app.shutdown()))
+        await turns(3)
+        return 1
+
+    handle = work()
+    assert await handle == 1
+    await stopping[0]
+    with pytest.raises(AppNotStartedError):
+        work()
+    await assert_at_rest(app)
+
+
+async def test_a_body_of_one_app_may_shut_down_another():
+    app, other = Pynenc(), Pynenc()
+    gate = Gate()
+
+    @app.task
+    async def close():
+        await other.shutdown()
+
+    @other.task
+    async def work():
+        await gate.wait()
+        return 1
+
+    handle, closing = work(), close()
+    await turns(5)
+    gate.open()
+    await closing
+    assert handle.result == 1
+    await assert_at_rest(app)
+    await assert_at_rest(other)

@@ -306,7 +306,8 @@ class Carrier(Coroutine[Any, Any, None]):
             if record._driver is self:
                 self._ended(record)
         self._record = self._run = None
-        stopped_by_others = record._status is _CANCELLED and not (record._more and record._more.cancel_reason)
+        by_us = record._more is not None and record._more.cancel_reason is not None
+        stopped_by_others = record._status is _CANCELLED and self.task.cancelling() and not by_us  # type: ignore[union-attr]
         del record, method, value
         return self._retire_for_a_while() if stopped_by_others else self._retire()
 

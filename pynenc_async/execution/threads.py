@@ -75,16 +75,20 @@ class Gate:
         self._places = places
         self._waiting: Final[deque[threading.Lock]] = deque()
 
-    def enter(self) -> None:
-        """Take a place; wait for one if need be."""
+    def reserve(self) -> threading.Lock:
+        """Get in line; acquiring what is returned takes the place, as soon as there is one."""
+        turn = threading.Lock()
         with self._lock:
             if self._places:
                 self._places -= 1
-                return
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        turn.acquire()
+            else:
+                turn.acquire()
+                self._waiting.append(turn)
+        return turn
+
+    def enter(self) -> None:
+        """Take a place; wait for one if need be."""
+        self.reserve().acquire()
 
     def leave(self) -> None:
         """Give the place back."""
@@ -95,29 +99,42 @@ class Gate:
                 self._places += 1
 
 
+_BEGINNING: Final = threading.Lock()
+"""Held for the moment in which a body is begun or revoked: whoever comes second sees what the first has done."""
+
+
 class ThreadDriver:
     """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_claim", "blocked", "cancelled", "thread_id")
+    __slots__ = ("_body", "blocked", "cancelled", "thread_id")
 
     def __init__(self, record: Record, context: Context) -> None:
-        self._claim: Final = [(record, context)]
-        """Emptied, atomically, by the thread that begins the body or by the cancellation that comes before it."""
+        self._body: tuple[Record, Context] | None = (record, context)
+        """None from the moment in which a thread begins it, or somebody revokes it."""
         self.cancelled = False
         """Whether the body's next wait for others is to be broken off."""
         self.thread_id = 0
         self.blocked: Blocked | None = None
 
-    def claim(self) -> tuple[Record, Context] | None:
-        """Return what to run, to the first who asks."""
-        try:
-            return self._claim.pop()
-        except IndexError:
-            return None
+    def begin(self, clock: Callable[[], float]) -> tuple[Record, Context] | None:
+        """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
+        with _BEGINNING:
+            body, self._body = self._body, None
+            if body is not None:
+                record = body[0]
+                record._started_at = now = clock()
+                more = record._more
+                if more is not None and more.trail is not None:
+                    more.trail.append((_RUNNING, now, record._retries + 1, ""))
+                record._status = _RUNNING
+        self.thread_id = threading.get_ident()
+        return body
 
     def revoke(self) -> bool:
         """Take the body back before it begins; say whether that was possible."""
-        return self.claim() is not None
+        with _BEGINNING:
+            body, self._body = self._body, None
+        return body is not None
 
     def cancel(self, reason: str) -> None:
         """Break off the wait in which the body is, if it is in one."""
@@ -149,6 +166,8 @@ class Threads:
         self.gate: Final = Gate(desk.max_threads)
         self._pace = AHEAD_SECONDS
         self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
+        self._leaving: Final = threading.Lock()
+        """Threads leave one by one, so that not all of them leave when one is too many."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
         _POOLS.add(self)
@@ -174,11 +193,12 @@ class Threads:
         self.work_ended()
         self._hire()
 
-    def wake(self, wait: Blocked) -> None:
-        """A thread that waited goes on, once it has entered the gate again."""
+    def wake(self, wait: Blocked) -> threading.Lock:
+        """A thread that waited goes on, once it has its turn: before all bodies that have not begun."""
         self._waits.discard(wait)
         self._resting -= 1
         self.work_began()
+        return self.gate.reserve()
 
     def close(self) -> list[threading.Thread]:
         """Let every thread end after the body in which it is, and return them."""
@@ -220,34 +240,33 @@ class Threads:
     def _work(self) -> None:
         queue, workers = self._queue, self._workers
         while (driver := queue.get()) is not None:
-            claimed = driver.claim()
-            if claimed is None:
-                self._ended.append((_NOBODY, driver, True, None, 0.0))
-            else:
-                self.gate.enter()
-                self._ended.append(self._run(driver, *claimed))
-                self.gate.leave()
-            del driver, claimed  # before the loop hears of it: only the loop's thread may hold the last reference
+            self.gate.enter()  # before it begins: until then it can be revoked
+            body = driver.begin(self._desk.clock)
+            self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
+            self.gate.leave()
+            del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
             self._tell_loop()
-            if len(workers) - self._resting > self._desk.max_threads:
-                break  # one too many, since somebody has come back from waiting
+            if self._is_surplus(workers):
+                return
         workers.discard(threading.current_thread())
 
+    def _is_surplus(self, workers: set[threading.Thread]) -> bool:
+        """Whether this thread is one too many, since somebody has come back from waiting; then it is no worker any more."""
+        with self._leaving:
+            surplus = len(workers) - self._resting > self._desk.max_threads
+            if surplus:
+                workers.discard(threading.current_thread())
+        return surplus
+
     def _run(self, driver: ThreadDriver, record: Record, context: Context) -> Ended:
-        driver.thread_id = threading.get_ident()
         began = time.perf_counter()
-        record._started_at = now = self._desk.clock()
-        more = record._more
-        if more is not None and more.trail is not None:
-            more.trail.append((_RUNNING, now, record._retries + 1, ""))
-        record._status = _RUNNING
         try:
             value = context.run(_body, record)
             return record, driver, True, value, time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
             return record, driver, False, without_our_frames(error, globals()), time.perf_counter() - began
         finally:
-            del record, driver, context, more
+            del record, driver, context
 
     def _tell_loop(self) -> None:
         if not self._collecting:

@@ -52,7 +52,7 @@ class Signal:
 
     def __init__(self, loop: AbstractEventLoop, body: Record | None) -> None:
         self.future: Final[Future[None]] = loop.create_future()
-        self._body: Final = body if body is not None and _is_own_task(body) else None
+        self._body: Final = body if body is not None and is_own_task(body) else None
         self._scheduler: Final[Scheduler | None] = None if body is None else body._task.runtime.scheduler
 
     def notify(self, record: Record | None = None, /) -> None:
@@ -71,7 +71,8 @@ class Signal:
         return True
 
 
-def _is_own_task(body: Record) -> bool:
+def is_own_task(body: Record) -> bool:
+    """Whether the current asyncio Task is the one of the body, not one that it spawned."""
     driver = body._driver
     return isinstance(driver, Carrier) and driver.task is current_task()
 
@@ -138,7 +139,7 @@ def suspend(
 def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
     """Await an invocation by running it in place, inside another body: that one is paused meanwhile, as in any await."""
     runtime = body._task.runtime
-    if not _is_own_task(body) or record._task.runtime is not runtime:
+    if not is_own_task(body) or record._task.runtime is not runtime:
         return
     wait = Wait(body, (record,))
     wait.begin(hasten=False)
@@ -171,7 +172,7 @@ def living_tree(record: Record) -> list[Record]:
 class ThreadWait:
     """A thread that blocks until an invocation is final."""
 
-    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_starter", "_wait")
+    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_starter", "_turn", "_wait")
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
@@ -186,6 +187,8 @@ class ThreadWait:
         self._wait: Wait | None = None
         self._rested: Threads | None = None
         """The threads among which this one, while it waits, is not counted."""
+        self._turn: threading.Lock | None = None
+        """Its place among those that run, reserved in the loop; None if the wait was broken off without the loop."""
 
     def block(self, loop: AbstractEventLoop, timeout: float | None) -> None:
         """Wait; raise `InvocationTimeoutError` after `timeout` seconds."""
@@ -200,7 +203,7 @@ class ThreadWait:
                 message = f"invocation {_id(self._record)} has not ended within {timeout} seconds"
                 self._error = InvocationTimeoutError(_id(self._record), message)
         if self._rested is not None:
-            self._rested.gate.enter()
+            (self._turn or self._rested.gate.reserve()).acquire()
         if self._error is not None:
             raise self._error
 
@@ -280,7 +283,7 @@ class ThreadWait:
         if self._rested is not None:
             if self._body is not None and self._body._driver is not None:  # else the body was abandoned meanwhile
                 self._body._driver.blocked = None
-            self._rested.wake(self)
+            self._turn = self._rested.wake(self)
         self._done.set()
         return True
 

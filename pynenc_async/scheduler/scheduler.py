@@ -240,6 +240,7 @@ class Scheduler:
             waiters.notify(record)
 
     def _attempt(self, record: Record) -> int:
+        """The attempt to which an end belongs: a retry that is handed out counts, though it has not begun."""
         if record._started_at is None:
             return 0
         return record._retries + (record._status is not RETRY)
@@ -348,7 +349,8 @@ class Scheduler:
     def _stop(self, record: Record, reason: str) -> None:
         driver = record._driver
         if record._status is PENDING and driver.revoke():
-            record._started_at = None
+            if record.need_more().trail is None:
+                record._started_at = None  # it never began, and its history need not say that it was handed out
             self._end(record, CANCELLED, None, reason or "cancelled before it started")
         elif driver is not None:
             driver.cancel(reason)
