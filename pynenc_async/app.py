@@ -74,7 +74,9 @@ class Pynenc:
             retain_seconds=retain_seconds,
         )
         self.is_synchronous: Final = _is_synchronous(url)
-        self.runtime: Final[Any] = SynchronousRuntime(self._dispatcher.ids) if self.is_synchronous else self._dispatcher
+        self.runtime: Final[Any] = (
+            SynchronousRuntime(self._dispatcher.ids, retain_count) if self.is_synchronous else self._dispatcher
+        )
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 

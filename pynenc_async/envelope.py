@@ -57,7 +57,7 @@ class Outgoing(msgspec.Struct, gc=False):
     task_id: str
     arguments: Any
     parent_invocation_id: str | None
-    status: InvocationStatus
+    status: str
     num_retries: int
     registered_at: float
     started_at: float | None

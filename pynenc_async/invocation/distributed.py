@@ -7,16 +7,14 @@ from collections.abc import Generator
 from enum import StrEnum
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
-from pynenc_async.arguments import Arguments
-from pynenc_async.call import Call
 from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, InvocationNotFoundError
 from pynenc_async.function import FunctionKind
-from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.base import AppRecord, BaseInvocation
-from pynenc_async.invocation.serialized import fill, parse, write
+from pynenc_async.invocation.base import AppRecord
+from pynenc_async.invocation.described import DescribedInvocation
+from pynenc_async.invocation.serialized import fill, parse, write, write_plain
 from pynenc_async.invocation.streaming import InvocationStream
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, living_tree, run_in_body, suspend
-from pynenc_async.record import Identity, Record, TaskRecord
+from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -39,7 +37,7 @@ class CancelOutcome(StrEnum):
 
 
 @final
-class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Params, Result]):
+class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params, Result]):
     """An awaitable execution of a call, driven by the scheduler.
 
     It runs whether or not somebody awaits it. Cancelling a waiter never cancels it; `cancel` does.
@@ -178,72 +176,12 @@ class DistributedInvocation(Record, BaseInvocation[Params, Result], Generic[Para
         error: BaseException = self._outcome
         return error.with_traceback(None if more is None else more.traceback)
 
-    # -- identity and state --------------------------------------------------------------------------------------------
-
-    @property
-    def call(self) -> Call[Params, Result]:
-        """The task with the arguments."""
-        return Call(self._task, self.arguments)
-
-    @property
-    def app(self) -> AppRecord:
-        """The app that it belongs to."""
-        return cast(AppRecord, self._task.app)
-
-    @property
-    def task(self) -> TaskRecord:
-        """The task, with the options that hold for this invocation."""
-        return cast(TaskRecord, self._task)
-
-    @property
-    def arguments(self) -> Arguments:
-        """The bound arguments."""
-        return Arguments(self._task.function, self._values)
-
-    @property
-    def invocation_id(self) -> str:
-        """Unique among all invocations of all processes."""
-        return self._identity()[0]
-
-    @property
-    def parent_invocation_id(self) -> str | None:
-        """The invocation in whose body it was submitted."""
-        return self._identity()[1]
-
-    def _identity(self) -> Identity:
-        parent, runtime = self._parent, self._task.runtime
-        if isinstance(parent, tuple):
-            return parent
-        runner_id: str = runtime.runner_id
-        if parent is None:
-            return f"{runner_id}-{self._number}", None, runner_id
-        number = parent._number if isinstance(parent, Record) else parent
-        return f"{runner_id}-{self._number}", f"{runner_id}-{number}", runner_id
-
-    @property
-    def status(self) -> InvocationStatus:
-        """Where it stands now."""
-        return self._status
-
-    @property
-    def num_retries(self) -> int:
-        """How many attempts were followed by another."""
-        return self._retries
-
-    @property
-    def history(self) -> tuple[HistoryEntry, ...]:
-        """Every transition so far."""
-        runner_id = self._identity()[2] or ""
-        return tuple(
-            HistoryEntry(
-                status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason
-            )
-            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
-        )
+    # -- as text ------------------------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
         """Write the invocation down: one flat JSON object. Raises `SerializationError` naming task and field."""
-        return write(self, self._identity(), self._failure)
+        identity = self._identity()
+        return write_plain(self, identity) or write(self, identity, self._failure)
 
     @classmethod
     def from_json(cls, app: AppRecord, serialized: str | bytes) -> Self:

@@ -16,49 +16,73 @@ from pynenc_async.record import Identity, Record, TaskRecord
 from pynenc_async.status import InvocationStatus
 
 _SUCCESS: Final = InvocationStatus.SUCCESS
+_SUCCESS_TEXT: Final = _SUCCESS.value
 
 parse = from_json
 
 
-def write(record: Record, identity: Identity, failure: Callable[[], BaseException], *, careful: bool = False) -> str:
-    """Return the JSON text of an invocation; `failure` gives what a waiter would see, where it did not succeed.
+def write_plain(record: Record, identity: Identity) -> str | None:
+    """Return the JSON text of an invocation that returned a plain value for plain ones; None where `write` is needed.
 
-    Plain values are embedded as they are: one call of msgspec writes it all. It cannot say which value it choked on, so
-    then, as for all other values, each is written alone, with care.
+    Plain values are embedded as they are: one call of msgspec writes it all.
     """
-    task, values = record._task, record._values
-    result: Any = record._outcome if record._status is _SUCCESS else UNSET
-    error: ErrorData | UnsetType = UNSET
-    careful = careful or type(result) not in PLAIN or not PLAIN.issuperset(map(type, values))
-    if careful:
-        arguments: Any = Raw(_encode(task, "arguments", dict(zip(task.function.names, values, strict=True))))
-        if result is not UNSET:
-            result = Raw(_encode(task, "result", result))
-        elif record._ended_at is not None:
-            error = describe(failure())
-    else:
-        arguments = task.function.values_type(*values)
-    outgoing = Outgoing(  # by position, which is twice as fast as by keyword
-        1,
-        identity[0],
-        task.task_id,
-        arguments,
-        identity[1],
-        record._status,
-        record._retries,
-        record._registered_at,
-        record._started_at,
-        record._ended_at,
-        identity[2],
-        result,
-        error,
-    )
+    task, values, result = record._task, record._values, record._outcome
+    if record._status is not _SUCCESS or type(result) not in PLAIN:
+        return None
+    for value in values:
+        if type(value) not in PLAIN:
+            return None
     try:
-        return to_json(outgoing)
+        return to_json(
+            Outgoing(  # by position, which is twice as fast as by keyword
+                1,
+                identity[0],
+                task.task_id,
+                task.function.values_type(*values),
+                identity[1],
+                _SUCCESS_TEXT,
+                record._retries,
+                record._registered_at,
+                record._started_at,
+                record._ended_at,
+                identity[2],
+                result,
+            )
+        )
     except SerializationError:
-        if careful:
-            raise
-    return write(record, identity, failure, careful=True)
+        return None  # msgspec cannot say which value it choked on: `write` can
+
+
+def write(record: Record, identity: Identity, failure: Callable[[], BaseException]) -> str:
+    """Return the JSON text of any invocation; `failure` gives what a waiter would see, where it did not succeed.
+
+    Each value is written alone, with care. Raises `SerializationError` that names task and field.
+    """
+    task = record._task
+    result: Raw | UnsetType = UNSET
+    error: ErrorData | UnsetType = UNSET
+    arguments = Raw(_encode(task, "arguments", dict(zip(task.function.names, record._values, strict=True))))
+    if record._status is _SUCCESS:
+        result = Raw(_encode(task, "result", record._outcome))
+    elif record._ended_at is not None:
+        error = describe(failure())
+    return to_json(
+        Outgoing(
+            1,
+            identity[0],
+            task.task_id,
+            arguments,
+            identity[1],
+            record._status.value,
+            record._retries,
+            record._registered_at,
+            record._started_at,
+            record._ended_at,
+            identity[2],
+            result,
+            error,
+        )
+    )
 
 
 def _encode(task: TaskRecord, field: str, value: object) -> bytes:

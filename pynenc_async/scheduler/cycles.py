@@ -35,19 +35,27 @@ def refuse_ring(waiting: Record, targets: Iterable[Record]) -> None:
 
 
 def _path(start: Record, goal: Record) -> list[Record] | None:
-    """Depth first along the edges "awaits"; the stack holds whole paths, which are short."""
-    stack, seen = [[start]], {id(start)}
+    """Search depth first along the edges "awaits"."""
+    came_from: dict[int, Record | None] = {id(start): None}
+    stack = [start]
     while stack:
-        path = stack.pop()
-        if path[-1] is goal:
-            return path
-        more = path[-1]._more
-        waits = more.blocked_on or () if more is not None else ()
+        record = stack.pop()
+        if record is goal:
+            return _walk_back(record, came_from)
+        waits = (record._more.blocked_on if record._more is not None else None) or ()
         for nearer in chain.from_iterable(waits):
-            if id(nearer) not in seen and nearer._ended_at is None:
-                seen.add(id(nearer))
-                stack.append([*path, nearer])
+            if id(nearer) not in came_from and nearer._ended_at is None:
+                came_from[id(nearer)] = record
+                stack.append(nearer)
     return None
+
+
+def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]:
+    path, step = [end], came_from[id(end)]
+    while step is not None:
+        path.append(step)
+        step = came_from[id(step)]
+    return path[::-1]
 
 
 def describe(record: Record) -> str:

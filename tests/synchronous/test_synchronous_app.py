@@ -6,7 +6,7 @@ import weakref
 import pytest
 from helpers import S
 
-from pynenc_async import Pynenc, SerializationError, SynchronousInvocation, current_invocation
+from pynenc_async import InvocationNotFoundError, Pynenc, SerializationError, SynchronousInvocation, current_invocation
 
 
 def test_identity(app):
@@ -128,3 +128,23 @@ def test_the_environment_forces_it(monkeypatch):
 
     assert isinstance(noop(), SynchronousInvocation)
     assert noop().result == "value"
+
+
+def test_the_app_keeps_as_many_ended_invocations_as_it_was_told():
+    app = Pynenc("sync://", retain_count=2)
+
+    @app.task
+    def double(n):
+        return 2 * n
+
+    ids = []
+    for n in range(4):
+        invocation = double(n)
+        assert invocation.result == 2 * n
+        ids.append(invocation.invocation_id)
+    del invocation
+    gc.collect()
+    assert [app.get_invocation(each).result for each in ids[2:]] == [4, 6]
+    for each in ids[:2]:
+        with pytest.raises(InvocationNotFoundError):
+            app.get_invocation(each)

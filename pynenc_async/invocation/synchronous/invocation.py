@@ -6,13 +6,11 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, final
 
-from pynenc_async.arguments import Arguments
-from pynenc_async.call import Call
 from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, SerializationError
 from pynenc_async.execution.stream import stream_of
 from pynenc_async.function import FunctionKind
-from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.base import AppRecord, BaseInvocation
+from pynenc_async.invocation.base import AppRecord
+from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.distributed import CancelOutcome
 from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.running import (
@@ -25,7 +23,6 @@ from pynenc_async.invocation.synchronous.running import (
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
 from pynenc_async.invocation.synchronous.waits import body_here, waiting
 from pynenc_async.invocation.waiting import living_tree
-from pynenc_async.record import Record, TaskRecord
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -38,7 +35,7 @@ _STREAM: Final = FunctionKind.STREAM
 
 
 @final
-class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], Generic[Params, Result]):
+class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Result], Generic[Params, Result]):
     """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
 
     It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. A handle that
@@ -175,64 +172,7 @@ class SynchronousInvocation(SynchronousRecord, BaseInvocation[Params, Result], G
             raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
         return SynchronousStream(self, from_start=from_start)
 
-    # -- identity and state --------------------------------------------------------------------------------------------
-
-    @property
-    def call(self) -> Call[Params, Result]:
-        """The task with the arguments."""
-        return Call(self._task, self.arguments)
-
-    @property
-    def app(self) -> AppRecord:
-        """The app that it belongs to."""
-        return cast(AppRecord, self._task.app)
-
-    @property
-    def task(self) -> TaskRecord:
-        """The task, with the options that hold for this invocation."""
-        return cast(TaskRecord, self._task)
-
-    @property
-    def arguments(self) -> Arguments:
-        """The bound arguments."""
-        return Arguments(self._task.function, self._values)
-
-    @property
-    def invocation_id(self) -> str:
-        """Unique among all invocations of all processes."""
-        return self._desk.format_id(self._number)
-
-    @property
-    def parent_invocation_id(self) -> str | None:
-        """The invocation in whose body it was submitted."""
-        parent = self._parent
-        number = parent._number if isinstance(parent, Record) else parent
-        return self._desk.format_id(number) if isinstance(number, int) else None
-
-    @property
-    def status(self) -> InvocationStatus:
-        """Where it stands now."""
-        return self._status
-
-    @property
-    def num_retries(self) -> int:
-        """How many attempts were followed by another."""
-        return self._retries
-
-    @property
-    def history(self) -> tuple[HistoryEntry, ...]:
-        """Every transition so far."""
-        return tuple(
-            HistoryEntry(
-                status=status,
-                timestamp=timestamp,
-                order=order,
-                runner_id=self._desk.runner_id,
-                attempt=attempt,
-                reason=reason,
-            )
-            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
-        )
+    # -- as text ------------------------------------------------------------------------------------------------------
 
     def to_json(self) -> NoReturn:
         """Raise `SerializationError`: nothing that reads it could run the body, which lives in this process alone."""

@@ -28,7 +28,7 @@ class SynchronousRuntime:
     Whoever holds a handle keeps the invocation; the runtime itself holds those that run, and those that ended last.
     """
 
-    def __init__(self, ids: IdSource, retain_count: int = 10_000) -> None:
+    def __init__(self, ids: IdSource, retain_count: int) -> None:
         self.format_id: Final = ids.format
         self.runner_id: Final = ids.runner_id
         self.lock: Final = threading.RLock()

@@ -1,0 +1,80 @@
+"""What every handle tells about the record that it is: identity, arguments, status, history."""
+
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.call import Call
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.base import AppRecord, BaseInvocation
+from pynenc_async.record import Identity, Record, TaskRecord
+from pynenc_async.status import InvocationStatus
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params, Result]):
+    """A record as its users read it."""
+
+    __slots__ = ()
+
+    @property
+    def call(self) -> Call[Params, Result]:
+        """The task with the arguments."""
+        return Call(self._task, self.arguments)
+
+    @property
+    def app(self) -> AppRecord:
+        """The app that it belongs to."""
+        return cast(AppRecord, self._task.app)
+
+    @property
+    def task(self) -> TaskRecord:
+        """The task, with the options that hold for this invocation."""
+        return cast(TaskRecord, self._task)
+
+    @property
+    def arguments(self) -> Arguments:
+        """The bound arguments."""
+        return Arguments(self._task.function, self._values)
+
+    @property
+    def invocation_id(self) -> str:
+        """Unique among all invocations of all processes."""
+        return self._identity()[0]
+
+    @property
+    def parent_invocation_id(self) -> str | None:
+        """The invocation in whose body it was submitted."""
+        return self._identity()[1]
+
+    def _identity(self) -> Identity:
+        parent: Any = self._parent
+        if isinstance(parent, tuple):
+            return parent
+        runner_id: str = self._task.runtime.runner_id
+        if parent is None:
+            return f"{runner_id}-{self._number}", None, runner_id
+        number = parent._number if isinstance(parent, Record) else parent
+        return f"{runner_id}-{self._number}", f"{runner_id}-{number}", runner_id
+
+    @property
+    def status(self) -> InvocationStatus:
+        """Where it stands now."""
+        return self._status
+
+    @property
+    def num_retries(self) -> int:
+        """How many attempts were followed by another."""
+        return self._retries
+
+    @property
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Every transition so far."""
+        runner_id = self._identity()[2] or ""
+        return tuple(
+            HistoryEntry(
+                status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason
+            )
+            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
+        )
