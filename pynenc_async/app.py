@@ -34,6 +34,7 @@ DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
 DEFAULT_RETAIN_SECONDS: Final = 3_600.0
 DEFAULT_DRAIN_SECONDS: Final = 30.0
+DEFAULT_AGEING_SECONDS: Final = 60.0
 
 
 @final
@@ -44,6 +45,7 @@ class Pynenc:
     `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
     `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
+    `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Pynenc:
         retain_count: int = DEFAULT_RETAIN_COUNT,
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
+        ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
     ) -> None:
         self.url: Final = url
         self.app_id: Final = "pynenc" if app_id is None else app_id
@@ -64,6 +67,8 @@ class Pynenc:
         _check_amount("retain_count", retain_count)
         _check_amount("retain_seconds", retain_seconds)
         _check_amount("drain_seconds", drain_seconds)
+        if ageing_seconds is not None:
+            _check_amount("ageing_seconds", ageing_seconds)
         self._drain_seconds: Final = drain_seconds
         self._tasks: Final[dict[str, Task[Any, Any]]] = {}
         self._dispatcher: Final = Dispatcher(
@@ -72,6 +77,7 @@ class Pynenc:
             max_threads=max_threads or min(32, (os.cpu_count() or 1) + 4),
             retain_count=retain_count,
             retain_seconds=retain_seconds,
+            ageing_seconds=ageing_seconds or None,
         )
         self.is_synchronous: Final = _is_synchronous(url)
         self.runtime: Final[Any] = (
@@ -152,13 +158,13 @@ class Pynenc:
 
     def statistics(self) -> AppStatistics:
         """Say where the app stands."""
-        scheduler = self._dispatcher.scheduler
+        scheduler, threads = self._dispatcher.scheduler, self._dispatcher.threads
         return AppStatistics(
             by_status=dict(Counter(invocation.status for invocation in self._all())),
             running=scheduler.in_use,
-            running_in_threads=scheduler.threads_in_use,
+            running_in_threads=threads.in_use,
             max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
-            max_threads=scheduler.max_threads,
+            max_threads=threads.limit,
         )
 
     # -- life ----------------------------------------------------------------------------------------------------------

@@ -88,6 +88,24 @@ def same_values(left: Values, right: Values) -> bool:
     return all(_same_encoding(one, other) for one, other in unclear)
 
 
+def comparable(values: Values) -> tuple[Any, ...]:
+    """Return a hashable stand-in for `values`: those that make the same `call_id` are equal, 1 and "1" and True are not.
+
+    A value that cannot be encoded stands for itself.
+    """
+    return tuple(value if type(value) is str else _comparable(value) for value in values)
+
+
+def _comparable(value: object) -> object:
+    kind = type(value)
+    if kind in _COMPARED_BY_VALUE:
+        return kind, value
+    try:
+        return encode(value, field="argument")
+    except SerializationError:
+        return kind, id(value)
+
+
 def _same_encoding(one: object, other: object) -> bool:
     try:
         return encode(one, field="argument") == encode(other, field="argument")

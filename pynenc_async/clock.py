@@ -25,6 +25,10 @@ class SimulatedLoop(Protocol):
 
     tie_break: random.Random | None
 
+    def time(self) -> float:
+        """Seconds since some moment, as for any event loop."""
+        ...
+
     def wall_time(self) -> float:
         """Seconds since the epoch, as far as this loop is concerned."""
         ...
@@ -41,6 +45,11 @@ class SimulatedLoop(Protocol):
 def wall_clock_of(loop: object) -> Callable[[], float]:
     """Return the function that tells the time of day on this loop."""
     return loop.wall_time if isinstance(loop, SimulatedLoop) else time.time
+
+
+def monotonic_clock_of(loop: object) -> Callable[[], float]:
+    """Return a clock that only moves forward: the loop's own if it is simulated, for it can be read after it is closed."""
+    return loop.time if isinstance(loop, SimulatedLoop) else time.monotonic
 
 
 def tie_break_of(loop: object) -> random.Random | None:

@@ -1,28 +1,139 @@
 """The options of a task: one frozen value, checked once where it is made."""
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Self, TypedDict, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self, TypedDict, get_type_hints
 
-from pynenc_async.errors import InvalidTaskOptionsError, RetryError
+from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.option_rules import (
+    COUNT,
+    EXCEPTIONS,
+    FACTOR,
+    FLAG,
+    INTEGER,
+    MOMENT,
+    NAMES,
+    POSITIVE,
+    PREDICATE,
+    SECONDS,
+    SPAN,
+    Rule,
+    one_of,
+)
+
+RATE: Final = Rule(lambda value: isinstance(value, Rate), "a Rate").or_none()
+_DISABLED: Final = ConcurrencyControlType.DISABLED
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OnDuplicate(StrEnum):
+    """What a second call becomes while a first one is registered."""
+
+    REUSE = "reuse"
+    """A handle to the first: `ReusedInvocation`."""
+    RAISE = "raise"
+    """`ConcurrencyLimitError` at the call."""
+    REPLACE = "replace"
+    """The first is cancelled, and the second takes its place."""
+    SKIP = "skip"
+    """An invocation that ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
+
+
+class UniqueUntil(StrEnum):
+    """How long a registration stands in the way of another."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+
+
+class OnLimit(StrEnum):
+    """What becomes of an invocation that meets a running limit or a rate limit."""
+
+    WAIT = "wait"
+    """It waits for its turn, in CONCURRENCY_CONTROLLED."""
+    DROP = "drop"
+    """It ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
+
+
+class RunsIn(StrEnum):
+    """Where a body runs."""
+
+    LOOP = "loop"
+    THREAD = "thread"
+    PROCESS = "process"
+    INTERPRETER = "interpreter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """What `@app.task(...)` and `task.with_options(...)` accept."""
+    """What `@app.task(...)` and `task.with_options(...)` accept. Durations are seconds, or a `timedelta`."""
 
-    max_retries: int = 0
+    max_retries: Annotated[int, COUNT] = 0
     """How many times an attempt that failed is followed by another."""
-    retry_for: tuple[type[BaseException], ...] = (Exception,)
+    retry_for: Annotated[tuple[type[BaseException], ...], EXCEPTIONS] = (Exception,)
     """Which failures are retried while `max_retries` allows; `RetryError` always is."""
-    priority: int = 0
+    no_retry_for: Annotated[tuple[type[BaseException], ...], EXCEPTIONS] = ()
+    """Which of them are not."""
+    retry_if: Annotated[Callable[[BaseException], bool] | None, PREDICATE] = None
+    """A further condition, asked last; an error in it counts as False."""
+    retry_delay: Annotated[float, SECONDS] = 0.0
+    """How long the first retry waits."""
+    retry_backoff: Annotated[float, FACTOR] = 1.0
+    """By how much each further delay is longer than the one before: 2.0 doubles it."""
+    retry_max_delay: Annotated[float, SECONDS] = 3_600.0
+    """The longest delay."""
+    retry_jitter: Annotated[bool, FLAG] = False
+    """Full jitter: each delay is drawn evenly between 0 and what it would be, so that failures do not come back together."""
+
+    timeout: Annotated[float | None, SPAN.or_none()] = None
+    """How long an attempt may take, pauses included; then it fails with `InvocationTimeoutError`, which may be retried."""
+    deadline: Annotated[float | None, SPAN.or_none()] = None
+    """How long it may take from submission, all attempts together. What its body submits inherits the moment."""
+    expires_in: Annotated[float | None, SPAN.or_none()] = None
+    """How long it may wait for its first start (after its delay); then it ends with `InvocationExpiredError`."""
+    cancel_grace: Annotated[float, SECONDS] = 10.0
+    """How long a body may go on after it was told to stop; then it is abandoned, and reported in the log."""
+
+    registration_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
+    """Which calls are duplicates of one that is registered."""
+    on_duplicate: Annotated[OnDuplicate, one_of(OnDuplicate)] = OnDuplicate.REUSE
+    """What becomes of a duplicate."""
+    on_different_arguments_raise: Annotated[bool, FLAG] = False
+    """Whether a duplicate by key whose other arguments differ raises, instead of saying so on its handle."""
+    unique_until: Annotated[UniqueUntil, one_of(UniqueUntil)] = UniqueUntil.STARTED
+    """Until when a registration makes others duplicates."""
+    unique_for: Annotated[float | None, SPAN.or_none()] = None
+    """For how long it does, from its submission on, instead of `unique_until`."""
+
+    running_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
+    """Which invocations share a running limit."""
+    running_limit: Annotated[int, POSITIVE] = 1
+    """How many of them run at once."""
+    running_total: Annotated[int | None, POSITIVE.or_none()] = None
+    """How many invocations of the task run at once, whatever their keys."""
+    rate_limit: Annotated[Rate | None, RATE] = None
+    """How many may start in a period."""
+    on_limit: Annotated[OnLimit, one_of(OnLimit)] = OnLimit.WAIT
+    """What becomes of an invocation that meets one of these limits."""
+    key_arguments: Annotated[tuple[str, ...], NAMES] = ()
+    """The parameters that make up the key of ConcurrencyControlType.KEYS."""
+
+    delay: Annotated[float, SECONDS] = 0.0
+    """How long it waits before it is registered to run."""
+    at: Annotated[datetime | None, MOMENT] = None
+    """The moment at which it is registered to run; a moment in the past is now."""
+    priority: Annotated[int, INTEGER] = 0
     """Higher runs first; equal ones run in the order of submission."""
-    detached: bool = False
-    """A detached invocation is not cancelled with the invocation that submitted it."""
-    detect_cycles: bool = True
+    detached: Annotated[bool, FLAG] = False
+    """A detached invocation is not cancelled with the invocation that submitted it, and inherits no deadline."""
+    detect_cycles: Annotated[bool, FLAG] = True
     """Whether repeating a living ancestor's call, and rings of waiters, raise `CycleDetectedError`."""
-    stream_buffer: int = 1_000
+    stream_buffer: Annotated[int, POSITIVE] = 1_000
     """How many items of an async generator task are kept for readers before the generator has to wait."""
+    runs_in: Annotated[RunsIn | None, one_of(RunsIn).or_none()] = None
+    """Where its body runs; None: `async def` in the loop, `def` in a thread."""
 
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:
@@ -31,12 +142,37 @@ class TaskOptions:
 
     def replaced(self, owner: str, values: Mapping[str, Any]) -> Self:
         """Return these options with `values` in place of their own; checks like `build`."""
-        checked: dict[str, Any] = {name: _check(owner, name, value) for name, value in values.items()}
-        return dataclasses.replace(self, **checked)
+        options = replace(
+            self, **{name: rule_of(owner, name).check(owner, name, value) for name, value in values.items()}
+        )
+        options._check_together(owner)
+        return options
 
-    def retries(self, error: BaseException, retries_so_far: int) -> bool:
-        """Whether an attempt that ended in `error` is followed by another."""
-        return retries_so_far < self.max_retries and isinstance(error, (*self.retry_for, RetryError))
+    def _check_together(self, owner: str) -> None:
+        if ConcurrencyControlType.KEYS in self.scopes and not self.key_arguments:
+            raise InvalidTaskOptionsError(
+                owner, "key_arguments", "must name the parameters that a limit by KEYS compares"
+            )
+        if self.delay and self.at is not None:
+            raise InvalidTaskOptionsError(owner, "at", "is given together with delay; give one of the two")
+
+    @property
+    def scopes(self) -> tuple[ConcurrencyControlType, ...]:
+        """What the limits of this task count together."""
+        rate = () if self.rate_limit is None else (self.rate_limit.scope,)
+        return self.registration_concurrency, self.running_concurrency, *rate
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a running limit or a rate limit holds."""
+        return (
+            self.running_concurrency is not _DISABLED or self.running_total is not None or self.rate_limit is not None
+        )
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether an invocation begins as SCHEDULED."""
+        return self.delay > 0 or self.at is not None
 
 
 class TaskOptionsDict(TypedDict, total=False):
@@ -44,56 +180,45 @@ class TaskOptionsDict(TypedDict, total=False):
 
     max_retries: int
     retry_for: type[BaseException] | tuple[type[BaseException], ...]
+    no_retry_for: type[BaseException] | tuple[type[BaseException], ...]
+    retry_if: Callable[[BaseException], bool] | None
+    retry_delay: float | timedelta
+    retry_backoff: float
+    retry_max_delay: float | timedelta
+    retry_jitter: bool
+    timeout: float | timedelta | None
+    deadline: float | timedelta | None
+    expires_in: float | timedelta | None
+    cancel_grace: float | timedelta
+    registration_concurrency: ConcurrencyControlType | str
+    on_duplicate: OnDuplicate | str
+    on_different_arguments_raise: bool
+    unique_until: UniqueUntil | str
+    unique_for: float | timedelta | None
+    running_concurrency: ConcurrencyControlType | str
+    running_limit: int
+    running_total: int | None
+    rate_limit: Rate | None
+    on_limit: OnLimit | str
+    key_arguments: str | tuple[str, ...]
+    delay: float | timedelta
+    at: datetime | None
     priority: int
     detached: bool
     detect_cycles: bool
     stream_buffer: int
+    runs_in: RunsIn | str | None
 
 
-def _check(owner: str, name: str, value: object) -> object:
-    rule = _RULES.get(name)
-    if rule is None:
-        raise InvalidTaskOptionsError(owner, name, f"is unknown; the options are {', '.join(_RULES)}")
-    accepts, expected, normalise = rule
-    if not accepts(value):
-        raise InvalidTaskOptionsError(owner, name, f"must be {expected}, not {value!r}")
-    return normalise(value)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_positive(value: object) -> bool:
-    return _is_count(value) and value != 0
-
-
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_exceptions(value: object) -> bool:
-    return all(isinstance(one, type) and issubclass(one, BaseException) for one in _as_tuple(value))
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(cast("Iterable[Any]", value)) if isinstance(value, (tuple, list, set, frozenset)) else (value,)
-
-
-def _as_given(value: object) -> object:
-    return value
-
-
-_Rule = tuple[Callable[[object], bool], str, Callable[[Any], object]]
-_RULES: Final[dict[str, _Rule]] = {
-    "max_retries": (_is_count, "an integer of 0 or more", _as_given),
-    "retry_for": (_is_exceptions, "an exception class or a tuple of them", _as_tuple),
-    "priority": (_is_int, "an integer", _as_given),
-    "detached": (_is_bool, "True or False", _as_given),
-    "detect_cycles": (_is_bool, "True or False", _as_given),
-    "stream_buffer": (_is_positive, "an integer of 1 or more", _as_given),
+RULES: Final[Mapping[str, Rule]] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(TaskOptions, include_extras=True).items()
 }
+"""What each option of a task accepts, in the order in which they are documented."""
+
+
+def rule_of(owner: str, name: str) -> Rule:
+    """Return what an option accepts; raise `InvalidTaskOptionsError` when there is no such option."""
+    rule = RULES.get(name)
+    if rule is None:
+        raise InvalidTaskOptionsError(owner, name, f"is unknown; the options are {', '.join(RULES)}")
+    return rule

@@ -44,8 +44,8 @@ class TaskRecord(Protocol):
         ...
 
     @property
-    def in_thread(self) -> bool:
-        """Whether the body runs in a thread."""
+    def place(self) -> Any:
+        """The `Place` where the body runs; None: on the loop."""
         ...
 
 
@@ -69,8 +69,8 @@ class More:
     """What few invocations need."""
 
     __slots__ = (
-        "alarm", "blocked_on", "cancel_reason", "children", "retry_timer", "stream", "traceback", "trail",
-        "waits",
+        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "stream", "timed_out",
+        "timeout_at", "traceback", "trail", "waits",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -83,7 +83,16 @@ class More:
         """How many of the body's asyncio Tasks await another invocation now."""
         self.blocked_on: list[list[Record]] | None = None
         """What the body awaits now, one list for each of its waits: the edges of the wait graph."""
-        self.retry_timer: Any = None
+        self.held = False
+        """Whether a delay or a limit keeps it out of the ready queue."""
+        self.permit: tuple[Any] | None = None
+        """The key under which it counts in the limits of its task."""
+        self.deadline: float | None = None
+        """The moment, on the agenda's clock, at which it has to be over."""
+        self.timeout_at: float | None = None
+        """When the attempt times out or, once it was told to stop, is abandoned."""
+        self.timed_out: str | None = None
+        """Why the body was told to stop, if it was because of its timeout or deadline."""
         self.stream: Any = None
         self.traceback: Any = None
         self.alarm: Any = None

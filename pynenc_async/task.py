@@ -7,7 +7,8 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, ca
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.context import CURRENT
-from pynenc_async.function import Function, FunctionKind, Values
+from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
@@ -43,8 +44,10 @@ class Task(Generic[Params, Result]):
         self.task_id: Final = function.task_id
         self.func: Final = cast("Callable[Params, Any]", function.func)
         """The function as it was written."""
-        self.in_thread: Final = function.kind is FunctionKind.THREAD
         self.runtime: Final[Any] = app.runtime
+        self.place: Final[Any] = app.runtime.place_of(function, options)
+        self.limiter: Final[Any] = app.runtime.limiter_of(function.task_id, options)
+        self._key_indexes: Final = _indexes(function, options.key_arguments)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
         self.queue: Final[Callable[[Any], None]] = app.runtime.queue_of(options)
@@ -67,6 +70,10 @@ class Task(Generic[Params, Result]):
     async def submit(self, /, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
         """Submit an invocation, and return it once the store holds it durably: at once in memory."""
         return await self(*args, **kwargs).accepted()
+
+    def key_values(self, values: Values) -> Values:
+        """Return the values of the key arguments."""
+        return tuple(values[index] for index in self._key_indexes)
 
     def args(self, /, *args: Params.args, **kwargs: Params.kwargs) -> Arguments:
         """Bind arguments for `parallelize`; raises `TypeError` like a call."""
@@ -94,6 +101,17 @@ class Task(Generic[Params, Result]):
 
     def __repr__(self) -> str:
         return f"<Task {self.task_id}>"
+
+
+def _indexes(function: Function, names: tuple[str, ...]) -> tuple[int, ...]:
+    unknown = [name for name in names if name not in function.names]
+    if unknown:
+        raise InvalidTaskOptionsError(
+            f"task {function.task_id}",
+            "key_arguments",
+            f"names {unknown[0]!r}, which is no parameter; there are {', '.join(function.names) or 'none'}",
+        )
+    return tuple(function.names.index(name) for name in names)
 
 
 class _TaskLogger(logging.LoggerAdapter[logging.Logger]):

@@ -51,13 +51,15 @@ async def assert_at_rest(app):
     assert not dispatcher.crew.standbys
     assert not scheduler._comebacks
     assert scheduler.ready.pop() is None
-    assert scheduler._for_threads.pop() is None
+    assert dispatcher.threads.queue.pop() is None
+    assert (scheduler.paused, scheduler._returning) == (0, 0)
+    assert not any(limiter.holders for limiter in scheduler._limiters.values())
     for record in dispatcher.store:
         assert record._driver is None
         assert record._waiters is None
         assert record._context is None
         more = record._more
-        assert more is None or not (more.children or more.blocked_on or more.waits or more.retry_timer)
+        assert more is None or not (more.children or more.blocked_on or more.waits or more.held or more.permit)
 
 
 class Gauge:

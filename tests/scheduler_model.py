@@ -185,12 +185,12 @@ class World:
 
     def check(self):
         """Hold at every moment: the slots in use are those of the bodies that have one, and there are enough."""
-        scheduler = self.app._dispatcher.scheduler
+        scheduler, place = self.app._dispatcher.scheduler, self.app._dispatcher.threads
         holders = [record for record in self.app._dispatcher.store if record._status in HOLDS_SLOT]
-        threads = sum(record._task.in_thread for record in holders)
-        assert (scheduler.in_use, scheduler.threads_in_use) == (len(holders), threads)
+        threads = sum(record._task.place is not None for record in holders)
+        assert (scheduler.in_use, place.in_use) == (len(holders), threads)
         assert scheduler.in_use <= scheduler.limit
-        assert scheduler.threads_in_use <= scheduler.max_threads + scheduler.ahead
+        assert place.in_use <= place.limit + place.ahead
 
     def touched(self, invocation):
         """Whether it, or an ancestor from which a cancellation reaches it, was cancelled."""
@@ -210,7 +210,7 @@ class World:
                 assert invocation.num_retries == node.attempts - 1
         assert self.gauge.inside == 0
         assert self.gauge.peak <= self.app._dispatcher.scheduler.limit
-        assert self.thread_gauge.peak <= self.app._dispatcher.scheduler.max_threads
+        assert self.thread_gauge.peak <= self.app._dispatcher.threads.limit
 
     def judge_undisturbed(self):
         expected = Counter()

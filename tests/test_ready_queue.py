@@ -261,4 +261,4 @@ async def test_priorities_hold_among_those_that_wait_for_a_thread():
 
 def queued_entries(app):
     scheduler = app._dispatcher.scheduler
-    return len(scheduler.ready) + len(scheduler._for_threads)
+    return len(scheduler.ready) + len(app._dispatcher.threads.queue)

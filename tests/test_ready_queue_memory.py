@@ -41,7 +41,7 @@ async def held_slot(app):
 
 def queued_entries(app):
     scheduler = app._dispatcher.scheduler
-    return len(scheduler.ready) + len(scheduler._for_threads)
+    return len(scheduler.ready) + len(app._dispatcher.threads.queue)
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "thread"])

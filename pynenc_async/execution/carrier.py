@@ -39,8 +39,6 @@ class Desk(Protocol):
     """The decisions that a carrier reports to; `scheduler.Scheduler` is it."""
 
     now: float
-    max_threads: int
-    ahead: int
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -57,6 +55,10 @@ class Desk(Protocol):
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised."""
+        ...
+
+    def attempt_goes_on(self, record: Record) -> None:
+        """An attempt of a task with a timeout has not ended at once."""
         ...
 
     def pause(self, record: Record) -> None:
@@ -96,10 +98,6 @@ class Foreman(Protocol):
 
     def settle_later(self) -> None:
         """The same, if the loop still runs a moment from now."""
-        ...
-
-    def start_thread(self, record: Record) -> None:
-        """Hand a started record to the thread pool."""
         ...
 
 
@@ -220,8 +218,9 @@ class Carrier(Coroutine[Any, Any, None]):
             record = take()
             if record is None:
                 return self._retire()
-            if record._task.in_thread:
-                foreman.start_thread(record)
+            place = record._task.place
+            if place is not None:
+                place.start(record)
                 continue
             awaited = self.begin(record)
             del record  # a failure keeps this frame alive, and the frame must not keep the failed record
@@ -254,6 +253,8 @@ class Carrier(Coroutine[Any, Any, None]):
             return _DONE
         if awaited is not _DONE:
             self._record, self._run, self.suspended = record, context.run, True
+            if record._task.options.timeout is not None:
+                self._foreman.desk.attempt_goes_on(record)
             self._pause_if_waiting(record)
         elif self.task._must_cancel:  # type: ignore[union-attr]
             self._ended(record)

@@ -26,7 +26,9 @@ ENOUGH: Final = BURST // 2
 class Crew:
     """All carriers of one app on one loop."""
 
-    def __init__(self, desk: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, desk: Any, threads: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None
+    ) -> None:
         self.desk: Desk = desk
         self.loop: Final = loop
         self.batch: Callable[[], int] = batch or (lambda: BATCH)
@@ -38,7 +40,8 @@ class Crew:
         """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
         self._budget = IN_PLACE_BUDGET
         self._depth = 0
-        self.threads: Final = Threads(desk, loop, self.settle)
+        self.threads: Final = Threads(desk, threads, loop, self.settle)
+        threads.start = self.threads.start
 
     def spawn(self) -> Carrier:
         """Create a carrier and its Task."""
@@ -75,10 +78,6 @@ class Crew:
         self.standbys.pop(carrier, None)
         self._budget = IN_PLACE_BUDGET
 
-    def start_thread(self, record: Record) -> None:
-        """Hand a started record to the thread pool."""
-        self.threads.start(record)
-
     def can_run_in_place(self, record: Record) -> bool:
         """Whether `run_in_place` would begin `record`, given a slot."""
         if self._budget <= 0 or self._depth >= IN_PLACE_DEPTH or not self.standbys:
@@ -86,7 +85,7 @@ class Crew:
         standby: Any = next(iter(self.standbys))
         if standby.task._must_cancel:
             return False
-        return self._ready.peek_only() is record and not record._task.in_thread
+        return self._ready.peek_only() is record and record._task.place is None
 
     def run_in_place(self, record: Record) -> bool:
         """Begin `record` now, inside the step of the Task that awaits it, if it is the only one that could start.

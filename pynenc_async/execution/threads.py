@@ -38,9 +38,6 @@ _RUNNING: Final = InvocationStatus.RUNNING
 class Reports(Protocol):
     """Where the ends of bodies are reported."""
 
-    max_threads: int
-    ahead: int
-
     @property
     def clock(self) -> Callable[[], float]:
         """The wall clock."""
@@ -52,6 +49,21 @@ class Reports(Protocol):
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised."""
+        ...
+
+    def attempt_goes_on(self, record: Record) -> None:
+        """An attempt of a task with a timeout was handed out."""
+        ...
+
+
+class PoolPlace(Protocol):
+    """How many bodies the scheduler hands out."""
+
+    ahead: int
+
+    @property
+    def limit(self) -> int:
+        """How many threads there are."""
         ...
 
 
@@ -152,8 +164,9 @@ Ended = tuple[Record, ThreadDriver, bool, Any, float]
 class Threads:
     """The threads of one app on one loop."""
 
-    def __init__(self, desk: Reports, loop: AbstractEventLoop, settle: Callable[[], None]) -> None:
+    def __init__(self, desk: Reports, place: PoolPlace, loop: AbstractEventLoop, settle: Callable[[], None]) -> None:
         self._desk: Final = desk
+        self._place: Final = place
         self._loop: Final = loop
         self._settle: Final = settle
         self.work_began, self.work_ended = thread_work_of(loop)
@@ -163,7 +176,7 @@ class Threads:
         self._waits: Final[set[Blocked]] = set()
         self._resting = 0
         """Threads that wait for another invocation."""
-        self.gate: Final = Gate(desk.max_threads)
+        self.gate: Final = Gate(place.limit)
         self._pace = AHEAD_SECONDS
         self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
         self._leaving: Final = threading.Lock()
@@ -184,6 +197,8 @@ class Threads:
         self._handed_out += 1
         self._queue.put(driver)
         self._hire()
+        if record._task.options.timeout is not None:
+            self._desk.attempt_goes_on(record)
 
     def rest(self, wait: Blocked) -> None:
         """A thread begins to wait for another invocation."""
@@ -216,7 +231,7 @@ class Threads:
 
     def _hire(self) -> None:
         at_work = len(self._workers) - self._resting
-        if at_work < self._desk.max_threads and at_work < self._handed_out - self._resting:
+        if at_work < self._place.limit and at_work < self._handed_out - self._resting:
             worker = threading.Thread(target=self._work, name=f"pynenc-{len(self._workers) + 1}", daemon=True)
             self._workers.add(worker)
             worker.start()
@@ -232,7 +247,7 @@ class Threads:
             if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
                 (desk.succeeded if ok else desk.failed)(record, outcome)
         if self._looks_ahead:
-            desk.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * desk.max_threads))
+            self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()
 
     # -- in the threads ------------------------------------------------------------------------------------------------
@@ -253,7 +268,7 @@ class Threads:
     def _is_surplus(self, workers: set[threading.Thread]) -> bool:
         """Whether this thread is one too many, since somebody has come back from waiting; then it is no worker any more."""
         with self._leaving:
-            surplus = len(workers) - self._resting > self._desk.max_threads
+            surplus = len(workers) - self._resting > self._place.limit
             if surplus:
                 workers.discard(threading.current_thread())
         return surplus

@@ -4,7 +4,7 @@ The app may be used from any thread, and in one loop after another. It is bound 
 (in memory) or by the start of the app. Calls from other threads go through an inbox that the loop empties.
 """
 
-from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
+from asyncio import AbstractEventLoop, get_running_loop
 from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
@@ -13,18 +13,20 @@ from enum import Enum, auto
 from random import Random
 from typing import Any, Final
 
-from pynenc_async.clock import tie_break_of, wall_clock_of
+from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
-from pynenc_async.function import Values
+from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
-from pynenc_async.options import TaskOptions
+from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
+from pynenc_async.scheduler.limits import Limiter
+from pynenc_async.scheduler.places import Place
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.memory import MemoryStore
 
@@ -51,8 +53,10 @@ class Dispatcher:
         max_threads: int,
         retain_count: int,
         retain_seconds: float,
+        ageing_seconds: float | None,
     ) -> None:
         self._name: Final = name
+        self.threads: Final = Place(max_threads)
         self.ids: Final = IdSource()
         self.format_id: Final = self.ids.format
         self.runner_id: Final = self.ids.runner_id
@@ -61,8 +65,9 @@ class Dispatcher:
             store=self.store,
             clock=wall_clock_of(None),
             max_concurrency=max_concurrency,
-            max_threads=max_threads,
+            places=(self.threads,),
             format_id=self.ids.format,
+            ageing_seconds=ageing_seconds,
         )
         self._phase = Phase.OPEN
         self.loop: AbstractEventLoop | None = None
@@ -104,22 +109,14 @@ class Dispatcher:
         self._leave_loop()
         scheduler = self.scheduler
         scheduler.clock = wall_clock_of(loop)
-        scheduler.start_timer = self._call_later
+        scheduler.random = tie_break_of(loop) or scheduler.random
         self.loop = loop
-        self._crew = Crew(scheduler, loop, _batches(tie_break_of(loop)))
+        self._crew = Crew(scheduler, self.threads, loop, _batches(tie_break_of(loop)))
+        scheduler.settle = self._crew.settle
+        scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
-        for record in self.store:
-            if record._ended_at is None and record._more is not None and record._more.retry_timer is not None:
-                scheduler.retry_due(record)
         self._crew.settle()
-
-    def _call_later(self, delay: float, callback: Callable[[], None]) -> TimerHandle:
-        def due() -> None:
-            callback()
-            self.crew.settle()
-
-        return self.require_loop(None).call_later(delay, due)
 
     def call_in_loop(self, callback: Callable[[], None]) -> None:
         """Call back in the loop, from any thread."""
@@ -161,7 +158,7 @@ class Dispatcher:
         if _get_running_loop() is self.loop:
             task.queue(record)
             if parent is not None and not task.options.detached:
-                _adopt(parent, record)
+                self._adopt(parent, record)
             if not self._standbys:
                 self.crew.settle()
         else:
@@ -170,7 +167,20 @@ class Dispatcher:
 
     def queue_of(self, options: TaskOptions) -> Callable[[Record], None]:
         """Return what queues an invocation with these options: looked up once for a task, not for each call."""
+        if options.starts_later or options.is_limited or options.deadline is not None or options.expires_in is not None:
+            return self.scheduler.admit
         return self.scheduler.ready.lane(options.priority).items.append
+
+    def place_of(self, function: Function, options: TaskOptions) -> Place | None:
+        """Return where the bodies of a task run; None: on the loop."""
+        runs_in = options.runs_in
+        if runs_in is None:
+            runs_in = RunsIn.THREAD if function.kind is FunctionKind.THREAD else RunsIn.LOOP
+        return self.threads if runs_in is RunsIn.THREAD else None
+
+    def limiter_of(self, task_id: str, options: TaskOptions) -> Limiter | None:
+        """Return what holds the limits of a task, if it has any."""
+        return self.scheduler.limiter_of(task_id) if options.is_limited else None
 
     def _family(self, task: TaskRecord, values: Values, parent: Record) -> Record | None:
         """Return the submitter if it lives in this app, after checking that the call repeats none of its ancestors."""
@@ -208,10 +218,21 @@ class Dispatcher:
         while inbox:
             record = inbox.popleft()
             parent = record._parent
+            record._task.queue(record)
             if isinstance(parent, Record) and not record._task.options.detached:
-                _adopt(parent, record)
-            self.scheduler.queue(record)
+                self._adopt(parent, record)
         self.crew.settle()
+
+    def _adopt(self, parent: Record, child: Record) -> None:
+        """Cancel the child with its parent, and end it at its parent's deadline."""
+        more = parent.need_more()
+        if parent._ended_at is not None or child._ended_at is not None:
+            return
+        if more.children is None:
+            more.children = {}
+        more.children[child._number] = child
+        if more.deadline is not None:
+            self.scheduler.set_deadline(child, more.deadline)
 
     def group(
         self, task: TaskRecord, params: Iterable[Any] | AsyncIterable[Any], window: int | None
@@ -253,14 +274,6 @@ class Dispatcher:
             self.bind(loop)
             self.require_loop(record)
         return loop
-
-
-def _adopt(parent: Record, child: Record) -> None:
-    more = parent.need_more()
-    if more.children is None:
-        more.children = {}
-    if parent._ended_at is None:
-        more.children[child._number] = child
 
 
 def _batches(tie_break: Random | None) -> Callable[[], int]:

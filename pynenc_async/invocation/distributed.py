@@ -7,7 +7,12 @@ from collections.abc import Generator
 from enum import StrEnum
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
-from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, InvocationNotFoundError
+from pynenc_async.errors import (
+    InvocationCancelledError,
+    InvocationError,
+    InvocationNotFinalError,
+    InvocationNotFoundError,
+)
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
 from pynenc_async.invocation.described import DescribedInvocation
@@ -167,8 +172,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
     def _failure(self) -> BaseException:
         more = self._more
         if self._status is _CANCELLED:
-            if isinstance(self._outcome, InvocationCancelledError):
-                return self._outcome  # a restored handle
+            if isinstance(self._outcome, InvocationError):
+                return self._outcome  # it has expired, or this is a restored handle
             return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
         if more is not None and more.alarm is not None:
             more.alarm.disarm()

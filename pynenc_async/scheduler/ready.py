@@ -23,8 +23,8 @@ _SWEEP_AT: Final = 64
 
 
 def is_due(record: Record) -> bool:
-    """Whether a record may be run now: by its status, and because no retry delay holds it back."""
-    return record._status in RUNNABLE and (record._more is None or record._more.retry_timer is None)
+    """Whether a record may be run now: by its status, and because neither a delay nor a limit holds it back."""
+    return record._status in RUNNABLE and (record._more is None or not record._more.held)
 
 
 class Lane:
@@ -60,6 +60,12 @@ class Lane:
         self._dead = 0
         return None
 
+    def aged_level(self, now: float, ageing_seconds: float | None) -> float:
+        """The level, and one more for each `ageing_seconds` that the oldest entry has waited."""
+        if not self.items or not ageing_seconds:
+            return self.level
+        return self.level + max(0.0, now - self.items[0]._registered_at) // ageing_seconds
+
     def hasten(self, records: Sequence[Record]) -> None:
         """An invocation awaits `records`, which are queued: move them ahead of their level."""
         waiters = records[0]._waiters
@@ -79,11 +85,14 @@ class Lane:
 class ReadyQueue:
     """All lanes, the highest level first."""
 
-    __slots__ = ("_by_level", "lanes")
+    __slots__ = ("_ageing_seconds", "_by_level", "_in_turn", "_valid_until", "lanes")
 
-    def __init__(self) -> None:
+    def __init__(self, ageing_seconds: float | None = None) -> None:
         self.lanes: Final[list[Lane]] = []
         self._by_level: Final[dict[int, Lane]] = {}
+        self._ageing_seconds: Final = ageing_seconds
+        self._in_turn: list[Lane] = []
+        self._valid_until = 0.0
 
     def __len__(self) -> int:
         return sum(map(len, self.lanes))
@@ -94,7 +103,21 @@ class ReadyQueue:
         if lane is None:
             lane = self._by_level[level] = Lane(level)
             insort(self.lanes, lane, key=lambda one: -one.level)
+            self._valid_until = 0.0
         return lane
+
+    def in_turn(self, now: float) -> list[Lane]:
+        """Return the lanes in the order in which they are served at `now`.
+
+        A lane gains a level for each `ageing_seconds` that its oldest entry has waited, so nothing starves. The order is
+        worked out anew ten times in that span: a decision costs the same, however many levels there are.
+        """
+        if self._ageing_seconds is None:
+            return self.lanes
+        if not self._valid_until > now > self._valid_until - self._ageing_seconds:
+            self._valid_until = now + self._ageing_seconds / 10
+            self._in_turn = sorted(self.lanes, key=lambda lane: -lane.aged_level(now, self._ageing_seconds))
+        return self._in_turn
 
     def pop(self) -> Record | None:
         """Take the next record, or None when nothing may be run."""

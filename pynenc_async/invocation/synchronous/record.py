@@ -9,13 +9,14 @@ from asyncio.events import _get_running_loop
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
+from random import random
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import wall_clock_of
-from pynenc_async.errors import RetryError
 from pynenc_async.function import Values
 from pynenc_async.invocation.waiting import Wait
 from pynenc_async.record import Record
+from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
 
 REGISTERED: Final = InvocationStatus.REGISTERED
@@ -160,19 +161,20 @@ class SynchronousRecord(Record):
             reason = self.need_more().cancel_reason
             if isinstance(error, CancelledError):
                 self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
-            elif reason is None and self._task.options.retries(error, self._retries):
-                return self._retry(error)
+                return None
+            delay = delay_before_retry(self._task.options, error, self._retries, random) if reason is None else None
+            if delay is not None:
+                self._retry(error)
             else:
                 self.need_more().traceback = error.__traceback__
                 self._end(FAILED, error)
-            return None
+            return delay
 
-    def _retry(self, error: BaseException) -> float:
+    def _retry(self, error: BaseException) -> None:
         self._come_back()
         self._move(RETRY, f"{type(error).__name__}: {error}")
         retries: int = self._retries + 1
         self._retries = retries
-        return (error.after or 0.0) if isinstance(error, RetryError) else 0.0
 
     def _end(self, status: InvocationStatus, outcome: object, reason: str = "") -> None:
         """Write the end, under the lock, and tell whoever waits."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from pynenc_async.errors import InvocationNotFinalError
-from pynenc_async.function import Values
+from pynenc_async.function import Function, Values
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.synchronous.group import SynchronousInvocationGroup
 from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
@@ -61,6 +61,12 @@ class SynchronousRuntime:
 
     def queue_of(self, options: TaskOptions) -> None:
         """There is none: nothing waits to be run here, so priorities mean nothing."""
+
+    def place_of(self, function: Function, options: TaskOptions) -> None:
+        """Bodies run where the result is read."""
+
+    def limiter_of(self, task_id: str, options: TaskOptions) -> None:
+        """There are no limits: nothing runs together that the caller did not run together."""
 
     def hold(self, record: Invocation) -> None:
         """Keep an invocation that runs, whoever drops it."""

@@ -1,0 +1,255 @@
+"""Running limits and rate limits of one task: who may go on now, and who is next.
+
+An invocation takes its permit before it is queued to run, and gives it back when it ends or fails an attempt. Who finds
+none waits in the queue of its key. The keys that could go on take turns, so that a hot key starves no other; a key that
+is full is not looked at until one of its permits comes back. So the cost of a decision does not depend on how many wait.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from heapq import heapify, heappop, heappush
+from typing import Any, Final
+
+from pynenc_async.arguments import comparable
+from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.record import Record
+
+Key = Any
+_SLACK: Final = 1e-9
+"""Seconds by which a timer may fire early, as far as rates are concerned."""
+_MANY_BUCKETS: Final = 1_024
+
+
+class Bucket:
+    """When the next start fits the rate: the generic cell rate algorithm of ITU-T I.371, which is one number."""
+
+    __slots__ = ("_full_at",)
+
+    def __init__(self) -> None:
+        self._full_at = 0.0
+        """The moment at which it has its whole capacity again."""
+
+    def wait(self, rate: Rate, now: float) -> float:
+        """Return in how many seconds the next start is allowed: 0 is now."""
+        delay = self._full_at - (rate.capacity - 1) * rate.interval - now
+        return delay if delay > _SLACK else 0.0
+
+    def take(self, rate: Rate, now: float) -> None:
+        """Start one."""
+        self._full_at = max(self._full_at, now) + rate.interval
+
+    def is_full(self, now: float) -> bool:
+        """Whether it knows nothing that a new one would not."""
+        return self._full_at <= now
+
+
+class Rule(Enum):
+    """What stands in the way."""
+
+    TOTAL = "running_total"
+    KEY = "running_limit"
+    RATE = "rate_limit"
+
+
+class _Line:
+    """Who waits under one key: the highest priority first, then in order."""
+
+    __slots__ = ("dead", "heap")
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[int, int, Record]] = []
+        self.dead = 0
+
+    def head(self) -> Record | None:
+        heap = self.heap
+        while heap and not _waits(heap[0][2]):
+            heappop(heap)
+            self.dead -= self.dead > 0
+        return heap[0][2] if heap else None
+
+    def note_dead(self) -> None:
+        self.dead += 1
+        if self.dead * 2 > len(self.heap):
+            self.heap = [entry for entry in self.heap if _waits(entry[2])]
+            heapify(self.heap)
+            self.dead = 0
+
+
+def _waits(record: Record) -> bool:
+    return record._ended_at is None and record._more is not None and record._more.held
+
+
+class Limiter:
+    """The permits of one task."""
+
+    def __init__(self, wake_later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._wake_later: Final = wake_later
+        self.holders: Final[dict[Key, dict[int, Record]]] = {}
+        """Who runs, or may run now, by key."""
+        self._total = 0
+        self._lines: Final[dict[Key, _Line]] = {}
+        self._turns: Final[deque[Key]] = deque()
+        """The keys with somebody waiting that are not known to be full, in the order of their turns."""
+        self._in_turn: Final[set[Key]] = set()
+        self._buckets: Final[dict[Key, Bucket]] = {}
+        self.granted: Callable[[], None] = _nobody_listens
+        """Called when time alone has made room: let `grant` be called."""
+
+    # -- decisions -----------------------------------------------------------------------------------------------------
+
+    def admit(self, record: Record, now: float) -> Rule | None:
+        """Give `record` a permit, or say what stands in the way."""
+        key = self._key(record)
+        rule = self._obstacle(record, key, now)
+        if rule is None and key in self._lines and self._lines[key].head() is not None:
+            rule = Rule.RATE if record._task.options.rate_limit is not None else Rule.KEY  # others came first
+        if rule is None:
+            self._give(record, key, now)
+        return rule
+
+    def wait(self, record: Record, now: float) -> None:
+        """Let `record`, which was not admitted, wait for its turn."""
+        key = self._key(record)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+        heappush(line.heap, (-record._task.options.priority, record._number, record))
+        if self._obstacle(record, key, now) is not Rule.KEY:
+            self._take_turn(key)
+            self._wake_for_rate(record, key, now)
+
+    def forget(self, record: Record) -> None:
+        """`record` ended while it waited."""
+        line = self._lines.get(self._key(record))
+        if line is not None:
+            line.note_dead()
+
+    def give_back(self, record: Record, key: Key) -> None:
+        """`record` needs its permit no more."""
+        holders = self.holders[key]
+        del holders[record._number]
+        self._total -= 1
+        if not holders:
+            del self.holders[key]
+        if key in self._lines:
+            self._take_turn(key)
+
+    def grant(self, now: float) -> list[Record]:
+        """Give permits to those whose turn it is, and return them."""
+        granted: list[Record] = []
+        turns = self._turns
+        while turns:
+            key = turns[0]
+            head = self._lines[key].head()
+            if head is None:
+                self._leave_turn()
+                del self._lines[key]
+                continue
+            rule = self._obstacle(head, key, now)
+            if rule is Rule.TOTAL:
+                break
+            if rule is not None:
+                self._leave_turn()
+                self._wake_for_rate(head, key, now)
+                continue
+            heappop(self._lines[key].heap)
+            self._give(head, key, now)
+            granted.append(head)
+            turns.rotate(-1)
+        return granted
+
+    def describe(self, record: Record, rule: Rule) -> str:
+        """Say in words what stands in the way of `record`."""
+        options = record._task.options
+        if rule is Rule.TOTAL:
+            return f"running_total={options.running_total} of task {record._task.task_id} is reached"
+        if rule is Rule.RATE:
+            return f"rate_limit={options.rate_limit} of {self._scope(record, options.rate_limit.scope)} is reached"
+        return f"running_limit={options.running_limit} of {self._scope(record, options.running_concurrency)} is reached"
+
+    def _scope(self, record: Record, scope: ConcurrencyControlType) -> str:
+        task = record._task
+        if scope is ConcurrencyControlType.TASK:
+            return f"task {task.task_id}"
+        names = task.function.names if scope is ConcurrencyControlType.ARGUMENTS else task.options.key_arguments
+        chosen = dict(zip(task.function.names, record._values, strict=True))
+        return f"task {task.task_id} with " + ", ".join(f"{name}={chosen[name]!r:.100}" for name in names)
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+
+    def _key(self, record: Record) -> Key:
+        options = record._task.options
+        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+            return key_of(record, options.running_concurrency)
+        return key_of(record, options.rate_limit.scope) if options.rate_limit is not None else None
+
+    def _obstacle(self, record: Record, key: Key, now: float) -> Rule | None:
+        options = record._task.options
+        if options.running_total is not None and self._total >= options.running_total:
+            return Rule.TOTAL
+        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+            holders = self.holders.get(key)
+            if holders is not None and len(holders) >= options.running_limit:
+                return Rule.KEY
+        if options.rate_limit is not None and self._bucket(record).wait(options.rate_limit, now):
+            return Rule.RATE
+        return None
+
+    def _give(self, record: Record, key: Key, now: float) -> None:
+        holders = self.holders.get(key)
+        if holders is None:
+            self.holders[key] = {record._number: record}
+        else:
+            holders[record._number] = record
+        self._total += 1
+        more = record.need_more()
+        more.held = False
+        more.permit = (key,)
+        rate = record._task.options.rate_limit
+        if rate is not None:
+            self._bucket(record).take(rate, now)
+
+    def _bucket(self, record: Record) -> Bucket:
+        key = key_of(record, record._task.options.rate_limit.scope)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket()
+        return bucket
+
+    # -- turns ---------------------------------------------------------------------------------------------------------
+
+    def _take_turn(self, key: Key) -> None:
+        if key not in self._in_turn:
+            self._in_turn.add(key)
+            self._turns.append(key)
+
+    def _leave_turn(self) -> None:
+        self._in_turn.discard(self._turns.popleft())
+
+    def _wake_for_rate(self, record: Record, key: Key, now: float) -> None:
+        rate = record._task.options.rate_limit
+        if rate is None:
+            return
+        delay = self._bucket(record).wait(rate, now)
+        if delay:
+            self._wake_later(delay, lambda: self._wake(key))
+
+    def _wake(self, key: Key) -> None:
+        if key in self._lines:
+            self._take_turn(key)
+        self.granted()
+
+
+def _nobody_listens() -> None:
+    pass
+
+
+def key_of(record: Record, scope: ConcurrencyControlType) -> Key:
+    """Return what `scope` compares: a hashable value that tells 1 from True and from "1"."""
+    if scope is ConcurrencyControlType.TASK or scope is ConcurrencyControlType.DISABLED:
+        return None
+    task = record._task
+    if scope is ConcurrencyControlType.ARGUMENTS:
+        return comparable(record._values)
+    return comparable(task.key_values(record._values))

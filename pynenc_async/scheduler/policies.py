@@ -1,0 +1,280 @@
+"""What the options of a task add to the way of its invocations: delays, limits, timeouts, deadlines, expiry, retries.
+
+Only invocations of tasks with such options come here: they are *admitted* instead of queued (`Task.queue`).
+"""
+
+from asyncio import CancelledError
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from pynenc_async.errors import ConcurrencyLimitError, InvocationExpiredError, InvocationTimeoutError
+from pynenc_async.options import OnLimit
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.agenda import Agenda, Kind
+from pynenc_async.scheduler.core import CANCELLED, FAILED, PENDING, REGISTERED, RETRY, SchedulerCore
+from pynenc_async.scheduler.limits import Limiter, Rule
+from pynenc_async.scheduler.retrying import delay_before_retry
+from pynenc_async.status import InvocationStatus
+from pynenc_async.telemetry import logger
+
+SCHEDULED: Final = InvocationStatus.SCHEDULED
+CONCURRENCY_CONTROLLED: Final = InvocationStatus.CONCURRENCY_CONTROLLED
+CONCURRENCY_CONTROLLED_FINAL: Final = InvocationStatus.CONCURRENCY_CONTROLLED_FINAL
+REROUTED: Final = InvocationStatus.REROUTED
+
+
+class PolicedScheduler(SchedulerCore):
+    """The scheduler core, and the policies of tasks."""
+
+    def __init__(self, **wiring: Any) -> None:
+        super().__init__(**wiring)
+        self.agenda: Final = Agenda(self._due, self._is_live)
+        self.random = Random()  # noqa: S311  jitter
+        self.settle: Callable[[], None] = _nobody_settles
+        """Gets bodies going after something became ready that no body's end announces."""
+        self._limiters: Final[dict[str, Limiter]] = {}
+        self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {
+            Kind.START: self._start_due,
+            Kind.RETRY: self._retry_due,
+            Kind.TIMEOUT: self._timeout_due,
+            Kind.DEADLINE: self._deadline_due,
+            Kind.EXPIRY: self._expiry_due,
+            Kind.GRACE: self._grace_due,
+        }
+
+    # -- the way in ----------------------------------------------------------------------------------------------------
+
+    def limiter_of(self, task_id: str) -> Limiter:
+        """Return the limiter that all uses of one task share."""
+        limiter = self._limiters.get(task_id)
+        if limiter is None:
+            limiter = self._limiters[task_id] = Limiter(self.agenda.call_later)
+            limiter.granted = lambda: self._grant_permits(limiter)
+        return limiter
+
+    def admit(self, record: Record) -> None:
+        """Take in a new invocation of a task with policies."""
+        options, more = record._task.options, record.need_more()
+        delay = options.delay
+        if options.at is not None:
+            delay = max(0.0, options.at.timestamp() - self.clock())
+        if options.deadline is not None:
+            self.set_deadline(record, self.agenda.now() + options.deadline)
+        if options.starts_later:
+            record._status = SCHEDULED
+            more.held = True
+            self.agenda.put(delay, Kind.START, record)
+        else:
+            self._register(record)
+
+    def set_deadline(self, record: Record, moment: float) -> None:
+        """End `record` at `moment` of the agenda's clock, unless it has an earlier deadline."""
+        more = record.need_more()
+        if more.deadline is None or moment < more.deadline:
+            more.deadline = moment
+            self.agenda.put(moment - self.agenda.now(), Kind.DEADLINE, record)
+
+    def _register(self, record: Record) -> None:
+        expires_in = record._task.options.expires_in
+        if expires_in is not None:
+            self.agenda.put(expires_in, Kind.EXPIRY, record)
+        self._enter(record)
+
+    def _enter(self, record: Record) -> None:
+        """Queue `record`, with a permit where it needs one; let it wait for it, or drop it."""
+        limiter: Limiter | None = record._task.limiter
+        if limiter is None:
+            self.queue(record)
+            return
+        now = self.agenda.now()
+        rule = limiter.admit(record, now)
+        if rule is None:
+            self.queue(record)
+        elif record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:
+            self._drop(record, limiter.describe(record, rule))
+        else:
+            self._wait_for_permit(record, limiter, rule, now)
+
+    def _drop(self, record: Record, reason: str) -> None:
+        error = ConcurrencyLimitError(self.format_id(record._number), f"dropped: {reason}")
+        self.end(record, CONCURRENCY_CONTROLLED_FINAL, error, reason)
+
+    def _wait_for_permit(self, record: Record, limiter: Limiter, rule: Rule, now: float) -> None:
+        record.need_more().held = True
+        if record._status is REGISTERED:  # a retry stays one while it waits
+            self._move(record, CONCURRENCY_CONTROLLED, limiter.describe(record, rule))
+        limiter.wait(record, now)
+
+    def _grant_permits(self, limiter: Limiter) -> None:
+        granted = limiter.grant(self.agenda.now())
+        for record in granted:
+            if record._status is CONCURRENCY_CONTROLLED:
+                self._move(record, REROUTED)
+            self.ready.lane(record._task.options.priority).items.appendleft(
+                record
+            )  # it has waited for its turn already
+        if granted:
+            self.settle()
+
+    def _move(self, record: Record, status: InvocationStatus, reason: str = "") -> None:
+        self.now = self.clock()
+        record.leave_path()
+        self.note(record, status, 0, reason)
+        record._status = status
+
+    # -- the way of an attempt -----------------------------------------------------------------------------------------
+
+    def attempt_goes_on(self, record: Record) -> None:
+        """An attempt of a task with a timeout has not ended at once."""
+        record.need_more().timeout_at = self.agenda.put(record._task.options.timeout, Kind.TIMEOUT, record)
+
+    def let_go(self, record: Record, more: More) -> None:
+        """An attempt is over: its permit is free, its timeout void."""
+        if more.timeout_at is not None:
+            more.timeout_at = None
+            self.agenda.note_dead()
+        limiter: Limiter | None = record._task.limiter
+        if limiter is not None:
+            self._leave_limiter(record, more, limiter)
+        if record._ended_at is not None:
+            self._forget(record, more)
+
+    def _leave_limiter(self, record: Record, more: More, limiter: Limiter) -> None:
+        if more.permit is not None:
+            limiter.give_back(record, *more.permit)
+            more.permit = None
+            self._grant_permits(limiter)
+        elif more.held and record._ended_at is not None:
+            limiter.forget(record)
+
+    def _forget(self, record: Record, more: More) -> None:
+        for pending in (more.deadline is not None, record._task.options.expires_in is not None, more.held):
+            if pending:
+                self.agenda.note_dead()
+        more.held = False
+
+    def verdict(self, record: Record, error: BaseException) -> BaseException:
+        """What the error of a body means: one that was told to stop because of its timeout has timed out."""
+        more = record._more
+        if more is None or more.timed_out is None or more.cancel_reason is not None:
+            return error
+        reason, more.timed_out = more.timed_out, None
+        if not isinstance(error, CancelledError):
+            return error
+        timeout = InvocationTimeoutError(self.format_id(record._number), reason)
+        timeout.__cause__ = error
+        return timeout
+
+    def retry_delay(self, record: Record, error: BaseException) -> float | None:
+        """How many seconds the retry after `error` waits; None: there is none, or the deadline comes first."""
+        delay = delay_before_retry(record._task.options, error, record._retries, self.random.random)
+        deadline = record._more.deadline if record._more is not None else None
+        if delay is not None and deadline is not None and self.agenda.now() + delay >= deadline:
+            return None
+        return delay
+
+    def retry_after(self, record: Record, delay: float) -> None:
+        """Let `record`, which is in RETRY, be run again in `delay` seconds."""
+        if delay > 0:
+            record.need_more().held = True
+            self.agenda.put(delay, Kind.RETRY, record)
+        else:
+            self._enter(record)
+
+    # -- what is due ---------------------------------------------------------------------------------------------------
+
+    def _is_live(self, when: float, kind: Kind, subject: Any) -> bool:
+        if kind is Kind.CALL:
+            return subject.callback is not None
+        if subject._ended_at is not None:
+            return False
+        if kind is Kind.TIMEOUT or kind is Kind.GRACE:
+            return bool(subject._more.timeout_at == when)
+        if kind is Kind.DEADLINE:
+            return bool(subject._more.deadline == when)
+        return kind is not Kind.EXPIRY or subject._started_at is None
+
+    def _due(self, kind: Kind, subject: Any) -> None:
+        if kind is Kind.CALL:
+            callback, subject.callback = subject.callback, None
+            callback()
+        else:
+            self._due_actions[kind](subject)
+        self.settle()
+
+    def _start_due(self, record: Record) -> None:
+        record.need_more().held = False
+        self._move(record, REGISTERED)
+        self._register(record)
+
+    def _retry_due(self, record: Record) -> None:
+        record.need_more().held = False
+        self._enter(record)
+
+    def _timeout_due(self, record: Record) -> None:
+        record.need_more().timeout_at = None
+        self._time_out(record, f"an attempt took longer than timeout={record._task.options.timeout:g} s")
+
+    def _deadline_due(self, record: Record) -> None:
+        reason = "its deadline has passed"
+        if record._driver is not None:
+            self._time_out(record, reason)
+        elif record._status is RETRY:
+            self.end(record, CANCELLED, InvocationTimeoutError(self.format_id(record._number), reason), reason)
+        else:
+            self._expire(record, reason)
+
+    def _expiry_due(self, record: Record) -> None:
+        self._expire(record, f"it has waited longer than expires_in={record._task.options.expires_in:g} s")
+
+    def _expire(self, record: Record, reason: str) -> None:
+        self.withdraw(record, InvocationExpiredError(self.format_id(record._number), reason), reason)
+
+    def _time_out(self, record: Record, reason: str) -> None:
+        more = record.need_more()
+        if more.timed_out is None and more.cancel_reason is None:
+            more.timed_out = reason
+            self.stop_children(record, "its parent timed out")
+            self.ask_to_stop(record, reason)
+
+    def ask_to_stop(self, record: Record, reason: str) -> None:
+        """Tell the body to stop; if it does not, it is abandoned after its grace."""
+        more, grace = record.need_more(), record._task.options.cancel_grace
+        if more.timeout_at is not None:
+            self.agenda.note_dead()
+        more.timeout_at = self.agenda.put(grace, Kind.GRACE, record)
+        record._driver.cancel(reason)
+
+    def _grace_due(self, record: Record) -> None:
+        more = record.need_more()
+        more.timeout_at = None
+        if record._status is PENDING:
+            record._driver.revoke()
+        invocation_id, task_id = self.format_id(record._number), record._task.task_id
+        logger.error(
+            "invocation %s of task %s ignored for %g s that it was told to stop, and is abandoned",
+            invocation_id,
+            task_id,
+            record._task.options.cancel_grace,
+            extra={"invocation_id": invocation_id, "task_id": task_id},
+        )
+        if more.timed_out is not None:
+            error = InvocationTimeoutError(invocation_id, more.timed_out)
+            self.end(record, FAILED, error, f"{more.timed_out}; it ignored that it was told to stop")
+        else:
+            self.end(record, CANCELLED, None, f"{more.cancel_reason or 'cancelled'}; the body ignored it")
+
+    # -- decided by `Scheduler` ----------------------------------------------------------------------------------------
+
+    def withdraw(self, record: Record, outcome: object, reason: str) -> None:
+        """End, as CANCELLED, an invocation whose body is not under way."""
+        raise NotImplementedError
+
+    def stop_children(self, record: Record, reason: str) -> None:
+        """Cancel what the body of `record` has submitted."""
+        raise NotImplementedError
+
+
+def _nobody_settles() -> None:
+    pass

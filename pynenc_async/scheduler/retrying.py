@@ -1,0 +1,39 @@
+"""Whether a failed attempt is followed by another, and when. Pure."""
+
+from collections.abc import Callable
+
+from pynenc_async.errors import RetryError
+from pynenc_async.options import TaskOptions
+from pynenc_async.telemetry import logger
+
+
+def delay_before_retry(
+    options: TaskOptions, error: BaseException, retries: int, draw: Callable[[], float]
+) -> float | None:
+    """Return how many seconds the retry waits, or None when there is none.
+
+    `retries`: how many there were. `draw` gives a number from 0 to 1, for jitter.
+    """
+    if retries >= options.max_retries or not _is_retriable(options, error):
+        return None
+    if isinstance(error, RetryError) and error.after is not None:
+        return max(0.0, error.after)
+    delay = options.retry_delay
+    if options.retry_backoff > 1 and delay:
+        delay = min(delay * options.retry_backoff ** min(retries, 1_000), options.retry_max_delay)
+    delay = min(delay, options.retry_max_delay)
+    return delay * draw() if options.retry_jitter else delay
+
+
+def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
+    if isinstance(error, RetryError):
+        return True
+    if not isinstance(error, options.retry_for) or isinstance(error, options.no_retry_for):
+        return False
+    if options.retry_if is None:
+        return True
+    try:
+        return bool(options.retry_if(error))
+    except Exception:  # noqa: BLE001  user code
+        logger.exception("retry_if raised; the failure of type %s is not retried", type(error).__name__)
+        return False
