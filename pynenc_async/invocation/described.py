@@ -51,7 +51,7 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
     def _identity(self) -> Identity:
         parent: Any = self._parent
         if isinstance(parent, tuple):
-            return parent
+            return cast(Identity, parent)
         runner_id: str = self._task.runtime.runner_id
         if parent is None:
             return f"{runner_id}-{self._number}", None, runner_id
