@@ -33,8 +33,10 @@ from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import BaseInvocation, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
-from pynenc_async.options import TaskOptions
+from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.options import OnDuplicate, OnLimit, RunsIn, TaskOptions, UniqueUntil
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
 
@@ -45,6 +47,7 @@ __all__ = [
     "BaseInvocationGroup",
     "Call",
     "CancelOutcome",
+    "ConcurrencyControlType",
     "ConcurrencyLimitError",
     "CycleDetectedError",
     "DistributedInvocation",
@@ -59,11 +62,16 @@ __all__ = [
     "InvocationStatus",
     "InvocationStatusError",
     "InvocationTimeoutError",
+    "OnDuplicate",
+    "OnLimit",
     "Pynenc",
     "PynencError",
     "QueueFullError",
+    "Rate",
     "RemoteError",
     "RetryError",
+    "ReusedInvocation",
+    "RunsIn",
     "SerializationError",
     "StoreError",
     "StreamTruncatedError",
@@ -72,6 +80,7 @@ __all__ = [
     "Task",
     "TaskDefinitionError",
     "TaskOptions",
+    "UniqueUntil",
     "WorkerCrashedError",
     "current_invocation",
 ]

@@ -46,6 +46,7 @@ class Pynenc:
     `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
+    `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Pynenc:
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
+        max_queued: int | None = None,
     ) -> None:
         self.url: Final = url
         self.app_id: Final = "pynenc" if app_id is None else app_id
         _check_count("max_concurrency", max_concurrency)
         _check_count("max_threads", max_threads)
+        _check_count("max_queued", max_queued)
         _check_amount("retain_count", retain_count)
         _check_amount("retain_seconds", retain_seconds)
         _check_amount("drain_seconds", drain_seconds)
@@ -78,6 +81,7 @@ class Pynenc:
             retain_count=retain_count,
             retain_seconds=retain_seconds,
             ageing_seconds=ageing_seconds or None,
+            max_queued=max_queued,
         )
         self.is_synchronous: Final = _is_synchronous(url)
         self.runtime: Final[Any] = (

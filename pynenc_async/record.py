@@ -69,8 +69,8 @@ class More:
     """What few invocations need."""
 
     __slots__ = (
-        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "stream", "timed_out",
-        "timeout_at", "traceback", "trail", "waits",
+        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "registration", "stream",
+        "timed_out", "timeout_at", "traceback", "trail", "waits",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -87,6 +87,8 @@ class More:
         """Whether a delay or a limit keeps it out of the ready queue."""
         self.permit: tuple[Any] | None = None
         """The key under which it counts in the limits of its task."""
+        self.registration: Any = None
+        """The key under which further calls are its duplicates."""
         self.deadline: float | None = None
         """The moment, on the agenda's clock, at which it has to be over."""
         self.timeout_at: float | None = None

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, final
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.context import CURRENT
@@ -50,8 +51,8 @@ class Task(Generic[Params, Result]):
         self._key_indexes: Final = _indexes(function, options.key_arguments)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
-        self.queue: Final[Callable[[Any], None]] = app.runtime.queue_of(options)
-        self._submit: Final[Callable[[Any, Values], Any]] = app.runtime.submit
+        self.queue: Callable[[Any], None] = app.runtime.queue_of(options)
+        self.submit_values: Final[Callable[[Any, Values], Any]] = app.runtime.submitter_of(options)
         self.__name__ = function.qualname.rpartition(".")[2]
         self.__qualname__ = function.qualname
         self.__module__ = function.module
@@ -65,11 +66,22 @@ class Task(Generic[Params, Result]):
         """
         if kwargs or len(args) != self._arity:
             args = self._bind(*args, **kwargs)  # type: ignore[assignment]  # values, one per parameter
-        return self._submit(self, args)  # type: ignore[no-any-return]
+        return self.submit_values(self, args)  # type: ignore[no-any-return]
 
     async def submit(self, /, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
-        """Submit an invocation, and return it once the store holds it durably: at once in memory."""
+        """Wait for room where the app has `max_queued`, submit, and return the invocation once the store holds it durably.
+
+        In memory that is at once. Wrong arguments raise `TypeError` before any waiting.
+        """
+        self._bind(*args, **kwargs)
+        await self.runtime.wait_for_room()
         return await self(*args, **kwargs).accepted()
+
+    def queued_by(self, queue: Callable[[Any], None]) -> Self:
+        """Return the same task for one use, whose invocation `queue` takes in."""
+        use = copy(self)
+        use.queue = queue
+        return use
 
     def key_values(self, values: Values) -> Values:
         """Return the values of the key arguments."""

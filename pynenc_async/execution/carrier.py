@@ -39,6 +39,8 @@ class Desk(Protocol):
     """The decisions that a carrier reports to; `scheduler.Scheduler` is it."""
 
     now: float
+    room: Any
+    """Offered to whoever waits to submit."""
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -231,6 +233,8 @@ class Carrier(Coroutine[Any, Any, None]):
                 return self._retire()
             if desk.now > deadline:
                 break
+        if desk.room is not None:
+            desk.room.offer()
         return None
 
     def _retire(self) -> Any:

@@ -60,6 +60,8 @@ class Crew:
         Each time that bodies which suspended have used them up, their number doubles: so many suspending bodies start in
         few turns, and bodies that do not suspend make no Tasks for nothing.
         """
+        if self._scheduler.room is not None:
+            self._scheduler.room.offer()
         waiting = len(self.standbys)
         if waiting < ENOUGH:
             for _ in range(self._scheduler.startable(min(2 * waiting + 2, BURST)) - waiting):

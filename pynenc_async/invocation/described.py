@@ -64,6 +64,12 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         return self._status
 
     @property
+    def stop_requested(self) -> bool:
+        """Whether the body was told to stop: for bodies in threads, which can only stop by themselves."""
+        more = self._more
+        return more is not None and (more.cancel_reason is not None or more.timed_out is not None)
+
+    @property
     def num_retries(self) -> int:
         """How many attempts were followed by another."""
         return self._retries

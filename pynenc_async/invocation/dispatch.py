@@ -21,12 +21,15 @@ from pynenc_async.execution.crew import Crew
 from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.places import Place
+from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.memory import MemoryStore
 
@@ -54,6 +57,7 @@ class Dispatcher:
         retain_count: int,
         retain_seconds: float,
         ageing_seconds: float | None,
+        max_queued: int | None,
     ) -> None:
         self._name: Final = name
         self.threads: Final = Place(max_threads)
@@ -69,6 +73,10 @@ class Dispatcher:
             format_id=self.ids.format,
             ageing_seconds=ageing_seconds,
         )
+        scheduler = self.scheduler
+        self._room: Final = None if max_queued is None else Room(max_queued, lambda: scheduler.waiting)
+        scheduler.room = self._room
+        self._duplicates: Final = Duplicates(scheduler.registry, self)
         self._phase = Phase.OPEN
         self.loop: AbstractEventLoop | None = None
         self._open_loop: object = self
@@ -118,7 +126,7 @@ class Dispatcher:
         self.phase = self._phase
         self._crew.settle()
 
-    def call_in_loop(self, callback: Callable[[], None]) -> None:
+    def call_in_loop(self, callback: Callable[[], object]) -> None:
         """Call back in the loop, from any thread."""
         self.require_loop(None).call_soon_threadsafe(callback)
 
@@ -170,6 +178,38 @@ class Dispatcher:
         if options.starts_later or options.is_limited or options.deadline is not None or options.expires_in is not None:
             return self.scheduler.admit
         return self.scheduler.ready.lane(options.priority).items.append
+
+    def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
+        """Return what submits a call with these options."""
+        submit: Callable[[Any, Values], Any] = self.submit
+        if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
+            submit = self._duplicates.submit
+        room = self._room
+        if room is None:
+            return submit
+
+        def submit_if_room(task: Any, values: Values) -> Any:
+            room.require(task.task_id)
+            return submit(task, values)
+
+        return submit_if_room
+
+    def require_room(self, task_id: str, count: int) -> None:
+        """Raise `QueueFullError` unless `count` more may be submitted."""
+        if self._room is not None:
+            self._room.require(task_id, count)
+
+    async def wait_for_room(self) -> None:
+        """Return when one more may be submitted."""
+        if self._room is not None:
+            await self._room.wait()
+
+    def decide(self, decision: Callable[..., object], *args: object) -> None:
+        """Let the scheduler decide something: now, or in its loop as soon as possible."""
+        if _get_running_loop() is self.loop:
+            decision(*args)
+        else:
+            self.call_in_loop(lambda: decision(*args))
 
     def place_of(self, function: Function, options: TaskOptions) -> Place | None:
         """Return where the bodies of a task run; None: on the loop."""

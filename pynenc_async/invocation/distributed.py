@@ -5,6 +5,7 @@ import types
 from asyncio.events import _get_running_loop
 from collections.abc import Generator
 from enum import StrEnum
+from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.errors import (
@@ -124,6 +125,16 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED
+
+    async def __aenter__(self) -> Self:
+        """Tie the work to a block: `async with fetch(url) as invocation:`."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._ended_at is None:
+            await self.cancel("the block that it was tied to was left")
 
     def stream(self, *, from_start: bool = True) -> InvocationStream[Result]:
         """Return the items of an async generator task, from the first one or from now on. For any number of readers."""

@@ -10,11 +10,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
+from pynenc_async.function import Values
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
 from pynenc_async.invocation.progress_bar import with_progress
+from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
+from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.record import TaskRecord
 from pynenc_async.status import InvocationStatus
 
@@ -28,6 +31,12 @@ DEFAULT_WINDOW: Final = 1_000
 
 _MOST_TARGETS: Final = 32
 """How many members an iteration in a body moves ahead in the queue at once."""
+
+
+def _submit_member(task: Any, values: Values) -> DistributedInvocation[Any, Any]:
+    """Submit a member; a duplicate is the very invocation that stands for it."""
+    invocation = task.submit_values(task, values)
+    return invocation.original if isinstance(invocation, ReusedInvocation) else cast(Any, invocation)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +64,15 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 
     def __init__(self, task: Any, source: Iterable[Any] | AsyncIterable[Any], window: int | None) -> None:
         self._task: Final[Any] = task
-        submit, function = partial(task.runtime.submit, task), task.function
+        unique = task.options.registration_concurrency is not ConcurrencyControlType.DISABLED
+        submit, function = partial(_submit_member if unique else task.submit_values, task), task.function
         self._roster: Roster
         if window is not None and (type(window) is not int or window < 1):
             raise ValueError(f"window must be an integer of 1 or more, or None, not {window!r}")
         self._total: Final = len(cast("Sized", source)) if is_sized(source) else None
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)
+            task.runtime.require_room(task.task_id, self._total or 0)
             self._roster.submit_all(cast("Iterable[Any]", source))
         else:
             self._roster = WindowedRoster(

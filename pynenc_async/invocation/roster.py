@@ -238,6 +238,8 @@ class WindowedRoster(Roster):
     def _add(self, params: object) -> None:
         member = self._submit(bind_params(self._function, params))
         self.submitted += 1
+        if member._number in self._members:
+            return  # a duplicate, which is read once
         self._members[member._number] = member
         self.wake()
         if member._ended_at is None:

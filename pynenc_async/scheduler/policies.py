@@ -14,7 +14,9 @@ from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Agenda, Kind
 from pynenc_async.scheduler.core import CANCELLED, FAILED, PENDING, REGISTERED, RETRY, SchedulerCore
 from pynenc_async.scheduler.limits import Limiter, Rule
+from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
+from pynenc_async.scheduler.room import Room
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
 
@@ -33,6 +35,8 @@ class PolicedScheduler(SchedulerCore):
         self.random = Random()  # noqa: S311  jitter
         self.settle: Callable[[], None] = _nobody_settles
         """Gets bodies going after something became ready that no body's end announces."""
+        self.registry: Final = Registry(self.agenda.call_later)
+        self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
         self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {
             Kind.START: self._start_due,
@@ -92,11 +96,12 @@ class PolicedScheduler(SchedulerCore):
         if rule is None:
             self.queue(record)
         elif record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:
-            self._drop(record, limiter.describe(record, rule))
+            self.drop(record, limiter.describe(record, rule))
         else:
             self._wait_for_permit(record, limiter, rule, now)
 
-    def _drop(self, record: Record, reason: str) -> None:
+    def drop(self, record: Record, reason: str) -> None:
+        """End a new invocation by the policy of its task."""
         error = ConcurrencyLimitError(self.format_id(record._number), f"dropped: {reason}")
         self.end(record, CONCURRENCY_CONTROLLED_FINAL, error, reason)
 
@@ -153,6 +158,8 @@ class PolicedScheduler(SchedulerCore):
             if pending:
                 self.agenda.note_dead()
         more.held = False
+        if more.registration is not None:
+            self.registry.ended(record)
 
     def verdict(self, record: Record, error: BaseException) -> BaseException:
         """What the error of a body means: one that was told to stop because of its timeout has timed out."""

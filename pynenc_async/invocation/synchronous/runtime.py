@@ -3,7 +3,7 @@
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -61,6 +61,17 @@ class SynchronousRuntime:
 
     def queue_of(self, options: TaskOptions) -> None:
         """There is none: nothing waits to be run here, so priorities mean nothing."""
+
+    def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
+        """Every call is submitted: nothing waits here that could be a duplicate or too much."""
+        del options
+        return self.submit
+
+    def require_room(self, task_id: str, count: int) -> None:
+        """There is always room."""
+
+    async def wait_for_room(self) -> None:
+        """There is always room."""
 
     def place_of(self, function: Function, options: TaskOptions) -> None:
         """Bodies run where the result is read."""

@@ -1,0 +1,90 @@
+"""A call of a task with registration concurrency: new, or a duplicate of one that is registered."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from pynenc_async.arguments import same_values, show
+from pynenc_async.errors import ConcurrencyLimitError
+from pynenc_async.function import Values
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.reused import ReusedInvocation
+from pynenc_async.options import OnDuplicate
+from pynenc_async.scheduler.registration import Registry
+from pynenc_async.scheduler.scheduler import Scheduler
+
+Handle = DistributedInvocation[Any, Any]
+
+
+class Office(Protocol):
+    """Where calls are submitted; `dispatch.Dispatcher` is it."""
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Decides."""
+        ...
+
+    def submit(self, task: Any, values: Values) -> Handle:
+        """Submit a call, whatever else is registered."""
+        ...
+
+    def decide(self, decision: Callable[..., object], *args: object) -> None:
+        """Let the scheduler decide something: now, or in its loop as soon as possible."""
+        ...
+
+
+class Duplicates:
+    """Decides what a call becomes."""
+
+    def __init__(self, registry: Registry, office: Office) -> None:
+        self._registry: Final = registry
+        self._office: Final = office
+
+    def submit(self, task: Any, values: Values) -> Handle | ReusedInvocation[Any, Any]:
+        """Submit the call, or say what stands for it. Raises `ConcurrencyLimitError` where the task asks for it."""
+        registry = self._registry
+        with registry.lock:
+            key = registry.key(task, values)
+            standing: Any = registry.find(key)
+            if standing is None:
+                return self._register(key, task, values)
+            on_duplicate = task.options.on_duplicate
+            if on_duplicate is OnDuplicate.REPLACE:
+                self._office.decide(self._office.scheduler.cancel, standing, "replaced by a later call")
+                return self._register(key, task, values)
+            if on_duplicate is OnDuplicate.SKIP:
+                return self._skip(task, values, f"a duplicate of {standing.invocation_id}, which is {standing.status}")
+            return self._reuse(standing, task, values)
+
+    def _skip(self, task: Any, values: Values, reason: str) -> Handle:
+        drop = self._office.scheduler.drop
+        return self._office.submit(task.queued_by(lambda record: drop(record, reason)), values)
+
+    def _register(self, key: Any, task: Any, values: Values) -> Handle:
+        record = self._office.submit(task, values)
+        if record._ended_at is None:
+            self._registry.enter(key, record)
+            if task.options.unique_for is not None:
+                self._office.decide(self._registry.keep_for, key, record, task.options.unique_for)
+        return record
+
+    def _reuse(self, standing: Handle, task: Any, values: Values) -> ReusedInvocation[Any, Any]:
+        different = _differences(task, standing._values, values)
+        if task.options.on_duplicate is OnDuplicate.RAISE:
+            raise ConcurrencyLimitError(
+                standing.invocation_id,
+                f"{task.task_id} is registered already, as invocation {standing.invocation_id}; "
+                "its on_duplicate is 'raise'",
+            )
+        if different and task.options.on_different_arguments_raise:
+            shown = "; ".join(f"{name}: {show(old)} there, {show(new)} here" for name, (old, new) in different.items())
+            raise ConcurrencyLimitError(
+                standing.invocation_id,
+                f"{task.task_id} is registered already, as invocation {standing.invocation_id}, "
+                f"with other arguments: {shown}",
+            )
+        return ReusedInvocation(standing, different)
+
+
+def _differences(task: Any, old: Values, new: Values) -> dict[str, tuple[Any, Any]]:
+    pairs = zip(task.function.names, old, new, strict=True)
+    return {name: (one, other) for name, one, other in pairs if not same_values((one,), (other,))}
