@@ -7,12 +7,12 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from pynenc_async.codec import decode, encode
+from pynenc_async.codec import decode_with, encode
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, Values
 
 NO_ARGS: Final = "no_args"
-_COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
+COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
 """Not float: 0.0 == -0.0, and they are spelled differently."""
 _LONGEST_SHOWN: Final = 60
 
@@ -68,20 +68,21 @@ class Arguments:
 
 def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:
     """Decode a JSON object to the annotations of the function; raise `SerializationError` naming the parameter."""
-    values: Values = msgspec.structs.astuple(decode(raw, function.values_type, field="arguments"))
+    values: Values = _as_tuple(decode_with(function.arguments_decoder, raw, "arguments"))
     return values
+
+
+_as_tuple: Final = msgspec.structs.astuple
 
 
 def same_values(left: Values, right: Values) -> bool:
     """Whether two bound sets of values make the same `call_id`, without computing it where a glance is enough."""
     if left is right:
         return True
-    if type(left[0]) in _COMPARED_BY_VALUE and (type(right[0]) is not type(left[0]) or left[0] != right[0]):
-        return False  # the first argument tells most calls of a recursion apart
     unclear: list[tuple[object, object]] = []
     for one, other in zip(left, right, strict=True):
         if one is not other:
-            if type(one) not in _COMPARED_BY_VALUE:
+            if type(one) not in COMPARED_BY_VALUE:
                 unclear.append((one, other))
             elif type(one) is not type(other) or one != other:
                 return False
@@ -98,7 +99,7 @@ def comparable(values: Values) -> tuple[Any, ...]:
 
 def _comparable(value: object) -> object:
     kind = type(value)
-    if kind in _COMPARED_BY_VALUE:
+    if kind in COMPARED_BY_VALUE:
         return kind, value
     try:
         return encode(value, field="argument")

@@ -57,7 +57,11 @@ def decode(data: bytes | str | msgspec.Raw, annotation: Any, *, field: str) -> A
     Raise `SerializationError`, naming the path below `field`, for malformed JSON, for a value of another type, and for
     an annotation that nothing can be decoded to.
     """
-    decoder = _decoder_for(annotation, field)
+    return decode_with(decoder_for(annotation, field), data, field)
+
+
+def decode_with(decoder: msgspec.json.Decoder[Any], data: bytes | str | msgspec.Raw, field: str) -> Any:
+    """Like `decode`, with what `decoder_for` has returned for the annotation."""
     try:
         return decoder.decode(data)
     except Exception as error:
@@ -144,7 +148,8 @@ _encode: Final = msgspec.json.Encoder(enc_hook=_enc_hook, order="deterministic")
 _encode_with_any_key: Final = msgspec.json.Encoder().encode
 
 
-def _decoder_for(annotation: Any, field: str) -> msgspec.json.Decoder[Any]:
+def decoder_for(annotation: Any, field: str) -> msgspec.json.Decoder[Any]:
+    """Return what decodes to `annotation`; raise `SerializationError` when nothing can."""
     try:
         return _cached_decoder(annotation)
     except Exception:  # noqa: BLE001  unsupported, or fine but without a hash, as Annotated[int, []] is

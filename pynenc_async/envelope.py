@@ -21,8 +21,8 @@ LATEST: Final = 253_402_300_799.0
 """The last second of the year 9999: a later timestamp is not a date that Python can show."""
 
 _SUCCESS: Final = InvocationStatus.SUCCESS
-_FAILED: Final = InvocationStatus.FAILED
 _OPENING_BRACE: Final = ord("{")
+_FAILED: Final = InvocationStatus.FAILED
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
 Timestamp = Annotated[float, Meta(ge=0, le=LATEST)]
@@ -80,7 +80,8 @@ def to_json(envelope: Envelope | Outgoing) -> str:
 
 def from_json(text: str | bytes) -> Envelope:
     """Return the envelope that `text` spells; raise `SerializationError`, naming the field, for anything else."""
-    _check_size(text)
+    if len(text) > MAX_SIZE:
+        _check_size(text)
     try:
         # msgspec skips what it does not decode; with the bytes of a stranger, that would let broken UTF-8 through.
         envelope = _decode(text if isinstance(text, str) else text.decode())
@@ -101,11 +102,22 @@ def _check_size(text: str | bytes) -> None:
 
 def _check(envelope: Envelope) -> None:
     e = envelope
-    # All four in one go. They are going to stand in a log line, a header, a URL.
-    if not f"{e.invocation_id}{e.task_id}{e.parent_invocation_id}{e.runner_id}".isprintable():
+    parent, runner = e.parent_invocation_id, e.runner_id
+    # They are going to stand in a log line, a header, a URL.
+    if not (
+        e.invocation_id.isprintable()
+        and e.task_id.isprintable()
+        and (parent is None or parent.isprintable())
+        and (runner is None or runner.isprintable())
+    ):
         raise _unprintable(e)
     if memoryview(e.arguments)[0] != _OPENING_BRACE:
         raise SerializationError("arguments", "must be a JSON object, with one member per parameter")
+    if e.status is not _SUCCESS or e.ended_at is None or e.result is UNSET or e.error is not UNSET:
+        _check_end(e)  # with a success that has a result and no error, all is well
+
+
+def _check_end(e: Envelope) -> None:
     final = e.status.is_final()
     if final is (e.ended_at is None):
         raise SerializationError("ended_at", f"must {'' if final else 'not '}be set when the status is {e.status}")

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pynenc_async.codec import decoder_for
 from pynenc_async.errors import TaskDefinitionError
 
 Values = tuple[Any, ...]
@@ -83,6 +84,16 @@ class Function:
         fields = [(f"v{index}", self.value_annotation(name)) for index, name in enumerate(self.names)]
         rename = {f"v{index}": name for index, name in enumerate(self.names)}
         return msgspec.defstruct(self.qualname, fields, rename=rename, forbid_unknown_fields=True, gc=False)
+
+    @cached_property
+    def arguments_decoder(self) -> msgspec.json.Decoder[Any]:
+        """Decodes the arguments of a call to `values_type`; raises `SerializationError` where an annotation forbids it."""
+        return decoder_for(self.values_type, "arguments")
+
+    @cached_property
+    def result_decoder(self) -> msgspec.json.Decoder[Any]:
+        """Decodes a result to the annotation of the return value; raises `SerializationError` likewise."""
+        return decoder_for(self.annotations.get("return", Any), "result")
 
     def _resolve(self, name: str, hint: object) -> Any:
         if not isinstance(hint, str):

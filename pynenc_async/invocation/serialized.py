@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw, UnsetType
 
 from pynenc_async.arguments import decode_values
-from pynenc_async.codec import PLAIN, decode, encode
+from pynenc_async.codec import PLAIN, decode_with, encode
 from pynenc_async.envelope import Envelope, Outgoing, from_json, to_json
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
@@ -119,7 +119,7 @@ def _task(app: AppRecord, envelope: Envelope) -> Any:
 
 def _outcome(task: TaskRecord, envelope: Envelope) -> Any:
     if envelope.result is not UNSET:
-        return decode(envelope.result, task.function.annotations.get("return", Any), field="result")
+        return decode_with(task.function.result_decoder, envelope.result, "result")
     if envelope.error is not UNSET:
         return rebuild(envelope.error, known_modules=_known_modules(task.function, task))
     return None

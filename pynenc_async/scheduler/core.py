@@ -167,15 +167,15 @@ class SchedulerCore:
 
     def _begin(self, record: Record) -> Record:
         self.in_use += 1
-        place = record._task.place
-        self.note(record, PENDING, record._retries + 1)
         record._started_at = self.now
+        place = record._task.place
+        record._status = RUNNING if place is None else PENDING  # whoever begins the body at a place makes it RUNNING
         if place is not None:
             place.in_use += 1
-            record._status = PENDING  # whoever begins the body there makes it RUNNING
-        else:
-            record._status = RUNNING
-            self.note(record, RUNNING, record._retries + 1)
+        if record._more is not None:
+            self.note(record, PENDING, record._retries + 1)
+            if place is None:
+                self.note(record, RUNNING, record._retries + 1)
         return record
 
     def note(self, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
-from pynenc_async.arguments import same_values, show
+from pynenc_async.arguments import COMPARED_BY_VALUE, same_values, show
 from pynenc_async.errors import CycleDetectedError
 from pynenc_async.function import Values
 from pynenc_async.record import Record, TaskRecord
@@ -14,14 +14,27 @@ _MOST_SHOWN: Final = 4
 
 def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
     """Raise `CycleDetectedError` when a living ancestor runs the same call."""
-    path: list[Record] = []
+    function = task.function
+    first = values[0] if values else None
+    kind = type(first)
+    telling = kind in COMPARED_BY_VALUE and values  # the first argument tells most calls of a recursion apart
     ancestor: object = parent
     while isinstance(ancestor, Record) and ancestor._ended_at is None:
-        path.append(ancestor)
-        if ancestor._task.function is task.function and same_values(ancestor._values, values):
-            names = [describe(record) for record in reversed(path)]
-            raise CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
+        if ancestor._task.function is function:
+            known = ancestor._values
+            maybe = not telling or (known[0] == first and type(known[0]) is kind)
+            if maybe and same_values(known, values):
+                raise _repetition(parent, ancestor)
         ancestor = ancestor._parent
+
+
+def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
+    path, ancestor = [parent], parent
+    while ancestor is not repeated:
+        ancestor = ancestor._parent  # type: ignore[assignment]  # a living record, as the caller has seen
+        path.append(ancestor)
+    names = [describe(record) for record in reversed(path)]
+    return CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
 
 
 def refuse_ring(waiting: Record, targets: Iterable[Record]) -> None:

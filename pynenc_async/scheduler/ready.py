@@ -47,15 +47,14 @@ class Lane:
         urgent, items = self.urgent, self.items
         while urgent:
             for record in urgent[0][2]:
-                if is_due(record):
+                if record._status in RUNNABLE and (record._more is None or not record._more.held):
                     return record
             heappop(urgent)
         while items:
             record = items.popleft()
-            if record._more is None:  # the common case, without a call
-                if record._status in RUNNABLE:
-                    return record
-            elif is_due(record):
+            if record._status in RUNNABLE and (
+                record._more is None or not record._more.held
+            ):  # `is_due`, without a call
                 return record
         self._dead = 0
         return None
