@@ -29,6 +29,7 @@ from pynenc_async.errors import (
     TaskDefinitionError,
     WorkerCrashedError,
 )
+from pynenc_async.execution.progress import Progress, report_progress
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import BaseInvocation, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
@@ -64,6 +65,7 @@ __all__ = [
     "InvocationTimeoutError",
     "OnDuplicate",
     "OnLimit",
+    "Progress",
     "Pynenc",
     "PynencError",
     "QueueFullError",
@@ -83,4 +85,5 @@ __all__ = [
     "UniqueUntil",
     "WorkerCrashedError",
     "current_invocation",
+    "report_progress",
 ]

@@ -69,8 +69,8 @@ class More:
     """What few invocations need."""
 
     __slots__ = (
-        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "registration", "stream",
-        "timed_out", "timeout_at", "traceback", "trail", "waits",
+        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "progress", "registration",
+        "stream", "timed_out", "timeout_at", "traceback", "trail", "waits",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -87,6 +87,7 @@ class More:
         """Whether a delay or a limit keeps it out of the ready queue."""
         self.permit: tuple[Any] | None = None
         """The key under which it counts in the limits of its task."""
+        self.progress: Any = None
         self.registration: Any = None
         """The key under which further calls are its duplicates."""
         self.deadline: float | None = None

@@ -4,6 +4,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
+from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.record import Identity, Record, TaskRecord
@@ -68,6 +69,17 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         """Whether the body was told to stop: for bodies in threads, which can only stop by themselves."""
         more = self._more
         return more is not None and (more.cancel_reason is not None or more.timed_out is not None)
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the body has reported last, by `report_progress`."""
+        more = self._more
+        return None if more is None or more.progress is None else cast(Progress, more.progress.latest)
+
+    def take_progress(self, progress: Progress) -> None:
+        """Show a report of the body to whoever watches; callable in any thread. Reports after the end are refused."""
+        if self._ended_at is None:
+            board_of(self).put_up(progress, getattr(self._task.runtime, "loop", None))
 
     @property
     def num_retries(self) -> int:

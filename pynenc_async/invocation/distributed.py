@@ -19,6 +19,7 @@ from pynenc_async.invocation.base import AppRecord
 from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.serialized import fill, parse, write, write_plain
 from pynenc_async.invocation.streaming import InvocationStream
+from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, living_tree, run_in_body, suspend
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
@@ -143,6 +144,10 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         if self._number == 0:
             raise InvocationNotFoundError(self.invocation_id)
         return InvocationStream(self, from_start=from_start)
+
+    def updates(self) -> ProgressUpdates:
+        """Return the reports of the body, for `async for`: the latest first; any number of watchers."""
+        return ProgressUpdates(self)
 
     # -- the outcome ---------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
+from pynenc_async.execution.progress import Progress
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.record import TaskRecord
 from pynenc_async.status import InvocationStatus
 
@@ -57,6 +59,15 @@ class ReusedInvocation(BaseInvocation[Params, Result], Generic[Params, Result]):
     def stream(self, *, from_start: bool = True) -> AsyncIterator[Result]:
         """See `DistributedInvocation.stream`."""
         return self.original.stream(from_start=from_start)
+
+    def updates(self) -> ProgressUpdates:
+        """See `DistributedInvocation.updates`."""
+        return self.original.updates()
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the body has reported last."""
+        return self.original.progress
 
     @property
     def result(self) -> Result:
