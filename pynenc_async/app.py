@@ -19,8 +19,9 @@ from pynenc_async.invocation.base import BaseInvocation
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.synchronous import SynchronousRuntime
-from pynenc_async.lifecycle import close, drain
+from pynenc_async.lifecycle import Shutdown
 from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
@@ -83,6 +84,7 @@ class Pynenc:
             ageing_seconds=ageing_seconds or None,
             max_queued=max_queued,
         )
+        self._shutdown: Final = Shutdown(self._dispatcher)
         self.is_synchronous: Final = _is_synchronous(url)
         self.runtime: Final[Any] = (
             SynchronousRuntime(self._dispatcher.ids, retain_count) if self.is_synchronous else self._dispatcher
@@ -176,7 +178,16 @@ class Pynenc:
     async def start(self) -> None:
         """Admit calls, and run them in the running loop. In memory the first call does the same."""
         if not self.is_synchronous:
+            self._shutdown.begin()
             self._dispatcher.open(asyncio.get_running_loop())
+
+    async def drain(self, seconds: float | None = None) -> bool:
+        """Admit no more calls but those of running bodies, and wait for what is under way; cancel nothing.
+
+        Returns whether all of it has ended within `seconds` (None: no limit). `start()` admits calls again. Raises
+        `InvocationError` in a body of this app, for which it would wait.
+        """
+        return self.is_synchronous or await self._shutdown.drain(seconds)
 
     async def shutdown(self, drain_seconds: float | None = None) -> None:
         """Admit no more calls, wait for what is under way, cancel what takes longer. May be called more than once.
@@ -187,8 +198,7 @@ class Pynenc:
             return
         seconds = self._drain_seconds if drain_seconds is None else drain_seconds
         with anyio.CancelScope(shield=True):
-            await drain(self._dispatcher, seconds)
-            await close(self._dispatcher)
+            await self._shutdown.stop(seconds)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -206,13 +216,26 @@ class Pynenc:
             yield
 
     def run(self, main: Callable[[], Awaitable[Result]] | Coroutine[Any, Any, Result]) -> Result:
-        """Run `main`, an async function or a coroutine, in a new event loop with this app; on uvloop where installed."""
+        """Run `main`, an async function or a coroutine, in a new event loop with this app; on uvloop where installed.
+
+        SIGINT and SIGTERM cancel `main`; then the app is shut down, which takes no longer than its drain and grace. If
+        `main` ended by that, `KeyboardInterrupt` or `SystemExit(143)` is raised. A second signal stops it at once.
+        """
+        interruption = Interruption(self._shutdown.hurry)
+
+        async def call_main() -> Result:
+            return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())
 
         async def whole() -> Result:
-            async with self:
-                return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())
+            with interruption.listening():
+                async with self:
+                    return await interruption.run(call_main())
 
-        return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+        try:
+            return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            interruption.raise_it()
+            raise
 
     def __repr__(self) -> str:
         return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._tasks)} tasks>"

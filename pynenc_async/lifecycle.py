@@ -14,45 +14,80 @@ CANCEL_GRACE_SECONDS: Final = 5.0
 """How long a cancelled body may take to end before the shutdown goes on without it."""
 
 
-async def drain(dispatcher: Dispatcher, seconds: float) -> None:
-    """Wait at most `seconds` for the living invocations, and for those that they still submit.
+class Shutdown:
+    """The end of an app on a loop; its whole time is bounded by the drain and the grace."""
 
-    Raises `InvocationError`, and changes nothing, when a body of the app awaits it: it would wait for itself.
-    """
-    body = current_body()
-    if body is not None and body._task.runtime is dispatcher and is_own_task(body):
-        raise InvocationError(
-            dispatcher.format_id(body._number),
-            f"invocation {describe(body)} shuts down the app that would wait for it; "
-            "do so outside of bodies, or in an asyncio Task that the body does not await",
-        )
-    if dispatcher.phase is Phase.OPEN:
-        dispatcher.phase = Phase.DRAINING
-    if dispatcher.loop is asyncio.get_running_loop():
-        await asyncio.create_task(_wait_for_all(dispatcher, seconds), context=Context())  # it waits for nobody's sake
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher: Final = dispatcher
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._hurried = False
 
+    async def drain(self, seconds: float | None) -> bool:
+        """Admit calls of running bodies alone, wait for all that lives, and say whether it has ended in `seconds`.
 
-async def _wait_for_all(dispatcher: Dispatcher, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while living := dispatcher.living():
-                for invocation in living:
-                    await invocation.wait()
-    except TimeoutError:
-        await _cancel_all(dispatcher)
+        Raises `InvocationError`, and changes nothing, when a body of the app awaits it: it would wait for itself.
+        """
+        dispatcher = self._dispatcher
+        body = current_body()
+        if body is not None and body._task.runtime is dispatcher and is_own_task(body):
+            raise InvocationError(
+                dispatcher.format_id(body._number),
+                f"invocation {describe(body)} shuts down the app that would wait for it; "
+                "do so outside of bodies, or in an asyncio Task that the body does not await",
+            )
+        if dispatcher.phase is Phase.OPEN:
+            dispatcher.phase = Phase.DRAINING
+        if dispatcher.loop is not asyncio.get_running_loop():
+            return True
+        waiting = asyncio.create_task(self._wait_for_all(), context=Context())  # it waits for nobody's sake
+        self._waiting.add(waiting)
+        try:
+            if self._hurried:
+                waiting.cancel()
+            await asyncio.wait([waiting], timeout=seconds)
+        finally:
+            self._waiting.discard(waiting)
+            waiting.cancel()
+        return not dispatcher.living()
 
+    async def stop(self, drain_seconds: float) -> None:
+        """Drain for so long, cancel the rest, abandon what ignores it, and admit nothing more."""
+        if not await self.drain(drain_seconds):
+            await self._cancel_all()
+        dispatcher = self._dispatcher
+        dispatcher.phase = Phase.CLOSED
+        if dispatcher.loop is asyncio.get_running_loop():
+            dispatcher.crew.threads.close()
+            await asyncio.sleep(0)  # carriers that found no work end in this turn
 
-async def _cancel_all(dispatcher: Dispatcher) -> None:
-    for invocation in dispatcher.living():
-        dispatcher.scheduler.cancel(invocation, "the app was shut down")
-    try:
-        async with asyncio.timeout(CANCEL_GRACE_SECONDS):
-            for invocation in dispatcher.living():
+    def hurry(self) -> None:
+        """Wait for nothing any more: cancel what lives, and abandon it."""
+        self._hurried = True
+        for waiting in self._waiting:
+            waiting.cancel()
+
+    def begin(self) -> None:
+        """The app starts anew."""
+        self._hurried = False
+
+    async def _wait_for_all(self) -> None:
+        while living := self._dispatcher.living():
+            for invocation in living:
                 await invocation.wait()
-    except TimeoutError:
+
+    async def _cancel_all(self) -> None:
+        dispatcher = self._dispatcher
+        for invocation in dispatcher.living():
+            dispatcher.scheduler.cancel(invocation, "the app was shut down")
+        waiting = asyncio.create_task(self._wait_for_all(), context=Context())
+        self._waiting.add(waiting)
+        await asyncio.wait([waiting], timeout=0 if self._hurried else CANCEL_GRACE_SECONDS)
+        self._waiting.discard(waiting)
+        waiting.cancel()
         for invocation in dispatcher.living():
             _report_stubborn(invocation)
             dispatcher.scheduler.abandon(invocation, "it ignored its cancellation, and the app was shut down")
+            dispatcher.crew.threads.give_up()
 
 
 def _report_stubborn(invocation: Any) -> None:
@@ -62,11 +97,3 @@ def _report_stubborn(invocation: Any) -> None:
         invocation.task.task_id,
         extra={"invocation_id": invocation.invocation_id, "task_id": invocation.task.task_id},
     )
-
-
-async def close(dispatcher: Dispatcher) -> None:
-    """Admit nothing, and let carriers that found no work end in this turn of the loop."""
-    dispatcher.phase = Phase.CLOSED
-    if dispatcher.loop is asyncio.get_running_loop():
-        dispatcher.crew.threads.close()
-        await asyncio.sleep(0)

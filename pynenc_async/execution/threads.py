@@ -223,6 +223,10 @@ class Threads:
             queue.put(None)
         return list(workers)
 
+    def give_up(self) -> None:
+        """A body in a thread was abandoned: the end of the interpreter does not wait for it."""
+        _POOLS.discard(self)
+
     def break_off_waits(self) -> None:
         """End the waits that nothing can end any more."""
         if self._loop.is_closed():

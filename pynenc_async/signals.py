@@ -1,0 +1,69 @@
+"""SIGINT and SIGTERM while `app.run` runs: the first one asks for an orderly end, the second one ends it at once."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from pynenc_async.telemetry import logger
+
+Result = TypeVar("Result")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_KILLED_BY: Final = 128
+"""What a shell adds to the number of the signal that ended a process."""
+
+
+class Interruption:
+    """Runs `main` until it returns, or until a signal cancels it."""
+
+    def __init__(self, stop_now: Callable[[], None]) -> None:
+        self._stop_now: Final = stop_now
+        self._main: asyncio.Task[Any] | None = None
+        self.received: signal.Signals | None = None
+
+    async def run(self, main: Coroutine[Any, Any, Result]) -> Result:
+        """Return what `main` returns; a signal cancels it."""
+        self._main = task = asyncio.create_task(main)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()  # by us, or by whoever runs the loop
+            raise
+
+    def receive(self, number: signal.Signals) -> None:
+        """A signal has come."""
+        if self.received is None:
+            self.received = number
+            logger.warning("%s: the app shuts down; once more, and it stops at once", number.name)
+            if self._main is not None:
+                self._main.cancel()
+        else:
+            logger.warning("%s again: the app stops at once", number.name)
+            self._stop_now()
+
+    def raise_it(self) -> None:
+        """End the program as the signal that cancelled `main` would have."""
+        if self.received is signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.received is not None:
+            raise SystemExit(_KILLED_BY + self.received)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen as long as the block lasts, where that is possible: in the main thread, on a loop that can."""
+        loop, handled = asyncio.get_running_loop(), []
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                try:
+                    loop.add_signal_handler(number, self.receive, number)
+                except NotImplementedError:  # Windows
+                    break
+                handled.append(number)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,171 @@
+"""Draining, and what signals do to a program in `app.run`: real processes, real signals."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from helpers import Gate, S, assert_at_rest, turns
+
+from pynenc_async import AppNotStartedError, InvocationError, Pynenc
+
+PROGRAM = """
+    import asyncio, sys, threading
+    from pynenc_async import Pynenc
+
+    app = Pynenc(drain_seconds=DRAIN)
+
+    @app.task
+    async def work(steps):
+        for n in range(steps):
+            await asyncio.sleep(0.01)
+        print("worked", flush=True)
+
+    @app.task
+    async def endless():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("cleaned", flush=True)
+
+    @app.task
+    def stuck():
+        print("ready", flush=True)
+        threading.Event().wait()
+
+    async def main():
+        try:
+            BODY
+        finally:
+            print("main ended", flush=True)
+
+    app.run(main)
+"""
+
+
+def start(body, drain=10.0):
+    source = textwrap.dedent(PROGRAM).replace("BODY", body).replace("DRAIN", repr(drain))
+    return subprocess.Popen(  # noqa: S603  # our own program
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process):
+    try:
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    return process.returncode, out.split(), err
+
+
+WAIT = "print('ready', flush=True); await asyncio.Event().wait()"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_ends_main_and_drains_what_is_under_way(number, code):
+    process = start(f"work(20); {WAIT}")
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    returned, out, err = finish(process)
+    assert out == ["main", "ended", "worked"]
+    assert returned in (code, 130)
+    assert number.name in err
+
+
+def test_a_second_signal_stops_at_once_whatever_is_under_way():
+    process = start(f"endless(); {WAIT}", drain=1_000.0)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "main ended\n"
+    process.send_signal(signal.SIGTERM)
+    returned, out, _ = finish(process)
+    assert returned == 143
+    assert out == ["cleaned"]
+
+
+def test_a_body_that_is_stuck_in_a_thread_does_not_keep_the_process():
+    process = start("stuck(); await asyncio.Event().wait()", drain=1_000.0)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "main ended\n"
+    process.send_signal(signal.SIGTERM)
+    returned, _, err = finish(process)
+    assert returned == 143
+    assert "ignored its cancellation" in err
+
+
+def test_main_may_return_in_spite_of_the_signal():
+    process = start(
+        "print('ready', flush=True)\n"
+        "        try:\n            await asyncio.Event().wait()\n"
+        "        except asyncio.CancelledError:\n            return"
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    returned, out, _ = finish(process)
+    assert (returned, out) == (0, ["main", "ended"])
+
+
+def test_run_leaves_the_handlers_of_signals_as_they_were():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    async def main():
+        return 1
+
+    assert Pynenc().run(main) == 1
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_drain_waits_cancels_nothing_and_admits_only_running_bodies():
+    app, gate = Pynenc(), Gate()
+
+    @app.task
+    async def child():
+        return 1
+
+    @app.task
+    async def work():
+        await gate.wait()
+        return await child()
+
+    handle = work()
+    await turns(2)
+    draining = asyncio.ensure_future(app.drain())
+    await turns(2)
+    with pytest.raises(AppNotStartedError):
+        work()
+    gate.open()
+    assert await draining is True
+    assert handle.result == 1
+    await app.start()
+    assert await child() == 1
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_drain_says_whether_all_has_ended_in_time():
+    app = Pynenc()
+
+    @app.task
+    async def work():
+        await asyncio.sleep(10)
+
+    handle = work()
+    assert await app.drain(5) is False
+    assert handle.status is S.RUNNING
+    assert await app.drain(6) is True
+    await assert_at_rest(app)
+
+
+async def test_a_body_cannot_await_the_drain_of_its_own_app():
+    app = Pynenc()
+
+    @app.task
+    async def work():
+        await app.drain()
+
+    with pytest.raises(InvocationError, match="outside of bodies"):
+        await work()
+    await assert_at_rest(app)
