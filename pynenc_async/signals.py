@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -52,9 +52,10 @@ class Interruption:
             raise SystemExit(_KILLED_BY + self.received)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Generator[None]:
         """Listen as long as the block lasts, where that is possible: in the main thread, on a loop that can."""
-        loop, handled = asyncio.get_running_loop(), []
+        loop = asyncio.get_running_loop()
+        handled: list[signal.Signals] = []
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 try:

@@ -9,6 +9,7 @@ from pynenc_async.function import Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.options import OnDuplicate
+from pynenc_async.record import Record
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.scheduler import Scheduler
 
@@ -56,8 +57,10 @@ class Duplicates:
             return self._reuse(standing, task, values)
 
     def _skip(self, task: Any, values: Values, reason: str) -> Handle:
-        drop = self._office.scheduler.drop
-        return self._office.submit(task.queued_by(lambda record: drop(record, reason)), values)
+        def drop(record: Record) -> None:
+            self._office.scheduler.drop(record, reason)
+
+        return self._office.submit(task.queued_by(drop), values)
 
     def _register(self, key: Any, task: Any, values: Values) -> Handle:
         record = self._office.submit(task, values)

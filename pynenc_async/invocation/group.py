@@ -14,7 +14,6 @@ from pynenc_async.function import Values
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
 from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
 from pynenc_async.invocation.progress_bar import with_progress
-from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.limit import ConcurrencyControlType
@@ -36,7 +35,7 @@ _MOST_TARGETS: Final = 32
 def _submit_member(task: Any, values: Values) -> DistributedInvocation[Any, Any]:
     """Submit a member; a duplicate is the very invocation that stands for it."""
     invocation = task.submit_values(task, values)
-    return invocation.original if isinstance(invocation, ReusedInvocation) else cast(Any, invocation)
+    return cast("DistributedInvocation[Any, Any]", getattr(invocation, "original", invocation))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

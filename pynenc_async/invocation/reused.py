@@ -134,4 +134,5 @@ class ReusedInvocation(BaseInvocation[Params, Result], Generic[Params, Result]):
     @classmethod
     def from_json(cls, app: Any, serialized: str) -> Any:
         """Return the invocation that was written down: the original, or a handle to it."""
-        return DistributedInvocation.from_json(app, serialized)
+        handle: Any = DistributedInvocation
+        return handle.from_json(app, serialized)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Final
+from typing import Final, cast
 
 from pynenc_async.arguments import COMPARED_BY_VALUE, same_values, show
 from pynenc_async.errors import CycleDetectedError
@@ -15,8 +15,8 @@ _MOST_SHOWN: Final = 4
 def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
     """Raise `CycleDetectedError` when a living ancestor runs the same call."""
     function = task.function
-    first = values[0] if values else None
-    kind = type(first)
+    first: object = values[0] if values else None
+    kind: type = type(first)
     telling = kind in COMPARED_BY_VALUE and values  # the first argument tells most calls of a recursion apart
     ancestor: object = parent
     while isinstance(ancestor, Record) and ancestor._ended_at is None:
@@ -29,10 +29,9 @@ def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -
 
 
 def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
-    path, ancestor = [parent], parent
-    while ancestor is not repeated:
-        ancestor = ancestor._parent  # type: ignore[assignment]  # a living record, as the caller has seen
-        path.append(ancestor)
+    path = [parent]
+    while path[-1] is not repeated:
+        path.append(cast(Record, path[-1]._parent))  # a living record, as the caller has seen
     names = [describe(record) for record in reversed(path)]
     return CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
 
