@@ -20,6 +20,7 @@ from pynenc_async.status import InvocationStatus
 Step = tuple[InvocationStatus, float, int, str]
 """Status, wall time, attempt, reason."""
 
+_SCHEDULED: Final = InvocationStatus.SCHEDULED
 _REGISTERED: Final = InvocationStatus.REGISTERED
 _PENDING: Final = InvocationStatus.PENDING
 _RUNNING: Final = InvocationStatus.RUNNING
@@ -182,7 +183,8 @@ class Record:
         more = self._more
         if more is not None and more.trail is not None:
             return more.trail
-        steps: list[Step] = [(_REGISTERED, self._registered_at, 0, "")]
+        first = _SCHEDULED if self._status is _SCHEDULED else _REGISTERED
+        steps: list[Step] = [(first, self._registered_at, 0, "")]
         attempt = 0
         if self._started_at is not None:
             attempt = 1

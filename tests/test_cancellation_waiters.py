@@ -71,7 +71,7 @@ async def test_a_storm_of_cancels_ends_everything_once():
     @app.task
     async def node(depth, n):
         if depth:
-            await asyncio.gather(node(depth - 1, 2 * n), node(depth - 1, 2 * n + 1))
+            await asyncio.gather(node(depth - 1, 2 * n), node(depth - 1, 2 * n + 1), return_exceptions=True)
         await asyncio.Event().wait()
 
     roots = [node(3, n) for n in range(5)]

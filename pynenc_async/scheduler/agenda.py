@@ -11,6 +11,8 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 _SWEEP_AT: Final = 64
+_SLACK: Final = 2e-9
+"""Seconds by which an entry may be early: loops ring timers early by as much as their clock's resolution."""
 
 
 class Kind(IntEnum):
@@ -117,7 +119,7 @@ class Agenda:
 
     def _ring(self) -> None:
         self._timer = None
-        now = self.now()
+        now = self.now() + _SLACK
         entries = self._entries
         while entries and entries[0][0] <= now:
             when, _, kind, subject = heappop(entries)

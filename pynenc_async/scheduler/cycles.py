@@ -37,29 +37,46 @@ def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
 
 
 def refuse_ring(waiting: Record, targets: Iterable[Record]) -> None:
-    """Raise `CycleDetectedError` when one of `targets` already awaits `waiting`, directly or through others."""
+    """Raise `CycleDetectedError` when one of `targets` already awaits `waiting`, directly or through others.
+
+    Who waits for a limit awaits, in effect, those who hold its permits: all of them together, for any of them may free one.
+    """
     for target in targets:
-        if target is waiting or (target._more is not None and target._more.blocked_on):
-            path = _path(target, waiting)
+        more = target._more
+        if target is waiting or (more is not None and (more.blocked_on or more.held)):
+            path = _path(target, waiting, frozenset())
             if path is not None:
                 names = [describe(record) for record in (waiting, *path)]
                 raise CycleDetectedError("invocations await one another in a ring", names)
 
 
-def _path(start: Record, goal: Record) -> list[Record] | None:
-    """Search depth first along the edges "awaits"."""
+def _path(start: Record, goal: Record, crossed: frozenset[int]) -> list[Record] | None:
+    """Search depth first along the edges "awaits"; `crossed` are the waits for limits that are being looked into."""
     came_from: dict[int, Record | None] = {id(start): None}
     stack = [start]
     while stack:
         record = stack.pop()
         if record is goal:
             return _walk_back(record, came_from)
-        waits = (record._more.blocked_on if record._more is not None else None) or ()
-        for nearer in chain.from_iterable(waits):
+        for nearer in _awaited_by(record, goal, crossed):
             if id(nearer) not in came_from and nearer._ended_at is None:
                 came_from[id(nearer)] = record
                 stack.append(nearer)
     return None
+
+
+def _awaited_by(record: Record, goal: Record, crossed: frozenset[int]) -> Iterable[Record]:
+    more = record._more
+    if more is None:
+        return ()
+    if not more.held or record._task.limiter is None:
+        return chain.from_iterable(more.blocked_on or ())
+    if id(record) in crossed:
+        return (goal,)  # it goes on if the search that looks into it says so
+    blockers = record._task.limiter.blockers(record)
+    crossed |= {id(record)}
+    stuck = all(_path(blocker, goal, crossed) is not None for blocker in blockers)
+    return blockers[:1] if stuck else ()
 
 
 def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]:
@@ -71,5 +88,7 @@ def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]
 
 
 def describe(record: Record) -> str:
-    """Name a record in a path: its task and values, shortened."""
-    return f"{record._task.task_id}({', '.join(show(value) for value in record._values[:_MOST_SHOWN])})"
+    """Name a record in a path: its task and values, shortened, and whether it waits for a limit."""
+    name = f"{record._task.task_id}({', '.join(show(value) for value in record._values[:_MOST_SHOWN])})"
+    waits = record._more is not None and record._more.held and record._task.limiter is not None
+    return f"{name} [waits for a running_limit]" if waits else name

@@ -16,7 +16,7 @@ from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.record import Record
 
 Key = Any
-_SLACK: Final = 1e-9
+_SLACK: Final = 1e-6
 """Seconds by which a timer may fire early, as far as rates are concerned."""
 _MANY_BUCKETS: Final = 1_024
 
@@ -83,7 +83,8 @@ def _waits(record: Record) -> bool:
 class Limiter:
     """The permits of one task."""
 
-    def __init__(self, wake_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(self, clock: Callable[[], float], wake_later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._clock: Final = clock
         self._wake_later: Final = wake_later
         self.holders: Final[dict[Key, dict[int, Record]]] = {}
         """Who runs, or may run now, by key."""
@@ -93,6 +94,7 @@ class Limiter:
         """The keys with somebody waiting that are not known to be full, in the order of their turns."""
         self._in_turn: Final[set[Key]] = set()
         self._buckets: Final[dict[Key, Bucket]] = {}
+        self._most_buckets = _MANY_BUCKETS
         self.granted: Callable[[], None] = _nobody_listens
         """Called when time alone has made room: let `grant` be called."""
 
@@ -159,6 +161,14 @@ class Limiter:
             turns.rotate(-1)
         return granted
 
+    def blockers(self, record: Record) -> list[Record]:
+        """Return those of whom one has to end before `record`, which waits, can go on; none where time alone is needed."""
+        options, key = record._task.options, self._key(record)
+        if options.running_total is not None and self._total >= options.running_total:
+            return [holder for holders in self.holders.values() for holder in holders.values()]
+        holders = self.holders.get(key, {})
+        return list(holders.values()) if len(holders) >= options.running_limit else []
+
     def describe(self, record: Record, rule: Rule) -> str:
         """Say in words what stands in the way of `record`."""
         options = record._task.options
@@ -214,8 +224,15 @@ class Limiter:
         key = key_of(record, record._task.options.rate_limit.scope)
         bucket = self._buckets.get(key)
         if bucket is None:
+            if len(self._buckets) >= self._most_buckets:
+                self._sweep_buckets(self._clock())
             bucket = self._buckets[key] = Bucket()
         return bucket
+
+    def _sweep_buckets(self, now: float) -> None:
+        for key in [key for key, bucket in self._buckets.items() if bucket.is_full(now)]:
+            del self._buckets[key]
+        self._most_buckets = max(_MANY_BUCKETS, 2 * len(self._buckets))
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 

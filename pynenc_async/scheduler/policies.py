@@ -53,7 +53,7 @@ class PolicedScheduler(SchedulerCore):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            limiter = self._limiters[task_id] = Limiter(self.agenda.call_later)
+            limiter = self._limiters[task_id] = Limiter(self.agenda.now, self.agenda.call_later)
             limiter.granted = lambda: self._grant_permits(limiter)
         return limiter
 

@@ -18,11 +18,15 @@ def delay_before_retry(
         return None
     if isinstance(error, RetryError) and error.after is not None:
         return max(0.0, error.after)
-    delay = options.retry_delay
-    if options.retry_backoff > 1 and delay:
-        delay = min(delay * options.retry_backoff ** min(retries, 1_000), options.retry_max_delay)
-    delay = min(delay, options.retry_max_delay)
+    delay = min(_backed_off(options, retries), options.retry_max_delay)
     return delay * draw() if options.retry_jitter else delay
+
+
+def _backed_off(options: TaskOptions, retries: int) -> float:
+    try:
+        return options.retry_delay * options.retry_backoff**retries
+    except OverflowError:
+        return options.retry_max_delay if options.retry_delay else 0.0
 
 
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:

@@ -40,8 +40,10 @@ async def test_submit_waits_for_room_in_the_order_of_asking():
     running, queued = work(0), None
     await turns(2)
     queued = work(1)
-    submissions = [asyncio.ensure_future(work.submit(n)) for n in (2, 3, 4)]
-    await turns(5)
+    submissions = []
+    for n in (2, 3, 4):
+        submissions.append(asyncio.ensure_future(work.submit(n)))
+        await turns(3)
     assert not any(one.done() for one in submissions)
     gate.open()
     handles = [running, queued, *[await one for one in submissions]]

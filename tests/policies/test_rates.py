@@ -1,0 +1,169 @@
+"""Rate limits: so many starts in a period."""
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+from helpers import S, assert_at_rest, assert_lawful
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pynenc_async import ConcurrencyControlType, ConcurrencyLimitError, InvalidTaskOptionsError, Pynenc, Rate
+from pynenc_async.testing import run
+
+KEYS = ConcurrencyControlType.KEYS
+
+
+def build(**options):
+    app, starts = Pynenc(), []
+
+    @app.task(**options)
+    async def work(key="k"):
+        starts.append((key, asyncio.get_running_loop().time()))
+
+    return app, work, starts
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize(
+    ("rate", "moments"),
+    [
+        (Rate(1), [0, 1, 2, 3, 4]),
+        (Rate(1, per=10), [0, 10, 20, 30, 40]),
+        (Rate(2, burst=1), [0, 0.5, 1, 1.5, 2]),
+        (Rate(2), [0, 0, 0.5, 1, 1.5]),
+        (Rate(0.5), [0, 2, 4, 6, 8]),
+        (Rate(1, burst=4), [0, 0, 0, 0, 1]),
+    ],
+)
+async def test_starts_are_as_far_apart_as_the_rate_says(rate, moments):
+    app, work, starts = build(rate_limit=rate)
+    handles = [work() for _ in moments]
+    await asyncio.gather(*[handle.wait() for handle in handles])
+    assert [moment for _, moment in starts] == pytest.approx(moments, abs=1e-6)
+    for handle in handles:
+        assert_lawful(handle)
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_each_key_has_a_rate_of_its_own():
+    app, work, starts = build(rate_limit=Rate(1, scope=KEYS), key_arguments="key")
+    await asyncio.gather(*[work(key).wait() for key in "aabbc"])
+    assert sorted(starts) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("c", 0)]
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_a_quiet_time_is_worth_no_more_than_the_burst():
+    app, work, starts = build(rate_limit=Rate(1, burst=2))
+    await asyncio.sleep(100)
+    await asyncio.gather(*[work().wait() for _ in range(4)])
+    assert [moment - 100 for _, moment in starts] == pytest.approx([0, 0, 1, 2])
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_a_rate_and_a_running_limit_hold_together():
+    app, starts = Pynenc(), []
+
+    @app.task(rate_limit=Rate(10), running_concurrency="task", running_limit=2)
+    async def work():
+        starts.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
+
+    await asyncio.gather(*[work().wait() for _ in range(6)])
+    assert starts == pytest.approx([0, 0, 1, 1, 2, 2])
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_dropped_ones_say_so_and_a_later_one_gets_through():
+    app, work, _ = build(rate_limit=Rate(1), on_limit="drop")
+    handles = [work(), work()]
+    await handles[0]
+    with pytest.raises(ConcurrencyLimitError, match="rate_limit=1 in 1 s"):
+        await handles[1]
+    assert handles[1].status is S.CONCURRENCY_CONTROLLED_FINAL
+    await asyncio.sleep(1)
+    await work()
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_one_that_is_cancelled_while_it_waits_takes_nobodys_turn():
+    app, work, starts = build(rate_limit=Rate(1))
+    handles = [work() for _ in range(4)]
+    await handles[1].cancel()
+    await handles[2].cancel()
+    await handles[3]
+    assert [moment for _, moment in starts] == pytest.approx([0, 1])
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_many_keys_that_came_once_are_forgotten():
+    app, work, _ = build(rate_limit=Rate(100, scope=KEYS), key_arguments="key")
+    for n in range(5_000):
+        await work(n)
+    await asyncio.sleep(10)
+    for n in range(5_000):
+        await work(-n)
+    assert len(app._dispatcher.scheduler.limiter_of(work.task_id)._buckets) <= 5_000
+    await assert_at_rest(app)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.sampled_from([1, 2, 3, 0.5]),
+    per=st.sampled_from([1, 10]),
+    burst=st.sampled_from([None, 1, 3]),
+    arrivals=st.lists(st.tuples(st.floats(0, 30), st.sampled_from("ab")), min_size=1, max_size=25),
+    scope=st.sampled_from(["task", "keys"]),
+)
+def test_no_window_ever_sees_more_starts_than_the_rate_allows_and_no_time_is_wasted(count, per, burst, arrivals, scope):
+    rate = Rate(count, per=per, burst=burst, scope=ConcurrencyControlType(scope))
+    app, work, starts = build(rate_limit=rate, key_arguments="key")
+
+    async def arrive(moment, key):
+        await asyncio.sleep(moment)
+        await work(key)
+
+    async def main():
+        await asyncio.gather(*[arrive(*one) for one in arrivals])
+        await assert_at_rest(app)
+
+    run(main)
+    assert len(starts) == len(arrivals)
+    by_key = defaultdict(list)
+    for key, moment in starts:
+        by_key[key if scope == "keys" else "all"].append(moment)
+    for moments in by_key.values():
+        for first in range(len(moments)):
+            for last in range(first, len(moments)):
+                span = moments[last] - moments[first]
+                assert last - first + 1 <= rate.capacity + span / rate.interval + 1e-6
+    if scope == "task":
+        expected, full_at = [], 0.0
+        for moment, _ in sorted(arrivals):
+            start = max(moment, full_at - (rate.capacity - 1) * rate.interval)
+            full_at = max(full_at, start) + rate.interval
+            expected.append(start)
+        assert sorted(moment for _, moment in starts) == pytest.approx(sorted(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"count": 0}, "count"),
+        ({"count": "5/s"}, "count"),
+        ({"count": 1, "per": -1}, "per"),
+        ({"count": 1, "per": float("inf")}, "per"),
+        ({"count": 1, "burst": 0}, "burst"),
+        ({"count": 1, "burst": 1.5}, "burst"),
+        ({"count": 1, "scope": ConcurrencyControlType.DISABLED}, "scope"),
+    ],
+)
+def test_wrong_rates_are_refused_and_named(options, named):
+    with pytest.raises(InvalidTaskOptionsError, match=named):
+        Rate(**options)
