@@ -41,6 +41,14 @@ class SimulatedLoop(Protocol):
         """Let time move again, if this was the last piece of work."""
         ...
 
+    def settle_threads(self) -> None:
+        """Let the threads at work end, if they do so in a moment; whoever looks at what has ended then sees no race."""
+        ...
+
+    def call_at_close(self, callback: Callable[[], object]) -> None:
+        """Call back when this loop is closed: of simulated loops there are thousands, each with threads of its own."""
+        ...
+
 
 def wall_clock_of(loop: object) -> Callable[[], float]:
     """Return the function that tells the time of day on this loop."""

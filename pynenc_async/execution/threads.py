@@ -183,6 +183,8 @@ class Threads:
         """Threads leave one by one, so that not all of them leave when one is too many."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        if isinstance(loop, SimulatedLoop):
+            loop.call_at_close(self.close)
         _POOLS.add(self)
 
     # -- in the loop's thread ------------------------------------------------------------------------------------------
@@ -241,13 +243,16 @@ class Threads:
             worker.start()
 
     def _collect(self) -> None:
-        self._collecting = False  # first: what ends from here on asks for another turn, or is seen below
+        if isinstance(self._loop, SimulatedLoop):
+            self._loop.settle_threads()
+        self._collecting = False  # before looking: what ends from here on asks for another turn, or is seen below
         ended, desk = self._ended, self._desk
+        if not self._looks_ahead:
+            ended = _by_submission(ended)
         while ended:
             record, driver, ok, outcome, seconds = ended.popleft()
             self._handed_out -= 1
             self._pace += (seconds - self._pace) * _SMOOTHING
-            self.work_ended()
             if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
                 (desk.succeeded if ok else desk.failed)(record, outcome)
         if self._looks_ahead:
@@ -265,6 +270,7 @@ class Threads:
             self.gate.leave()
             del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
             self._tell_loop()
+            self.work_ended()  # only now: see `SimulatedLoop`
             if self._is_surplus(workers):
                 return
         workers.discard(threading.current_thread())
@@ -305,7 +311,13 @@ def _body(record: Record) -> Any:
     return value
 
 
-_NOBODY: Final[Any] = type("Revoked", (), {"_driver": None})()
+def _by_submission(ended: deque[Ended]) -> deque[Ended]:
+    """Take out what has ended, in the order of submission: in simulated time all of it has ended at once."""
+    taken = [ended.popleft() for _ in range(len(ended))]
+    return deque(sorted(taken, key=lambda one: one[0]._number))
+
+
+_NOBODY: Final[Any] = type("Revoked", (), {"_driver": None, "_number": 0})()
 """Stands for a record that was cancelled before its body began."""
 _POOLS: Final[weakref.WeakSet[Threads]] = weakref.WeakSet()
 

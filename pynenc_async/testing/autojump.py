@@ -24,7 +24,6 @@ import asyncio
 import math
 import random
 import selectors
-import threading
 import time
 from typing import TypeAlias
 
@@ -64,8 +63,18 @@ class AutojumpSelector(selectors.DefaultSelector):
         """Resolve this future as soon as nothing is ready and no thread works, before time moves."""
         self._idle_waiters.append(waiter)
 
+    def settle_threads(self) -> None:
+        """In seeded mode, give the threads at work a moment to end."""
+        if self._turn_order is not None:
+            self.thread_work.wait_until_none(SETTLING_TIME)
+
     def select(self, timeout: float | None = None) -> Events:
-        """Wait for one turn of the loop; in seeded mode, decide the order of what is ready then."""
+        """Wait for one turn of the loop; in seeded mode, decide the order of what is ready then.
+
+        There, threads at work get a moment to end first: whether they end just before this turn or just after it must not
+        be what decides.
+        """
+        self.settle_threads()
         events = self._wait(timeout)
         if self._turn_order is not None:
             shuffle(ready_queue(self._loop), self._turn_order)
@@ -92,8 +101,7 @@ class AutojumpSelector(selectors.DefaultSelector):
         events = self._wait_really(self._patience)
         if not events:
             raise self._stalled(f"threads: {self.thread_work.outstanding} at work")
-        if self._turn_order is not None:
-            self.thread_work.wait_until_none(SETTLING_TIME)
+        self.settle_threads()
         return events
 
     def _wait_for_files(self, deadline: float) -> Events:
@@ -109,7 +117,7 @@ class AutojumpSelector(selectors.DefaultSelector):
 
         Only a program that fails, or that uses such threads, pays for the moment.
         """
-        events = self._wait_really(STRANGERS_GRACE if threading.active_count() > 1 else 0)
+        events = self._wait_really(STRANGERS_GRACE if self.thread_work.has_strangers() else 0)
         if not events:
             raise DeadlockError(self.now, self._report())
         return events

@@ -8,15 +8,47 @@ comes from one source stays in order; everything else (transports, timers, plain
 """
 
 import asyncio
+import math
 import random
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from pynenc_async.testing.internals import callback_of, task_stepped_by
 
-Source: TypeAlias = asyncio.Task[object] | threading.Thread
+T = TypeVar("T")
+Source: TypeAlias = asyncio.Task[object] | threading.Thread | float
+"""A task, a numbered piece of work in a thread, a thread whose work has no number."""
+
+
+class _WorkHere(threading.local):
+    number: float = math.inf
+
+
+_HERE = _WorkHere()
+
+
+class Numbered(Generic[T]):
+    """Work for a thread, whose deliveries carry its number. It begins when it is released.
+
+    Else it might be done before anybody listens, and its result be delivered by the loop's own thread.
+    """
+
+    def __init__(self, work: Callable[..., T], number: int) -> None:
+        self._work = work
+        self._number = number
+        self._released = threading.Event()
+
+    def release(self) -> None:
+        """Let it begin."""
+        self._released.set()
+
+    def __call__(self, *args: object) -> T:
+        """Do the work, in the thread."""
+        self._released.wait()
+        _HERE.number = self._number
+        return self._work(*args)
 
 
 class Delivery:
@@ -25,6 +57,8 @@ class Delivery:
     def __init__(self, callback: Callable[..., object]) -> None:
         self.callback = callback
         self.thread = threading.current_thread()  # not its ident, which the next thread may inherit
+        self.number = _HERE.number
+        self.source: Source = self.thread if self.number == math.inf else self.number
 
     def __call__(self, *args: object) -> object:
         """Do what the thread asked for."""
@@ -38,6 +72,7 @@ def shuffle(ready: deque[asyncio.Handle], rng: random.Random) -> None:
     """Reorder the queue in place; called in the thread of the loop, between two turns."""
     # Taken out and put back at the left: another thread may append at the right meanwhile, and must not be lost.
     handles = [ready.popleft() for _ in range(len(ready))]
+    handles.sort(key=_number_of)  # stable: what no thread delivered keeps its order, in front
     ready.extendleft(reversed(_dealt_out(handles, rng)))
 
 
@@ -58,6 +93,11 @@ def _dealt_out(handles: list[asyncio.Handle], rng: random.Random) -> list[asynci
     return dealt
 
 
+def _number_of(handle: asyncio.Handle) -> tuple[bool, float]:
+    callback = callback_of(handle)
+    return (True, callback.number) if isinstance(callback, Delivery) else (False, 0)
+
+
 def _source_of(handle: asyncio.Handle) -> Source | None:
     callback = callback_of(handle)
-    return callback.thread if isinstance(callback, Delivery) else task_stepped_by(callback)
+    return callback.source if isinstance(callback, Delivery) else task_stepped_by(callback)

@@ -6,19 +6,21 @@ loop by other means calls `thread_work_began` and `thread_work_ended`.
 
 Not simulated are signals, subprocesses and threads that nobody counts. They work as ever, but time may jump while they
 do, so a timeout around them may fire at once. How long threads run is real as well: a program without threads does the
-same with the same seed, always; with threads, a seed decides only between results that arrive together.
+same with the same seed, always; with threads, as long as they take no longer than a moment each and do not depend on how
+they interleave.
 """
 
 import asyncio
 import contextlib
 import contextvars
+import itertools
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from pynenc_async.testing.autojump import AutojumpSelector
-from pynenc_async.testing.shuffle import Delivery
+from pynenc_async.testing.shuffle import Delivery, Numbered
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -38,6 +40,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # Two streams: how often the program draws from `tie_break` must not change the order of the loop's turns.
         self.tie_break = _stream("ties", seed)
         self._turn_order = _stream("turns", seed)
+        self._work_numbers = itertools.count()
+        self._at_close: list[Callable[[], object]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._autojump = AutojumpSelector(self, turn_order=self._turn_order, patience=patience)
         super().__init__(self._autojump)
@@ -50,6 +54,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def wall_time(self) -> float:
         """Return the virtual time of day, in seconds since the epoch; this world began with the year 2000."""
         return EPOCH + self._autojump.now
+
+    def settle_threads(self) -> None:
+        """In seeded mode, block until no thread works, or a moment of real time is over."""
+        self._autojump.settle_threads()
+
+    def call_at_close(self, callback: Callable[[], object]) -> None:
+        """Call back when this loop is closed; what serves it can be let go then."""
+        self._at_close.append(callback)
+
+    def close(self) -> None:
+        """Do what the base class does, then call back whoever asked for it."""
+        super().close()
+        while self._at_close:
+            self._at_close.pop()()
 
     def wait_idle(self) -> asyncio.Future[None]:
         """Return a future that is done as soon as nothing is ready and no thread works, before time moves."""
@@ -88,15 +106,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("Event loop is closed")
         pool = executor or self._default_pool()
         self.thread_work_began()
+        numbered = self._numbered(func) if isinstance(pool, ThreadPoolExecutor) else None
         try:
-            work = pool.submit(func, *args)
+            work = pool.submit(numbered or func, *args)
         except BaseException:
             self.thread_work_ended()
             raise
         future = asyncio.wrap_future(work, loop=self)
         # After `wrap_future`: callbacks run in order of arrival, so the result is delivered before the count falls.
         work.add_done_callback(lambda _: self.thread_work_ended())
+        if numbered is not None:
+            numbered.release()
         return future
+
+    def _numbered(self, func: Callable[[Unpack[Ts]], T]) -> Numbered[T] | None:
+        return None if self._turn_order is None else Numbered(func, next(self._work_numbers))
 
     def _default_pool(self) -> ThreadPoolExecutor:
         if self._pool is None:
