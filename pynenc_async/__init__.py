@@ -11,6 +11,7 @@ from pynenc_async.errors import (
     AppNotStartedError,
     ConcurrencyLimitError,
     CycleDetectedError,
+    DirectCallError,
     InvalidTaskOptionsError,
     InvocationCancelledError,
     InvocationError,
@@ -19,6 +20,7 @@ from pynenc_async.errors import (
     InvocationNotFoundError,
     InvocationStatusError,
     InvocationTimeoutError,
+    NotInWorkflowError,
     PynencError,
     QueueFullError,
     RemoteError,
@@ -28,6 +30,7 @@ from pynenc_async.errors import (
     StreamTruncatedError,
     TaskDefinitionError,
     WorkerCrashedError,
+    WorkflowNondeterminismError,
 )
 from pynenc_async.execution.progress import Progress, report_progress
 from pynenc_async.history import HistoryEntry
@@ -51,6 +54,7 @@ __all__ = [
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
     "CycleDetectedError",
+    "DirectCallError",
     "DistributedInvocation",
     "DistributedInvocationGroup",
     "HistoryEntry",
@@ -63,6 +67,7 @@ __all__ = [
     "InvocationStatus",
     "InvocationStatusError",
     "InvocationTimeoutError",
+    "NotInWorkflowError",
     "OnDuplicate",
     "OnLimit",
     "Progress",
@@ -84,6 +89,7 @@ __all__ = [
     "TaskOptions",
     "UniqueUntil",
     "WorkerCrashedError",
+    "WorkflowNondeterminismError",
     "current_invocation",
     "report_progress",
 ]

@@ -13,6 +13,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, ov
 
 import anyio
 
+from pynenc_async.direct import direct
 from pynenc_async.errors import InvalidTaskOptionsError, InvocationNotFoundError, TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import BaseInvocation
@@ -28,6 +29,7 @@ from pynenc_async.task import Task
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+Func = TypeVar("Func", bound=Callable[..., Any])
 
 FORCE_SYNC: Final = "PYNENC__DEV_MODE_FORCE_SYNC_TASKS"
 """Environment variable: `true` makes every app synchronous, whatever its URL."""
@@ -111,6 +113,22 @@ class Pynenc:
         if func is None:
             return TaskDecorator(self, options)
         return self._register(func, options)
+
+    @overload
+    def direct_task(self, func: Func, /) -> Func: ...
+    @overload
+    def direct_task(self, /, **options: Unpack[TaskOptionsDict]) -> Callable[[Func], Func]: ...
+
+    def direct_task(self, func: Any = None, /, **options: Any) -> Any:
+        """Like `task`, but the calls of the function give the value itself, as before: see `pynenc_async.direct`.
+
+        A `def` blocks its caller, so inside of an event loop it raises `DirectCallError`. With `sync://` it runs inline.
+        """
+
+        def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
+            return direct(self._register(func, options))
+
+        return decorate if func is None else decorate(func)
 
     def _register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
         if isinstance(func, Task):

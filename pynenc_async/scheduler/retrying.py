@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pynenc_async.errors import RetryError
+from pynenc_async.errors import RetryError, WorkflowNondeterminismError
 from pynenc_async.options import TaskOptions
 from pynenc_async.telemetry import logger
 
@@ -28,6 +28,8 @@ def delay_before_retry(
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
     if isinstance(error, RetryError):
         return True
+    if isinstance(error, WorkflowNondeterminismError):
+        return False  # another attempt would ask for the same
     if not isinstance(error, options.retry_for) or isinstance(error, options.no_retry_for):
         return False
     if options.retry_if is None:

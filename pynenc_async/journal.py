@@ -1,0 +1,274 @@
+"""What a workflow has asked for, in order, so that another attempt is given the same answers.
+
+**Theory of operation.** A journal belongs to one invocation and outlives its attempts. Each request of the body (a child
+call, a drawn value) takes the next entry. While there are entries, a request must ask for what the entry says, and is
+answered from it; after the last one, it is new, and is written down.
+
+A child call is answered with the invocation that was submitted for it, be it still under way or long done, so nothing
+that succeeded is done again. A child that ended otherwise needs a decision when its attempt is over (`rewind`): did the
+body deal with that end, as by `except`, or is it why the attempt failed? What the body dealt with is part of its
+history: what it asked for afterwards may depend on it, so the next attempt is shown the same failure. Else the child is
+run again. It was dealt with when the body asked for something else afterwards, and the error of the attempt does not
+come from it.
+
+A child that is run again may end otherwise, and the body may take another way from there on. So the entries that were
+written after its end hold as long as they are asked for; the first request that differs from them drops the rest.
+
+Entries are plain data, which a store can keep. The invocations they name are in the store anyway; `_Child` is how
+they are found in memory.
+"""
+
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from enum import StrEnum
+from threading import get_ident
+from typing import Any, Final, cast
+
+import msgspec
+
+from pynenc_async.arguments import same_values, show
+from pynenc_async.context import CURRENT
+from pynenc_async.errors import InvocationCancelledError, WorkflowNondeterminismError
+from pynenc_async.function import FunctionKind, Values
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+
+_SUCCESS: Final = InvocationStatus.SUCCESS
+
+
+class EntryKind(StrEnum):
+    """What was asked for."""
+
+    CALL = "call"
+    UUID4 = "uuid4"
+    RANDOM = "random"
+    NOW = "now"
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request of a workflow, and the answer."""
+
+    index: int
+    kind: EntryKind
+    value: str | float | None = None
+    """The value that was drawn: the text of a UUID, a number, seconds since the epoch."""
+    task_id: str | None = None
+    """The task that was called."""
+    invocation_id: str | None = None
+    """The invocation that answers the call; its arguments and its outcome are its own."""
+
+
+class _Child:
+    """The invocation that answers a recorded call; told of its end, as a `Waiter`."""
+
+    __slots__ = ("_journal", "dealt_with", "ended_before", "handle", "record", "task_id", "values")
+
+    def __init__(self, journal: "Journal", task_id: str, values: Values, handle: Any) -> None:
+        self._journal: Final = journal
+        self.task_id: Final = task_id
+        self.values: Final = values
+        self.handle: Final = handle
+        self.record: Final[Any] = handle if isinstance(handle, Record) else handle.original
+        """Another call's, where this one was a duplicate of it."""
+        self.ended_before: int | None = None
+        """Which request was the next one when it ended."""
+        self.dealt_with = False
+        """Whether the body went on after it had failed."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended, in any way but success."""
+        return self.record._ended_at is not None and self.record._status is not _SUCCESS
+
+    def watch(self) -> None:
+        """Hear of the end; called in the loop of its app, where it has one."""
+        if self.record._ended_at is None:
+            self.record.add_waiter(self)
+        else:
+            self.notify(self.record)
+
+    def notify(self, record: Record, /) -> None:
+        """Note how far the workflow had come."""
+        del record
+        self.ended_before = self._journal.position
+
+    def led_to(self, error: BaseException) -> bool:
+        """Whether an error is the one with which it ended."""
+        if isinstance(error, InvocationCancelledError):
+            return bool(error.invocation_id == self.record.invocation_id)
+        return error is self.record._outcome
+
+    def __str__(self) -> str:
+        return _describe(self.task_id, self.values)
+
+
+class Journal:
+    """The entries of one workflow, and how far this attempt has come."""
+
+    __slots__ = ("_binding", "_children", "_submitting", "entries", "position")
+
+    def __init__(self) -> None:
+        self.entries: Final[list[JournalEntry]] = []
+        self.position = 0
+        self._binding = 0
+        """How many entries must be asked for again; the ones behind were written after the end of what is run again."""
+        self._children: Final[dict[int, _Child]] = {}
+        self._submitting: int | None = None
+        """The thread that submits a recorded call at this moment."""
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the next request is answered from an entry."""
+        return self.position < len(self.entries)
+
+    @property
+    def submits_here(self) -> bool:
+        """Whether the call that this thread submits is recorded already."""
+        return self._submitting == get_ident()
+
+    def draw(self, record: Record, kind: EntryKind, make: Callable[[], str | float]) -> str | float:
+        """Return the value that was drawn here before, or draw it now."""
+        entry = self._expect(record, lambda entry: entry.kind is kind, lambda: f"workflow.{kind}()")
+        if entry is None:
+            entry = JournalEntry(index=self.position, kind=kind, value=make())
+            self.entries.append(entry)
+        self.position += 1
+        return cast("str | float", entry.value)
+
+    def call(self, record: Record, task: Any, values: Values, submit: Callable[[Any, Values], Any]) -> Any:
+        """Return the invocation that answers this call, submitted now if there is none."""
+        index = self.position
+        entry = self._expect(
+            record,
+            lambda entry: entry.task_id == task.task_id and _same(self._children[index].values, values),
+            lambda: _describe(task.task_id, values),
+        )
+        if entry is not None:
+            known = self._children[index]
+            if known.dealt_with or not known.has_failed:
+                self.position += 1
+                return known.handle
+            known.record.exception()  # looked at, as far as the log is concerned: it is being made good
+        handle = self._submit(task, values, submit)
+        self._keep(index, task, _Child(self, task.task_id, values, handle))
+        return handle
+
+    def _submit(self, task: Any, values: Values, submit: Callable[[Any, Values], Any]) -> Any:
+        self._submitting = get_ident()
+        try:
+            return submit(task, values)
+        finally:
+            self._submitting = None
+
+    def _expect(
+        self, record: Record, fits: Callable[[JournalEntry], bool], asked: Callable[[], str]
+    ) -> JournalEntry | None:
+        """Return the entry that answers this request; None for a new one. Raises `WorkflowNondeterminismError`."""
+        if not self.replaying:
+            return None
+        entry = self.entries[self.position]
+        if fits(entry):
+            return entry
+        if self.position < self._binding:
+            recorded = str(self._children.get(entry.index) or f"workflow.{entry.kind}()")
+            raise WorkflowNondeterminismError(record._task.task_id, entry.index, recorded=recorded, asked=asked())
+        for index in range(self.position, len(self.entries)):
+            self._children.pop(index, None)
+        del self.entries[self.position :]
+        return None
+
+    def _keep(self, index: int, task: Any, child: _Child) -> None:
+        invocation_id = child.record.invocation_id
+        entry = JournalEntry(index=index, kind=EntryKind.CALL, task_id=child.task_id, invocation_id=invocation_id)
+        self.entries[index : index + 1] = [entry]
+        self.position = index + 1
+        self._children[index] = child
+        if task.function.kind is FunctionKind.STREAM:
+            return  # whoever waits for its end is taken for somebody who does not care for its items
+        runtime = child.record._task.runtime
+        if runtime.scheduler is None or _get_running_loop() is runtime.loop:
+            child.watch()
+        else:
+            runtime.call_in_loop(child.watch)
+
+    def rewind(self, error: BaseException) -> None:
+        """The attempt has failed, and another one follows."""
+        causes = list(_chain(error))
+        self._binding = len(self.entries)
+        for index, child in self._children.items():
+            if child.has_failed:
+                ended_before = self.position if child.ended_before is None else child.ended_before
+                went_on = child.dealt_with or ended_before < self.position
+                child.dealt_with = went_on and not any(map(child.led_to, causes))
+                if not child.dealt_with:
+                    self._binding = min(self._binding, max(ended_before, index + 1))
+        self.position = 0
+
+
+def journal_of(record: Record) -> Journal:
+    """Return the journal of a workflow, made on first use."""
+    more = record.need_more()
+    if more.journal is None:
+        more.journal = Journal()
+    return cast(Journal, more.journal)
+
+
+def must_record(workflow: Record) -> bool:
+    """Whether a call that the body of a workflow makes here is still to be recorded."""
+    if workflow._ended_at is not None:
+        return False
+    more = workflow._more
+    return more is None or more.journal is None or not more.journal.submits_here
+
+
+def call_in_workflow(workflow: Record, task: Any, values: Values, submit: Callable[[Any, Values], Any]) -> Any:
+    """Return the invocation that answers a call made by the body of `workflow`."""
+    return journal_of(workflow).call(workflow, task, values, submit)
+
+
+def recording(submit: Callable[[Any, Values], Any]) -> Callable[[Any, Values], Any]:
+    """Return `submit`, such that what it does before it makes an invocation is not done again for a recorded call."""
+
+    def submit_or_replay(task: Any, values: Values) -> Any:
+        parent: Record | None = CURRENT.get()
+        if parent is not None and parent._task.options.workflow and must_record(parent):
+            return call_in_workflow(parent, task, values, submit)
+        return submit(task, values)
+
+    return submit_or_replay
+
+
+def moment(seconds: str | float) -> datetime:
+    """Return the time that an entry of kind NOW stands for."""
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def _same(recorded: Values, asked: Values) -> bool:
+    if same_values(recorded, asked):
+        return True
+    try:
+        return bool(recorded == asked)  # values that JSON cannot carry, and that know when they are equal
+    except Exception:  # noqa: BLE001  user code
+        return False
+
+
+def _describe(task_id: str, values: Values) -> str:
+    return f"{task_id}({', '.join(map(show, values))})"
+
+
+def _chain(error: BaseException) -> Generator[BaseException]:
+    """Yield an error and all that led to it."""
+    waiting, seen = [error], {id(error)}
+    while waiting:
+        one = waiting.pop()
+        yield one
+        members = cast("BaseExceptionGroup[BaseException]", one).exceptions if _is_group(one) else ()
+        for source in (one.__cause__, one.__context__, *members):
+            if source is not None and id(source) not in seen:
+                seen.add(id(source))
+                waiting.append(source)
+
+
+def _is_group(error: BaseException) -> bool:
+    return isinstance(error, BaseExceptionGroup)
