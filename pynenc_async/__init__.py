@@ -10,6 +10,7 @@ from pynenc_async.context import current_invocation
 from pynenc_async.errors import (
     AppNotStartedError,
     ConcurrencyLimitError,
+    ConfigurationError,
     CycleDetectedError,
     DirectCallError,
     InvalidTaskOptionsError,
@@ -53,6 +54,7 @@ __all__ = [
     "CancelOutcome",
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
+    "ConfigurationError",
     "CycleDetectedError",
     "DirectCallError",
     "DistributedInvocation",

@@ -22,6 +22,16 @@ class InvalidTaskOptionsError(PynencError):
         super().__init__(f"{owner}: option {option!r} {problem}")
         self.owner = owner
         self.option = option
+        self.problem = problem
+
+
+class ConfigurationError(PynencError):
+    """Raised by `Pynenc(...)` when a configuration file cannot be read, or has another form than it should."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"configuration file {source}: {problem}")
+        self.source = source
+        self.problem = problem
 
 
 class AppNotStartedError(PynencError):
