@@ -22,6 +22,7 @@ from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from threading import get_ident
 from typing import Any, Final, cast
 
@@ -62,15 +63,20 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class _Child:
     """The invocation that answers a recorded call; told of its end, as a `Waiter`."""
 
-    __slots__ = ("_journal", "dealt_with", "ended_before", "handle", "record", "task_id", "values")
+    __slots__ = (
+        "_index", "_journal", "_watched", "dealt_with", "ended_before", "handle", "record", "task_id", "values",
+    )  # fmt: skip
 
-    def __init__(self, journal: "Journal", task_id: str, values: Values, handle: Any) -> None:
+    def __init__(self, journal: "Journal", index: int, task_id: str, values: Values) -> None:
         self._journal: Final = journal
+        self._index: Final = index
+        self._watched = False
         self.task_id: Final = task_id
         self.values: Final = values
-        self.handle: Final = handle
-        self.record: Final[Any] = handle if isinstance(handle, Record) else handle.original
-        """Another call's, where this one was a duplicate of it."""
+        self.handle: Any = None
+        """What the call gave."""
+        self.record: Any = None
+        """The record behind the handle: another call's, where this one was a duplicate of it."""
         self.ended_before: int | None = None
         """Which request was the next one when it ended."""
         self.dealt_with = False
@@ -81,17 +87,32 @@ class _Child:
         """Whether it has ended, in any way but success."""
         return self.record._ended_at is not None and self.record._status is not _SUCCESS
 
-    def watch(self) -> None:
-        """Hear of the end; called in the loop of its app, where it has one."""
-        if self.record._ended_at is None:
-            self.record.add_waiter(self)
+    def watch(self, record: Record) -> None:
+        """Hear of the end of `record`; called in the loop of its app, or before anybody else knows the record."""
+        self._watched = True
+        if record._task.function.kind is FunctionKind.STREAM:
+            return  # whoever waits for its end is taken for somebody who does not care for its items
+        if record._ended_at is None:
+            record.add_waiter(self)
         else:
-            self.notify(self.record)
+            self.notify(record)
 
     def notify(self, record: Record, /) -> None:
         """Note how far the workflow had come."""
         del record
-        self.ended_before = self._journal.position
+        self.ended_before = max(self._journal.position, self._index + 1)
+
+    def submitted(self, handle: Any) -> None:
+        """The call has given this handle."""
+        self.handle = handle
+        self.record = record = handle if isinstance(handle, Record) else handle.original
+        runtime = record._task.runtime
+        if self._watched:
+            return
+        if runtime.scheduler is None or _get_running_loop() is runtime.loop:
+            self.watch(record)
+        else:
+            runtime.call_in_loop(partial(self.watch, record))
 
     def led_to(self, error: BaseException) -> bool:
         """Whether an error is the one with which it ended."""
@@ -114,8 +135,8 @@ class Journal:
         self._binding = 0
         """How many entries must be asked for again; the ones behind were written after the end of what is run again."""
         self._children: Final[dict[int, _Child]] = {}
-        self._submitting: int | None = None
-        """The thread that submits a recorded call at this moment."""
+        self._submitting: tuple[int, _Child] | None = None
+        """The thread that submits a recorded call at this moment, and the call."""
 
     @property
     def replaying(self) -> bool:
@@ -125,7 +146,12 @@ class Journal:
     @property
     def submits_here(self) -> bool:
         """Whether the call that this thread submits is recorded already."""
-        return self._submitting == get_ident()
+        return self._submitting is not None and self._submitting[0] == get_ident()
+
+    def expect(self, record: Record) -> None:
+        """Hear of the end of `record`, which this thread is about to hand to the loop, where it might end at once."""
+        if self._submitting is not None and self._submitting[0] == get_ident():
+            self._submitting[1].watch(record)
 
     def draw(self, record: Record, kind: EntryKind, make: Callable[[], str | float]) -> str | float:
         """Return the value that was drawn here before, or draw it now."""
@@ -150,16 +176,15 @@ class Journal:
                 self.position += 1
                 return known.handle
             known.record.exception()  # looked at, as far as the log is concerned: it is being made good
-        handle = self._submit(task, values, submit)
-        self._keep(index, task, _Child(self, task.task_id, values, handle))
-        return handle
-
-    def _submit(self, task: Any, values: Values, submit: Callable[[Any, Values], Any]) -> Any:
-        self._submitting = get_ident()
+        child = _Child(self, index, task.task_id, values)
+        self._submitting = get_ident(), child
         try:
-            return submit(task, values)
+            handle = submit(task, values)
         finally:
             self._submitting = None
+        child.submitted(handle)
+        self._keep(index, child)
+        return handle
 
     def _expect(
         self, record: Record, fits: Callable[[JournalEntry], bool], asked: Callable[[], str]
@@ -178,19 +203,12 @@ class Journal:
         del self.entries[self.position :]
         return None
 
-    def _keep(self, index: int, task: Any, child: _Child) -> None:
+    def _keep(self, index: int, child: _Child) -> None:
         invocation_id = child.record.invocation_id
         entry = JournalEntry(index=index, kind=EntryKind.CALL, task_id=child.task_id, invocation_id=invocation_id)
         self.entries[index : index + 1] = [entry]
         self.position = index + 1
         self._children[index] = child
-        if task.function.kind is FunctionKind.STREAM:
-            return  # whoever waits for its end is taken for somebody who does not care for its items
-        runtime = child.record._task.runtime
-        if runtime.scheduler is None or _get_running_loop() is runtime.loop:
-            child.watch()
-        else:
-            runtime.call_in_loop(child.watch)
 
     def rewind(self, error: BaseException) -> None:
         """The attempt has failed, and another one follows."""
@@ -220,6 +238,14 @@ def must_record(workflow: Record) -> bool:
         return False
     more = workflow._more
     return more is None or more.journal is None or not more.journal.submits_here
+
+
+def expect_end(record: Record) -> None:
+    """Let the workflow that submits `record` from a thread hear of its end, before the loop hears of the record."""
+    workflow: Record | None = CURRENT.get()
+    more = None if workflow is None else workflow._more
+    if more is not None and more.journal is not None:
+        more.journal.expect(record)
 
 
 def call_in_workflow(workflow: Record, task: Any, values: Values, submit: Callable[[Any, Values], Any]) -> Any:

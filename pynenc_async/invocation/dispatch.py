@@ -23,7 +23,7 @@ from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.group import DistributedInvocationGroup
-from pynenc_async.journal import call_in_workflow, must_record, recording
+from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.record import Record, TaskRecord
@@ -253,6 +253,7 @@ class Dispatcher:
         )
 
     def _post(self, record: Record) -> None:
+        expect_end(record)
         self._inbox.append(record)
         self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
 

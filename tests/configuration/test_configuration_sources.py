@@ -251,8 +251,8 @@ def test_a_file_of_another_form_is_named_with_what_is_wrong(name, text, complain
 def test_a_file_that_is_not_there_is_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match=r"missing\.toml: cannot be read: No such file"):
         Pynenc(config=tmp_path / "missing.toml")
+    (tmp_path / "folder.toml").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        (tmp_path / "folder.toml").mkdir()
         Pynenc(config=tmp_path / "folder.toml")
     monkeypatch.setenv("PYNENC__CONFIG", "elsewhere.toml")
     with pytest.raises(ConfigurationError, match=r"elsewhere\.toml"):
