@@ -13,6 +13,7 @@ line, and gives it the same answers: an invocation that succeeded, or is still u
 * The body must ask for the same things in the same order: whatever differs from one attempt to the next (the time,
   random numbers, results of the outside world) has to come from here or from a child. A request that differs from the
   recorded one raises `WorkflowNondeterminismError`, which is not retried. Asking for less is allowed.
+  What Tasks and threads do side by side has no order: let the body make the calls, and them await the handles.
 * A child whose failure made the attempt fail is run again, and from there on the body may go another way. A child whose
   failure the body dealt with, by `except` for instance, before it asked for something else, is part of its history and
   fails the same way in each attempt.

@@ -231,13 +231,13 @@ async def test_failures_inside_of_an_exception_group_are_run_again():
     steps = Steps()
     steps.failures = {"a": 2}
 
-    async def ask(name):
-        return await steps.step(name)
+    async def value_of(handle):
+        return await handle
 
     @steps.app.task(workflow=True, max_retries=5)
     async def body():
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(name)) for name in "ab"]
+            tasks = [group.create_task(value_of(steps.step(name))) for name in "ab"]
         return [task.result() for task in tasks]
 
     async with steps.app:

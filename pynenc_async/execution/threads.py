@@ -21,7 +21,7 @@ from inspect import iscoroutine
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
-from pynenc_async.clock import SimulatedLoop, thread_work_of
+from pynenc_async.clock import SimulatedLoop, ThreadTurn, thread_work_of
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
@@ -118,7 +118,7 @@ _BEGINNING: Final = threading.Lock()
 class ThreadDriver:
     """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_body", "blocked", "cancelled", "thread_id")
+    __slots__ = ("_body", "blocked", "cancelled", "thread_id", "turn")
 
     def __init__(self, record: Record, context: Context) -> None:
         self._body: tuple[Record, Context] | None = (record, context)
@@ -126,6 +126,8 @@ class ThreadDriver:
         self.cancelled = False
         """Whether the body's next wait for others is to be broken off."""
         self.thread_id = 0
+        self.turn: ThreadTurn | None = None
+        """In simulations, what the thread waits for before it goes on."""
         self.blocked: Blocked | None = None
 
     def begin(self, clock: Callable[[], float]) -> tuple[Record, Context] | None:
@@ -195,6 +197,8 @@ class Threads:
         if record._task.options.max_retries:
             context = context.copy()
         driver = record._driver = ThreadDriver(record, context)
+        if isinstance(self._loop, SimulatedLoop):
+            driver.turn = self._loop.new_thread_turn()
         self.work_began()
         self._handed_out += 1
         self._queue.put(driver)
@@ -264,6 +268,9 @@ class Threads:
     def _work(self) -> None:
         queue, workers = self._queue, self._workers
         while (driver := queue.get()) is not None:
+            turn = driver.turn
+            if turn is not None:
+                turn.wait()
             self.gate.enter()  # before it begins: until then it can be revoked
             body = driver.begin(self._desk.clock)
             self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
@@ -271,6 +278,8 @@ class Threads:
             del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
             self._tell_loop()
             self.work_ended()  # only now: see `SimulatedLoop`
+            if turn is not None:
+                turn.end()
             if self._is_surplus(workers):
                 return
         workers.discard(threading.current_thread())

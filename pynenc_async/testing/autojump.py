@@ -30,6 +30,7 @@ from typing import TypeAlias
 from pynenc_async.testing.internals import next_deadline, ready_queue, set_clock_resolution
 from pynenc_async.testing.report import DeadlockError, StalledError, describe_tasks
 from pynenc_async.testing.shuffle import shuffle
+from pynenc_async.testing.thread_turns import ThreadTurn, ThreadTurns
 from pynenc_async.testing.thread_work import ThreadWork
 
 Events: TypeAlias = list[tuple[selectors.SelectorKey, int]]
@@ -51,6 +52,7 @@ class AutojumpSelector(selectors.DefaultSelector):
         self.has_stalled = False
         self._loop = loop
         self._turn_order = turn_order
+        self._turns = None if turn_order is None else ThreadTurns(turn_order)
         self._patience = patience
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._own_files = 0
@@ -64,9 +66,20 @@ class AutojumpSelector(selectors.DefaultSelector):
         self._idle_waiters.append(waiter)
 
     def settle_threads(self) -> None:
-        """In seeded mode, give the threads at work a moment to end."""
-        if self._turn_order is not None:
-            self.thread_work.wait_until_none(SETTLING_TIME)
+        """In seeded mode, let the threads at work have their turns, and what has no turn a moment to end."""
+        if self._turns is not None:
+            self._turns.settle()
+            if self.thread_work.outstanding > self._turns.pieces:
+                self.thread_work.wait_until_none(SETTLING_TIME)
+
+    def new_turn(self, pool: object) -> ThreadTurn | None:
+        """Return the turn of a new piece of work, in seeded mode."""
+        return None if self._turns is None else self._turns.issue(pool)
+
+    def close_turns(self) -> None:
+        """Let every thread go that waits for its turn."""
+        if self._turns is not None:
+            self._turns.close()
 
     def select(self, timeout: float | None = None) -> Events:
         """Wait for one turn of the loop; in seeded mode, decide the order of what is ready then.

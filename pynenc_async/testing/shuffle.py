@@ -13,11 +13,10 @@ import random
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from pynenc_async.testing.internals import callback_of, task_stepped_by
 
-T = TypeVar("T")
 Source: TypeAlias = asyncio.Task[object] | threading.Thread | float
 """A task, a numbered piece of work in a thread, a thread whose work has no number."""
 
@@ -29,26 +28,9 @@ class _WorkHere(threading.local):
 _HERE = _WorkHere()
 
 
-class Numbered(Generic[T]):
-    """Work for a thread, whose deliveries carry its number. It begins when it is released.
-
-    Else it might be done before anybody listens, and its result be delivered by the loop's own thread.
-    """
-
-    def __init__(self, work: Callable[..., T], number: int) -> None:
-        self._work = work
-        self._number = number
-        self._released = threading.Event()
-
-    def release(self) -> None:
-        """Let it begin."""
-        self._released.set()
-
-    def __call__(self, *args: object) -> T:
-        """Do the work, in the thread."""
-        self._released.wait()
-        _HERE.number = self._number
-        return self._work(*args)
+def deliver_as(number: int) -> None:
+    """Mark what this thread delivers from now on as the results of the piece of work with this number."""
+    _HERE.number = number
 
 
 class Delivery:

@@ -1,12 +1,12 @@
 """A whole program in the simulated world: once with one seed, or with many seeds to find those under which it fails.
 
-What a seed decides: the order of everything that asyncio does not promise (see `shuffle`), the order in which results
-of threads are heard, the runtime's own ties, and every draw from the global `random`, which is seeded for the run and
-given its old state back afterwards. Nothing else outside of the run is touched, so `time.time()` still tells the real
-time; `asyncio` and the runtime use virtual time.
+What a seed decides: the order of everything that asyncio does not promise (see `shuffle`), the order in which threads do
+their work, one piece after the other (see `thread_turns`), the runtime's own ties, and every draw from the global `random`,
+which is seeded for the run and given its old state back afterwards. Nothing else outside of the run is touched, so
+`time.time()` still tells the real time; `asyncio` and the runtime use virtual time.
 
-What a seed does not decide: how threads interleave while they run, and the order in which a `set` of strings iterates,
-unless `PYTHONHASHSEED` is set. A program that depends on neither repeats exactly.
+What a seed does not decide: what threads do that run for longer than a moment, sockets, other processes, and the order in
+which a `set` of strings iterates, unless `PYTHONHASHSEED` is set. A program that depends on none of these repeats exactly.
 """
 
 import asyncio

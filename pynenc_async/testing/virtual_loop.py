@@ -6,21 +6,21 @@ loop by other means calls `thread_work_began` and `thread_work_ended`.
 
 Not simulated are signals, subprocesses and threads that nobody counts. They work as ever, but time may jump while they
 do, so a timeout around them may fire at once. How long threads run is real as well: a program without threads does the
-same with the same seed, always; with threads, as long as they take no longer than a moment each and do not depend on how
-they interleave.
+same with the same seed, always; with threads, as long as each piece of their work takes no longer than a moment
+(`thread_turns`).
 """
 
 import asyncio
 import contextlib
 import contextvars
-import itertools
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from pynenc_async.testing.autojump import AutojumpSelector
-from pynenc_async.testing.shuffle import Delivery, Numbered
+from pynenc_async.testing.shuffle import Delivery
+from pynenc_async.testing.thread_turns import ThreadTurn
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -40,7 +40,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # Two streams: how often the program draws from `tie_break` must not change the order of the loop's turns.
         self.tie_break = _stream("ties", seed)
         self._turn_order = _stream("turns", seed)
-        self._work_numbers = itertools.count()
         self._at_close: list[Callable[[], object]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._autojump = AutojumpSelector(self, turn_order=self._turn_order, patience=patience)
@@ -55,6 +54,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the virtual time of day, in seconds since the epoch; this world began with the year 2000."""
         return EPOCH + self._autojump.now
 
+    def new_thread_turn(self) -> ThreadTurn | None:
+        """Return the turn of a piece of work that a thread will do, in seeded mode: see `thread_turns`."""
+        return self._autojump.new_turn(None)
+
     def settle_threads(self) -> None:
         """In seeded mode, block until no thread works, or a moment of real time is over."""
         self._autojump.settle_threads()
@@ -66,6 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def close(self) -> None:
         """Do what the base class does, then call back whoever asked for it."""
         super().close()
+        self._autojump.close_turns()
         while self._at_close:
             self._at_close.pop()()
 
@@ -106,21 +110,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("Event loop is closed")
         pool = executor or self._default_pool()
         self.thread_work_began()
-        numbered = self._numbered(func) if isinstance(pool, ThreadPoolExecutor) else None
+        turn = self._autojump.new_turn(pool) if isinstance(pool, ThreadPoolExecutor) else None
         try:
-            work = pool.submit(numbered or func, *args)
+            work = pool.submit(func if turn is None else _in_turn(turn, func), *args)
         except BaseException:
+            if turn is not None:
+                turn.end()
             self.thread_work_ended()
             raise
         future = asyncio.wrap_future(work, loop=self)
         # After `wrap_future`: callbacks run in order of arrival, so the result is delivered before the count falls.
         work.add_done_callback(lambda _: self.thread_work_ended())
-        if numbered is not None:
-            numbered.release()
+        if turn is not None:
+            work.add_done_callback(lambda _: turn.end())
         return future
-
-    def _numbered(self, func: Callable[[Unpack[Ts]], T]) -> Numbered[T] | None:
-        return None if self._turn_order is None else Numbered(func, next(self._work_numbers))
 
     def _default_pool(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -147,6 +150,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def _stream(name: str, seed: int | None) -> random.Random | None:
     # A string is hashed in full by `Random`, the same in every process: two names are two independent streams.
     return None if seed is None else random.Random(f"{name} of seed {seed}")  # noqa: S311  # no secret
+
+
+def _in_turn(turn: ThreadTurn, func: Callable[[Unpack[Ts]], T]) -> Callable[[Unpack[Ts]], T]:
+    def run(*args: *Ts) -> T:
+        turn.wait()
+        return func(*args)
+
+    return run
 
 
 def _wake_up() -> None:
