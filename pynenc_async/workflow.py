@@ -17,6 +17,7 @@ line, and gives it the same answers: an invocation that succeeded, or is still u
 * A child whose failure made the attempt fail is run again, and from there on the body may go another way. A child whose
   failure the body dealt with, by `except` for instance, before it asked for something else, is part of its history and
   fails the same way in each attempt.
+* An attempt that times out takes the children that are under way with it, as always; the next one runs them again.
 * Arguments are compared as they are encoded, or by `==` where they cannot be; they must not be changed after the call.
 * The record lives as long as the invocation, in memory.
 """

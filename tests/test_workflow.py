@@ -565,3 +565,68 @@ async def test_a_replayed_call_needs_no_room():
     async with app:
         assert await body() == "done"
     assert attempts[0] is attempts[1]
+
+
+@pytest.mark.virtual
+async def test_a_timeout_costs_only_the_child_that_was_under_way():
+    steps, slow_ones = Steps(), []
+
+    @steps.app.task
+    async def slow():
+        slow_ones.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(25 if len(slow_ones) < 3 else 1)
+        return "slow"
+
+    @steps.app.task(workflow=True, timeout=10, max_retries=5)
+    async def body():
+        return await steps.step("a"), await slow()
+
+    async with steps.app:
+        assert await body() == ("A", "slow")
+    assert steps.ran == ["a"]
+    assert slow_ones == [0, 10, 20]
+
+
+@pytest.mark.virtual
+async def test_a_workflow_that_is_cancelled_takes_its_children_along():
+    steps = Steps()
+
+    @steps.app.task
+    async def slow():
+        await asyncio.sleep(60)
+
+    @steps.app.task(workflow=True, max_retries=5)
+    async def body():
+        await steps.step("a")
+        await slow()
+
+    async with steps.app:
+        invocation = body()
+        await asyncio.sleep(1)
+        await invocation.cancel()
+        (child,) = steps.app.invocations(task=slow)
+        assert child.status is InvocationStatus.CANCELLED
+    assert asyncio.get_running_loop().time() == 1
+
+
+@pytest.mark.virtual
+async def test_a_streaming_child_is_given_back_with_its_items():
+    app, began, attempts = Pynenc(), [], []
+
+    @app.task
+    async def numbers(count):
+        began.append(None)
+        for number in range(count):
+            yield number
+
+    @app.task(workflow=True, max_retries=1)
+    async def body():
+        attempts.append(None)
+        items = [item async for item in numbers(3).stream()]
+        if len(attempts) == 1:
+            raise ValueError
+        return items
+
+    async with app:
+        assert await body() == [0, 1, 2]
+    assert len(began) == 1

@@ -1,5 +1,6 @@
 """How files and variables are read, and what is said when they are wrong."""
 
+import inspect
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ import pytest
 
 import pynenc_async
 from pynenc_async import ConfigurationError, InvalidTaskOptionsError, Pynenc, TaskOptions
+from pynenc_async.configuration.app_options import APP_DEFAULTS
 from pynenc_async.configuration.environment import as_variable
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import RULES, RunsIn
@@ -338,3 +340,10 @@ def test_the_command_prints_the_table(tmp_path):
         assert (wrong.returncode, wrong.stdout) == (1, "")
         assert complaint in wrong.stderr
         assert "Traceback" not in wrong.stderr
+
+
+def test_every_keyword_of_the_app_is_an_option_with_the_same_default():
+    keywords = inspect.signature(Pynenc).parameters
+    assert {
+        name: one.default for name, one in keywords.items() if name not in ("task_defaults", "config")
+    } == APP_DEFAULTS
