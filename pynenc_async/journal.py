@@ -14,114 +14,19 @@ come from it.
 A child that is run again may end otherwise, and the body may take another way from there on. So the entries that were
 written after its end hold as long as they are asked for; the first request that differs from them drops the rest.
 
-Entries are plain data, which a store can keep. The invocations they name are in the store anyway; `_Child` is how
+Entries are plain data, which a store can keep. The invocations they name are in the store anyway; `Child` is how
 they are found in memory.
 """
 
-from asyncio.events import _get_running_loop
-from collections.abc import Callable, Generator
-from datetime import UTC, datetime
-from enum import StrEnum
-from functools import partial
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any, Final, cast
 
-import msgspec
-
-from pynenc_async.arguments import same_values, show
 from pynenc_async.context import CURRENT
-from pynenc_async.errors import InvocationCancelledError, WorkflowNondeterminismError
-from pynenc_async.function import FunctionKind, Values
+from pynenc_async.errors import WorkflowNondeterminismError
+from pynenc_async.function import Values
+from pynenc_async.journal_entries import Child, EntryKind, JournalEntry, causes_of, describe_call, same_call_values
 from pynenc_async.record import Record
-from pynenc_async.status import InvocationStatus
-
-_SUCCESS: Final = InvocationStatus.SUCCESS
-
-
-class EntryKind(StrEnum):
-    """What was asked for."""
-
-    CALL = "call"
-    UUID4 = "uuid4"
-    RANDOM = "random"
-    NOW = "now"
-
-
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request of a workflow, and the answer."""
-
-    index: int
-    kind: EntryKind
-    value: str | float | None = None
-    """The value that was drawn: the text of a UUID, a number, seconds since the epoch."""
-    task_id: str | None = None
-    """The task that was called."""
-    invocation_id: str | None = None
-    """The invocation that answers the call; its arguments and its outcome are its own."""
-
-
-class _Child:
-    """The invocation that answers a recorded call; told of its end, as a `Waiter`."""
-
-    __slots__ = (
-        "_index", "_journal", "_watched", "dealt_with", "ended_before", "handle", "record", "task_id", "values",
-    )  # fmt: skip
-
-    def __init__(self, journal: "Journal", index: int, task_id: str, values: Values) -> None:
-        self._journal: Final = journal
-        self._index: Final = index
-        self._watched = False
-        self.task_id: Final = task_id
-        self.values: Final = values
-        self.handle: Any = None
-        """What the call gave."""
-        self.record: Any = None
-        """The record behind the handle: another call's, where this one was a duplicate of it."""
-        self.ended_before: int | None = None
-        """Which request was the next one when it ended."""
-        self.dealt_with = False
-        """Whether the body went on after it had failed."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it has ended, in any way but success."""
-        return self.record._ended_at is not None and self.record._status is not _SUCCESS
-
-    def watch(self, record: Record) -> None:
-        """Hear of the end of `record`; called in the loop of its app, or before anybody else knows the record."""
-        self._watched = True
-        if record._task.function.kind is FunctionKind.STREAM:
-            return  # whoever waits for its end is taken for somebody who does not care for its items
-        if record._ended_at is None:
-            record.add_waiter(self)
-        else:
-            self.notify(record)
-
-    def notify(self, record: Record, /) -> None:
-        """Note how far the workflow had come."""
-        del record
-        self.ended_before = max(self._journal.position, self._index + 1)
-
-    def submitted(self, handle: Any) -> None:
-        """The call has given this handle."""
-        self.handle = handle
-        self.record = record = handle if isinstance(handle, Record) else handle.original
-        runtime = record._task.runtime
-        if self._watched:
-            return
-        if runtime.scheduler is None or _get_running_loop() is runtime.loop:
-            self.watch(record)
-        else:
-            runtime.call_in_loop(partial(self.watch, record))
-
-    def led_to(self, error: BaseException) -> bool:
-        """Whether an error is the one with which it ended."""
-        if isinstance(error, InvocationCancelledError):
-            return bool(error.invocation_id == self.record.invocation_id)
-        return error is self.record._outcome
-
-    def __str__(self) -> str:
-        return _describe(self.task_id, self.values)
 
 
 class Journal:
@@ -134,8 +39,8 @@ class Journal:
         self.position = 0
         self._binding = 0
         """How many entries must be asked for again; the ones behind were written after the end of what is run again."""
-        self._children: Final[dict[int, _Child]] = {}
-        self._submitting: tuple[int, _Child] | None = None
+        self._children: Final[dict[int, Child]] = {}
+        self._submitting: tuple[int, Child] | None = None
         """The thread that submits a recorded call at this moment, and the call."""
 
     @property
@@ -167,8 +72,8 @@ class Journal:
         index = self.position
         entry = self._expect(
             record,
-            lambda entry: entry.task_id == task.task_id and _same(self._children[index].values, values),
-            lambda: _describe(task.task_id, values),
+            lambda entry: entry.task_id == task.task_id and same_call_values(self._children[index].values, values),
+            lambda: describe_call(task.task_id, values),
         )
         if entry is not None:
             known = self._children[index]
@@ -176,7 +81,7 @@ class Journal:
                 self.position += 1
                 return known.handle
             known.record.exception()  # looked at, as far as the log is concerned: it is being made good
-        child = _Child(self, index, task.task_id, values)
+        child = Child(lambda: self.position, index, task.task_id, values)
         self._submitting = get_ident(), child
         try:
             handle = submit(task, values)
@@ -203,7 +108,7 @@ class Journal:
         del self.entries[self.position :]
         return None
 
-    def _keep(self, index: int, child: _Child) -> None:
+    def _keep(self, index: int, child: Child) -> None:
         invocation_id = child.record.invocation_id
         entry = JournalEntry(index=index, kind=EntryKind.CALL, task_id=child.task_id, invocation_id=invocation_id)
         self.entries[index : index + 1] = [entry]
@@ -212,8 +117,8 @@ class Journal:
 
     def rewind(self, error: BaseException) -> None:
         """The attempt has failed, and another one follows."""
-        causes = list(_chain(error))
-        self._binding = len(self.entries)
+        causes = list(causes_of(error))
+        self._binding = max(self._binding, self.position)  # what lies behind was not asked for since it was let go
         for index, child in self._children.items():
             if child.has_failed:
                 ended_before = self.position if child.ended_before is None else child.ended_before
@@ -263,38 +168,3 @@ def recording(submit: Callable[[Any, Values], Any]) -> Callable[[Any, Values], A
         return submit(task, values)
 
     return submit_or_replay
-
-
-def moment(seconds: str | float) -> datetime:
-    """Return the time that an entry of kind NOW stands for."""
-    return datetime.fromtimestamp(float(seconds), UTC)
-
-
-def _same(recorded: Values, asked: Values) -> bool:
-    if same_values(recorded, asked):
-        return True
-    try:
-        return bool(recorded == asked)  # values that JSON cannot carry, and that know when they are equal
-    except Exception:  # noqa: BLE001  user code
-        return False
-
-
-def _describe(task_id: str, values: Values) -> str:
-    return f"{task_id}({', '.join(map(show, values))})"
-
-
-def _chain(error: BaseException) -> Generator[BaseException]:
-    """Yield an error and all that led to it."""
-    waiting, seen = [error], {id(error)}
-    while waiting:
-        one = waiting.pop()
-        yield one
-        members = cast("BaseExceptionGroup[BaseException]", one).exceptions if _is_group(one) else ()
-        for source in (one.__cause__, one.__context__, *members):
-            if source is not None and id(source) not in seen:
-                seen.add(id(source))
-                waiting.append(source)
-
-
-def _is_group(error: BaseException) -> bool:
-    return isinstance(error, BaseExceptionGroup)

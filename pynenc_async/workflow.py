@@ -24,13 +24,15 @@ line, and gives it the same answers: an invocation that succeeded, or is still u
 
 import random as _random
 import uuid as _uuid
+from datetime import UTC as _UTC
 from datetime import datetime as _datetime
 from typing import Any
 
 from pynenc_async.clock import tie_break_of, wall_clock_of
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import NotInWorkflowError
-from pynenc_async.journal import EntryKind, JournalEntry, journal_of, moment
+from pynenc_async.journal import journal_of
+from pynenc_async.journal_entries import EntryKind, JournalEntry
 from pynenc_async.record import Record
 
 __all__ = ["JournalEntry", "is_replaying", "journal", "now", "random", "uuid4"]
@@ -54,7 +56,8 @@ def random() -> float:
 def now() -> _datetime:
     """Return the present time of day in UTC: when the first attempt asked for it. Raises like `uuid4`."""
     record = _workflow("now")
-    return moment(journal_of(record).draw(record, EntryKind.NOW, wall_clock_of(_loop_of(record))))
+    seconds = journal_of(record).draw(record, EntryKind.NOW, wall_clock_of(_loop_of(record)))
+    return _datetime.fromtimestamp(float(seconds), _UTC)
 
 
 def is_replaying() -> bool:

@@ -211,6 +211,27 @@ async def test_a_failure_that_led_to_the_error_of_the_attempt_is_run_again():
     assert steps.ran == ["a", "undo", "a", "a", "b", "b"]
 
 
+async def test_a_way_that_is_no_longer_binding_stays_so():
+    steps, attempts = Steps(), []
+    steps.failures = {"a": 1}
+
+    @steps.app.task(workflow=True, max_retries=5)
+    async def body():
+        attempts.append(None)
+        try:
+            await steps.step("a")
+        except ValueError as error:
+            await steps.step("undo")
+            raise KeyError from error
+        if len(attempts) == 2:
+            raise ValueError  # before anything was asked for in place of "undo"
+        return await steps.step("b")
+
+    async with steps.app:
+        assert await body() == "B"
+    assert steps.ran == ["a", "undo", "a", "b"]
+
+
 async def test_what_was_asked_before_the_child_failed_stays_binding():
     steps, attempts = Steps(), []
     steps.failures = {"b": 1}
