@@ -180,13 +180,14 @@ class Threads:
         """Threads that wait for another invocation."""
         self.gate: Final = Gate(place.limit)
         self._pace = AHEAD_SECONDS
-        self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
+        self._simulated: Final = loop if isinstance(loop, SimulatedLoop) else None
+        """There, real durations must decide nothing."""
         self._leaving: Final = threading.Lock()
         """Threads leave one by one, so that not all of them leave when one is too many."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
-        if isinstance(loop, SimulatedLoop):
-            loop.call_at_close(self.close)
+        if self._simulated is not None:
+            self._simulated.call_at_close(self.close)
         _POOLS.add(self)
 
     # -- in the loop's thread ------------------------------------------------------------------------------------------
@@ -197,8 +198,8 @@ class Threads:
         if record._task.options.max_retries:
             context = context.copy()
         driver = record._driver = ThreadDriver(record, context)
-        if isinstance(self._loop, SimulatedLoop):
-            driver.turn = self._loop.new_thread_turn()
+        if self._simulated is not None:
+            driver.turn = self._simulated.new_thread_turn()
         self.work_began()
         self._handed_out += 1
         self._queue.put(driver)
@@ -247,11 +248,11 @@ class Threads:
             worker.start()
 
     def _collect(self) -> None:
-        if isinstance(self._loop, SimulatedLoop):
-            self._loop.settle_threads()
+        if self._simulated is not None:
+            self._simulated.settle_threads()
         self._collecting = False  # before looking: what ends from here on asks for another turn, or is seen below
         ended, desk = self._ended, self._desk
-        if not self._looks_ahead:
+        if self._simulated is not None:
             ended = _by_submission(ended)
         while ended:
             record, driver, ok, outcome, seconds = ended.popleft()
@@ -259,7 +260,7 @@ class Threads:
             self._pace += (seconds - self._pace) * _SMOOTHING
             if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
                 (desk.succeeded if ok else desk.failed)(record, outcome)
-        if self._looks_ahead:
+        if self._simulated is None:
             self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()
 
