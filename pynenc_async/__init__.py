@@ -10,7 +10,9 @@ from pynenc_async.context import current_invocation
 from pynenc_async.errors import (
     AppNotStartedError,
     ConcurrencyLimitError,
+    ConfigurationError,
     CycleDetectedError,
+    DirectCallError,
     InvalidTaskOptionsError,
     InvocationCancelledError,
     InvocationError,
@@ -19,6 +21,7 @@ from pynenc_async.errors import (
     InvocationNotFoundError,
     InvocationStatusError,
     InvocationTimeoutError,
+    NotInWorkflowError,
     PynencError,
     QueueFullError,
     RemoteError,
@@ -28,6 +31,7 @@ from pynenc_async.errors import (
     StreamTruncatedError,
     TaskDefinitionError,
     WorkerCrashedError,
+    WorkflowNondeterminismError,
 )
 from pynenc_async.execution.progress import Progress, report_progress
 from pynenc_async.history import HistoryEntry
@@ -50,7 +54,9 @@ __all__ = [
     "CancelOutcome",
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
+    "ConfigurationError",
     "CycleDetectedError",
+    "DirectCallError",
     "DistributedInvocation",
     "DistributedInvocationGroup",
     "HistoryEntry",
@@ -63,6 +69,7 @@ __all__ = [
     "InvocationStatus",
     "InvocationStatusError",
     "InvocationTimeoutError",
+    "NotInWorkflowError",
     "OnDuplicate",
     "OnLimit",
     "Progress",
@@ -84,6 +91,7 @@ __all__ = [
     "TaskOptions",
     "UniqueUntil",
     "WorkerCrashedError",
+    "WorkflowNondeterminismError",
     "current_invocation",
     "report_progress",
 ]

@@ -13,7 +13,18 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, ov
 
 import anyio
 
-from pynenc_async.errors import InvalidTaskOptionsError, InvocationNotFoundError, TaskDefinitionError
+from pynenc_async.configuration.app_options import (
+    DEFAULT_AGEING_SECONDS,
+    DEFAULT_DRAIN_SECONDS,
+    DEFAULT_MAX_CONCURRENCY,
+    DEFAULT_RETAIN_COUNT,
+    DEFAULT_RETAIN_SECONDS,
+)
+from pynenc_async.configuration.configuration import Configuration, Resolved
+from pynenc_async.configuration.environment import FORCE_SYNC
+from pynenc_async.configuration.explain import explain
+from pynenc_async.direct import direct
+from pynenc_async.errors import InvocationNotFoundError, TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import BaseInvocation
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -28,14 +39,7 @@ from pynenc_async.task import Task
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
-
-FORCE_SYNC: Final = "PYNENC__DEV_MODE_FORCE_SYNC_TASKS"
-"""Environment variable: `true` makes every app synchronous, whatever its URL."""
-DEFAULT_MAX_CONCURRENCY: Final = 1_000
-DEFAULT_RETAIN_COUNT: Final = 10_000
-DEFAULT_RETAIN_SECONDS: Final = 3_600.0
-DEFAULT_DRAIN_SECONDS: Final = 30.0
-DEFAULT_AGEING_SECONDS: Final = 60.0
+Func = TypeVar("Func", bound=Callable[..., Any])
 
 
 @final
@@ -48,6 +52,10 @@ class Pynenc:
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
     `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
+    `task_defaults`: options of all its tasks, where nothing more specific is said.
+    `config`: a TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
+
+    Raises `InvalidTaskOptionsError` for a wrong option, `ConfigurationError` for a file that cannot be used.
     """
 
     def __init__(
@@ -62,32 +70,42 @@ class Pynenc:
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
         max_queued: int | None = None,
+        task_defaults: TaskOptionsDict | None = None,
+        config: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.url: Final = url
-        self.app_id: Final = "pynenc" if app_id is None else app_id
-        _check_count("max_concurrency", max_concurrency)
-        _check_count("max_threads", max_threads)
-        _check_count("max_queued", max_queued)
-        _check_amount("retain_count", retain_count)
-        _check_amount("retain_seconds", retain_seconds)
-        _check_amount("drain_seconds", drain_seconds)
-        if ageing_seconds is not None:
-            _check_amount("ageing_seconds", ageing_seconds)
-        self._drain_seconds: Final = drain_seconds
+        self._configuration: Final = Configuration(config=config, environment=os.environ, task_defaults=task_defaults)
+        self._app_options: Final = self._configuration.app_options(
+            {
+                "url": url,
+                "app_id": app_id,
+                "max_concurrency": max_concurrency,
+                "max_threads": max_threads,
+                "retain_count": retain_count,
+                "retain_seconds": retain_seconds,
+                "drain_seconds": drain_seconds,
+                "ageing_seconds": ageing_seconds,
+                "max_queued": max_queued,
+            }
+        )
+        options = self._app_options.options
+        self.url: Final = options.url
+        self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
+        self._drain_seconds: Final = options.drain_seconds
         self._tasks: Final[dict[str, Task[Any, Any]]] = {}
+        self._task_options: Final[dict[str, Resolved[TaskOptions]]] = {}
         self._dispatcher: Final = Dispatcher(
             name=f"app {self.app_id!r}",
-            max_concurrency=max_concurrency,
-            max_threads=max_threads or min(32, (os.cpu_count() or 1) + 4),
-            retain_count=retain_count,
-            retain_seconds=retain_seconds,
-            ageing_seconds=ageing_seconds or None,
-            max_queued=max_queued,
+            max_concurrency=options.max_concurrency,
+            max_threads=options.max_threads or min(32, (os.cpu_count() or 1) + 4),
+            retain_count=options.retain_count,
+            retain_seconds=options.retain_seconds,
+            ageing_seconds=options.ageing_seconds or None,
+            max_queued=options.max_queued,
         )
         self._shutdown: Final = Shutdown(self._dispatcher)
-        self.is_synchronous: Final = _is_synchronous(url)
+        self.is_synchronous: Final = self.url.startswith("sync:") or _is_forced_to_sync()
         self.runtime: Final[Any] = (
-            SynchronousRuntime(self._dispatcher.ids, retain_count) if self.is_synchronous else self._dispatcher
+            SynchronousRuntime(self._dispatcher.ids, options.retain_count) if self.is_synchronous else self._dispatcher
         )
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -112,6 +130,22 @@ class Pynenc:
             return TaskDecorator(self, options)
         return self._register(func, options)
 
+    @overload
+    def direct_task(self, func: Func, /) -> Func: ...
+    @overload
+    def direct_task(self, /, **options: Unpack[TaskOptionsDict]) -> Callable[[Func], Func]: ...
+
+    def direct_task(self, func: Any = None, /, **options: Any) -> Any:
+        """Like `task`, but the calls of the function give the value itself, as before: see `pynenc_async.direct`.
+
+        A `def` blocks its caller, so inside of an event loop it raises `DirectCallError`. With `sync://` it runs inline.
+        """
+
+        def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
+            return direct(self._register(func, options))
+
+        return decorate if func is None else decorate(func)
+
     def _register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
         if isinstance(func, Task):
             raise TaskDefinitionError(func.task_id, "is already a task", "decorate the function once")
@@ -123,7 +157,9 @@ class Pynenc:
                 "is already registered in this app by another function",
                 "give one of the two functions another name",
             )
-        task: Task[Any, Any] = Task(self, function, TaskOptions.build(f"task {function.task_id}", options))
+        resolved = self._configuration.task_options(function.task_id, options)
+        task: Task[Any, Any] = Task(self, function, resolved.options)
+        self._task_options[function.task_id] = resolved
         self._tasks[function.task_id] = task
         return task
 
@@ -135,6 +171,14 @@ class Pynenc:
     def get_task(self, task_id: str) -> Task[Any, Any]:
         """Return a registered task; raises `KeyError`."""
         return self._tasks[task_id]
+
+    def explain_options(self) -> str:
+        """Return a table of every option of the app and its tasks: its value, its default, and where the value was found.
+
+        It ends with the settings that belong to no task of this app.
+        """
+        unused = self._configuration.without_task(self._tasks)
+        return explain(self._app_options, self._task_options, unused, title=f"app {self.app_id!r}")
 
     # -- invocations ---------------------------------------------------------------------------------------------------
 
@@ -263,21 +307,8 @@ class TaskDecorator:
         return self._app._register(func, self._options)
 
 
-def _is_synchronous(url: str) -> bool:
-    scheme = url.partition("://")[0]
-    if scheme not in ("memory", "sync") or "://" not in url:
-        raise InvalidTaskOptionsError("Pynenc", "url", f"must be 'memory://' or 'sync://', not {url!r}")
-    return scheme == "sync" or os.environ.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
-
-
-def _check_count(option: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InvalidTaskOptionsError("Pynenc", option, f"must be an integer of 1 or more, or None, not {value!r}")
-
-
-def _check_amount(option: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
-        raise InvalidTaskOptionsError("Pynenc", option, f"must be a number of 0 or more, not {value!r}")
+def _is_forced_to_sync() -> bool:
+    return os.environ.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def _is_redefinition(known: Function, new: Function) -> bool:

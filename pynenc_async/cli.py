@@ -1,6 +1,7 @@
 """The command line: a thin face that parses arguments, asks the library, and writes what it says."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from pynenc_async import status_render
+from pynenc_async.app import Pynenc
+from pynenc_async.errors import PynencError
 
 _STATUS_FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
@@ -35,7 +38,32 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--format", choices=tuple(_STATUS_FORMATS), default="text", help="default: %(default)s")
     render.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     render.set_defaults(command=_render_status)
+    options = subjects.add_parser("options", help="every option, its value, and where the value was found")
+    options.add_argument("--app", metavar="MODULE:APP", help="default: an app made here, without tasks")
+    options.set_defaults(command=_explain_options)
     return parser
+
+
+def _explain_options(arguments: argparse.Namespace) -> int:
+    try:
+        app = Pynenc() if arguments.app is None else _find_app(arguments.app)
+    except (PynencError, ImportError, AttributeError, TypeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return _write(app.explain_options() + "\n", None)
+
+
+def _find_app(path: str) -> Pynenc:
+    """Import an app as `python -m` would; raises what the import raises, and `TypeError` for what is no app."""
+    module_name, _, name = path.partition(":")
+    if sys.path[:1] not in ([""], [str(Path.cwd())]):
+        sys.path.insert(0, str(Path.cwd()))
+    app: object = importlib.import_module(module_name)
+    for part in (name or "app").split("."):
+        app = getattr(app, part)
+    if not isinstance(app, Pynenc):
+        raise TypeError(f"{path} is no Pynenc app, but {app!r}")
+    return app
 
 
 def _render_status(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,26 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 
+class ThreadTurn(Protocol):
+    """When a piece of work in a thread may go on, where the loop decides it."""
+
+    def wait(self) -> None:
+        """Wait for the turn, in the thread."""
+        ...
+
+    def pause(self) -> None:
+        """Pass the turn on, before the thread waits for the loop."""
+        ...
+
+    def resume(self) -> None:
+        """Ask for another turn, in the loop, before the thread that paused is woken."""
+        ...
+
+    def end(self) -> None:
+        """Pass the turn on for good, after the result was handed to the loop."""
+        ...
+
+
 @runtime_checkable
 class SimulatedLoop(Protocol):
     """What an event loop with its own time offers to the runtime, besides being an event loop.
@@ -39,6 +59,18 @@ class SimulatedLoop(Protocol):
 
     def thread_work_ended(self) -> None:
         """Let time move again, if this was the last piece of work."""
+        ...
+
+    def new_thread_turn(self) -> ThreadTurn | None:
+        """Return the turn that a piece of work in a thread has to wait for; None where threads run freely."""
+        ...
+
+    def settle_threads(self) -> None:
+        """Let the threads at work end, if they do so in a moment; whoever looks at what has ended then sees no race."""
+        ...
+
+    def call_at_close(self, callback: Callable[[], object]) -> None:
+        """Call back when this loop is closed: of simulated loops there are thousands, each with threads of its own."""
         ...
 
 

@@ -22,6 +22,16 @@ class InvalidTaskOptionsError(PynencError):
         super().__init__(f"{owner}: option {option!r} {problem}")
         self.owner = owner
         self.option = option
+        self.problem = problem
+
+
+class ConfigurationError(PynencError):
+    """Raised by `Pynenc(...)` when a configuration file cannot be read, or has another form than it should."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        super().__init__(f"configuration file {source}: {problem}")
+        self.source = source
+        self.problem = problem
 
 
 class AppNotStartedError(PynencError):
@@ -94,6 +104,40 @@ class RetryError(PynencError):
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
         super().__init__(message or "retry requested")
         self.after = None if after is None else after + 0.0  # raises TypeError here for what is no number
+
+
+class DirectCallError(PynencError):
+    """Raised by a call of a `def` made with `@app.direct_task` inside an event loop, which it would block."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"direct task {task_id} would block the event loop until its value is there; "
+            f"use `await asyncio.to_thread(...)`, or `await app.get_task({task_id!r})(...)`, or make it async def"
+        )
+        self.task_id = task_id
+
+
+class NotInWorkflowError(PynencError):
+    """Raised by the functions of `pynenc_async.workflow` when no body of a workflow runs here."""
+
+    def __init__(self, asked: str, task_id: str | None) -> None:
+        where = "outside of a running body" if task_id is None else f"in task {task_id}, which is no workflow"
+        super().__init__(f"workflow.{asked}() was called {where}; call it in the body of an @app.task(workflow=True)")
+        self.task_id = task_id
+
+
+class WorkflowNondeterminismError(PynencError):
+    """Raised in a workflow whose body asks for something else than in an earlier attempt. Never retried."""
+
+    def __init__(self, task_id: str, index: int, *, recorded: str, asked: str) -> None:
+        super().__init__(
+            f"workflow {task_id} asked for {asked} as its request number {index}, where an earlier attempt asked for "
+            f"{recorded}; what differs between attempts must come from pynenc_async.workflow or from a child"
+        )
+        self.task_id = task_id
+        self.index = index
+        self.recorded = recorded
+        self.asked = asked
 
 
 class SerializationError(PynencError):

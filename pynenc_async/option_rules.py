@@ -76,6 +76,7 @@ def _is_moment(value: object) -> bool:
 
 COUNT: Final = Rule(lambda value: _is_int(value) and value >= 0, "an integer of 0 or more")
 POSITIVE: Final = Rule(lambda value: _is_int(value) and value >= 1, "an integer of 1 or more")
+TEXT: Final = Rule(lambda value: isinstance(value, str) and value != "", "a text that is not empty")
 INTEGER: Final = Rule(_is_int, "an integer")
 FLAG: Final = Rule(lambda value: isinstance(value, bool), "True or False")
 SECONDS: Final = Rule(_is_seconds, "a number of seconds of 0 or more, or a timedelta", _seconds)

@@ -132,6 +132,8 @@ class TaskOptions:
     """Whether repeating a living ancestor's call, and rings of waiters, raise `CycleDetectedError`."""
     stream_buffer: Annotated[int, POSITIVE] = 1_000
     """How many items of an async generator task are kept for readers before the generator has to wait."""
+    workflow: Annotated[bool, FLAG] = False
+    """Whether what its body asks for is recorded, and given to later attempts again: see `pynenc_async.workflow`."""
     runs_in: Annotated[RunsIn | None, one_of(RunsIn).or_none()] = None
     """Where its body runs; None: `async def` in the loop, `def` in a thread."""
 
@@ -207,6 +209,7 @@ class TaskOptionsDict(TypedDict, total=False):
     detached: bool
     detect_cycles: bool
     stream_buffer: int
+    workflow: bool
     runs_in: RunsIn | str | None
 
 

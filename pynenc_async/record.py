@@ -70,7 +70,8 @@ class More:
     """What few invocations need."""
 
     __slots__ = (
-        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "permit", "progress", "registration",
+        "alarm", "blocked_on", "cancel_reason", "children", "deadline", "held", "journal", "permit", "progress",
+        "registration",
         "stream", "timed_out", "timeout_at", "traceback", "trail", "waits",
     )  # fmt: skip
 
@@ -84,6 +85,8 @@ class More:
         """How many of the body's asyncio Tasks await another invocation now."""
         self.blocked_on: list[list[Record]] | None = None
         """What the body awaits now, one list for each of its waits: the edges of the wait graph."""
+        self.journal: Any = None
+        """What a workflow has asked for so far."""
         self.held = False
         """Whether a delay or a limit keeps it out of the ready queue."""
         self.permit: tuple[Any] | None = None

@@ -21,7 +21,7 @@ from inspect import iscoroutine
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
-from pynenc_async.clock import SimulatedLoop, thread_work_of
+from pynenc_async.clock import SimulatedLoop, ThreadTurn, thread_work_of
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
@@ -118,7 +118,7 @@ _BEGINNING: Final = threading.Lock()
 class ThreadDriver:
     """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_body", "blocked", "cancelled", "thread_id")
+    __slots__ = ("_body", "blocked", "cancelled", "thread_id", "turn")
 
     def __init__(self, record: Record, context: Context) -> None:
         self._body: tuple[Record, Context] | None = (record, context)
@@ -126,6 +126,8 @@ class ThreadDriver:
         self.cancelled = False
         """Whether the body's next wait for others is to be broken off."""
         self.thread_id = 0
+        self.turn: ThreadTurn | None = None
+        """In simulations, what the thread waits for before it goes on."""
         self.blocked: Blocked | None = None
 
     def begin(self, clock: Callable[[], float]) -> tuple[Record, Context] | None:
@@ -178,11 +180,14 @@ class Threads:
         """Threads that wait for another invocation."""
         self.gate: Final = Gate(place.limit)
         self._pace = AHEAD_SECONDS
-        self._looks_ahead: Final = not isinstance(loop, SimulatedLoop)  # there, real durations must decide nothing
+        self._simulated: Final = loop if isinstance(loop, SimulatedLoop) else None
+        """There, real durations must decide nothing."""
         self._leaving: Final = threading.Lock()
         """Threads leave one by one, so that not all of them leave when one is too many."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        if self._simulated is not None:
+            self._simulated.call_at_close(self.close)
         _POOLS.add(self)
 
     # -- in the loop's thread ------------------------------------------------------------------------------------------
@@ -193,6 +198,8 @@ class Threads:
         if record._task.options.max_retries:
             context = context.copy()
         driver = record._driver = ThreadDriver(record, context)
+        if self._simulated is not None:
+            driver.turn = self._simulated.new_thread_turn()
         self.work_began()
         self._handed_out += 1
         self._queue.put(driver)
@@ -241,16 +248,19 @@ class Threads:
             worker.start()
 
     def _collect(self) -> None:
-        self._collecting = False  # first: what ends from here on asks for another turn, or is seen below
+        if self._simulated is not None:
+            self._simulated.settle_threads()
+        self._collecting = False  # before looking: what ends from here on asks for another turn, or is seen below
         ended, desk = self._ended, self._desk
+        if self._simulated is not None:
+            ended = _by_submission(ended)
         while ended:
             record, driver, ok, outcome, seconds = ended.popleft()
             self._handed_out -= 1
             self._pace += (seconds - self._pace) * _SMOOTHING
-            self.work_ended()
             if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
                 (desk.succeeded if ok else desk.failed)(record, outcome)
-        if self._looks_ahead:
+        if self._simulated is None:
             self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()
 
@@ -259,12 +269,18 @@ class Threads:
     def _work(self) -> None:
         queue, workers = self._queue, self._workers
         while (driver := queue.get()) is not None:
+            turn = driver.turn
+            if turn is not None:
+                turn.wait()
             self.gate.enter()  # before it begins: until then it can be revoked
             body = driver.begin(self._desk.clock)
             self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
             self.gate.leave()
             del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
             self._tell_loop()
+            self.work_ended()  # only now: see `SimulatedLoop`
+            if turn is not None:
+                turn.end()
             if self._is_surplus(workers):
                 return
         workers.discard(threading.current_thread())
@@ -305,7 +321,13 @@ def _body(record: Record) -> Any:
     return value
 
 
-_NOBODY: Final[Any] = type("Revoked", (), {"_driver": None})()
+def _by_submission(ended: deque[Ended]) -> deque[Ended]:
+    """Take out what has ended, in the order of submission: in simulated time all of it has ended at once."""
+    taken = [ended.popleft() for _ in range(len(ended))]
+    return deque(sorted(taken, key=lambda one: one[0]._number))
+
+
+_NOBODY: Final[Any] = type("Revoked", (), {"_driver": None, "_number": 0})()
 """Stands for a record that was cancelled before its body began."""
 _POOLS: Final[weakref.WeakSet[Threads]] = weakref.WeakSet()
 

@@ -23,6 +23,7 @@ from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.record import Record, TaskRecord
@@ -154,6 +155,8 @@ class Dispatcher:
     def submit(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
         """Create an invocation, queue it, and return at once. Callable in any thread."""
         parent: Record | None = CURRENT.get()
+        if parent is not None and parent._task.options.workflow and must_record(parent):
+            return call_in_workflow(parent, task, values, self.submit)  # type: ignore[no-any-return]
         if _get_running_loop() is not self._open_loop:
             self._admit(parent)
         if parent is not None:
@@ -183,7 +186,7 @@ class Dispatcher:
         """Return what submits a call with these options."""
         submit: Callable[[Any, Values], Any] = self.submit
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
-            submit = self._duplicates.submit
+            submit = recording(self._duplicates.submit)
         room = self._room
         if room is None:
             return submit
@@ -192,7 +195,7 @@ class Dispatcher:
             room.require(task.task_id)
             return submit(task, values)
 
-        return submit_if_room
+        return recording(submit_if_room)
 
     def require_room(self, task_id: str, count: int) -> None:
         """Raise `QueueFullError` unless `count` more may be submitted."""
@@ -250,6 +253,7 @@ class Dispatcher:
         )
 
     def _post(self, record: Record) -> None:
+        expect_end(record)
         self._inbox.append(record)
         self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
 

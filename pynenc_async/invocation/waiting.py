@@ -11,6 +11,7 @@ from asyncio import AbstractEventLoop, CancelledError, Future, current_task
 from collections.abc import Generator, Sequence
 from typing import Any, Final, Protocol
 
+from pynenc_async.clock import ThreadTurn
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
@@ -173,7 +174,7 @@ def living_tree(record: Record) -> list[Record]:
 class ThreadWait:
     """A thread that blocks until an invocation is final."""
 
-    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_starter", "_turn", "_wait")
+    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_simulated", "_starter", "_turn", "_wait")
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
@@ -188,6 +189,7 @@ class ThreadWait:
         self._wait: Wait | None = None
         self._rested: Threads | None = None
         """The threads among which this one, while it waits, is not counted."""
+        self._simulated: Final[ThreadTurn | None] = driver.turn if owns and isinstance(driver, ThreadDriver) else None
         self._turn: threading.Lock | None = None
         """Its place among those that run, reserved in the loop; None if the wait was broken off without the loop."""
 
@@ -197,6 +199,8 @@ class ThreadWait:
             message = f"invocation {_id(self._record)} cannot end while its event loop does not run"
             raise InvocationNotFinalError(_id(self._record), message)
         loop.call_soon_threadsafe(self._attach)
+        if self._simulated is not None:
+            self._simulated.pause()
         if not self._done.wait(timeout):
             loop.call_soon_threadsafe(self._give_up)
             self._done.wait()
@@ -205,6 +209,8 @@ class ThreadWait:
                 self._error = InvocationTimeoutError(_id(self._record), message)
         if self._rested is not None:
             (self._turn or self._rested.gate.reserve()).acquire()
+        if self._simulated is not None:
+            self._simulated.wait()
         if self._error is not None:
             raise self._error
 
@@ -285,6 +291,8 @@ class ThreadWait:
             if self._body is not None and self._body._driver is not None:  # else the body was abandoned meanwhile
                 self._body._driver.blocked = None
             self._turn = self._rested.wake(self)
+        if self._simulated is not None:
+            self._simulated.resume()
         self._done.set()
         return True
 

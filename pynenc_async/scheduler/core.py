@@ -268,7 +268,7 @@ class SchedulerCore:
         return record._retries + (record._status is not RETRY)
 
     def _clear(self, record: Record, more: More) -> None:
-        more.children = more.blocked_on = None
+        more.children = more.blocked_on = more.journal = None
         self.let_go(record, more)
         if more.stream is not None:
             more.stream.close()
@@ -292,7 +292,10 @@ class SchedulerCore:
         record._status = RETRY
         record._retries += 1
         record._driver = None
-        self.let_go(record, record.need_more())
+        more = record.need_more()
+        if more.journal is not None:
+            more.journal.rewind(error)
+        self.let_go(record, more)
         self.retry_after(record, delay)
 
     # -- waiting for another invocation --------------------------------------------------------------------------------

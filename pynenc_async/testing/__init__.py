@@ -1,23 +1,32 @@
 """Deterministic tests of asynchronous programs: virtual time, deadlock reports, seeded shuffling, forced interleavings.
 
 `run(main)` is `asyncio.run` in a world where hours pass in milliseconds and nothing hangs; `run(main, seed=7)` also
-shuffles what asyncio does not promise. `wait_all_tasks_blocked()` waits until nobody has anything to do, `Sequencer`
-decides who acts first. Nothing here knows the runtime: any asyncio program can be tested so.
+shuffles what asyncio does not promise. `simulate(main, seed=7)` seeds `random` as well, tells how much virtual time has
+passed, and says with a failure how to repeat it; `explore(main)` finds the seeds that fail. `wait_all_tasks_blocked()`
+waits until nobody has anything to do, `Sequencer` decides who acts first. Nothing here knows the runtime: any asyncio
+program can be tested so.
 """
 
+from pynenc_async.testing.explore import Exploration, FailureGroup, explore
 from pynenc_async.testing.quiescence import wait_all_tasks_blocked
 from pynenc_async.testing.report import DeadlockError, StalledError, describe_tasks
 from pynenc_async.testing.run import run
 from pynenc_async.testing.sequencer import SequenceBrokenError, Sequencer
+from pynenc_async.testing.simulate import Simulation, simulate
 from pynenc_async.testing.virtual_loop import VirtualLoop
 
 __all__ = [
     "DeadlockError",
+    "Exploration",
+    "FailureGroup",
     "SequenceBrokenError",
     "Sequencer",
+    "Simulation",
     "StalledError",
     "VirtualLoop",
     "describe_tasks",
+    "explore",
     "run",
+    "simulate",
     "wait_all_tasks_blocked",
 ]

@@ -24,13 +24,13 @@ import asyncio
 import math
 import random
 import selectors
-import threading
 import time
 from typing import TypeAlias
 
 from pynenc_async.testing.internals import next_deadline, ready_queue, set_clock_resolution
 from pynenc_async.testing.report import DeadlockError, StalledError, describe_tasks
 from pynenc_async.testing.shuffle import shuffle
+from pynenc_async.testing.thread_turns import ThreadTurn, ThreadTurns
 from pynenc_async.testing.thread_work import ThreadWork
 
 Events: TypeAlias = list[tuple[selectors.SelectorKey, int]]
@@ -52,6 +52,7 @@ class AutojumpSelector(selectors.DefaultSelector):
         self.has_stalled = False
         self._loop = loop
         self._turn_order = turn_order
+        self._turns = None if turn_order is None else ThreadTurns(turn_order)
         self._patience = patience
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._own_files = 0
@@ -64,8 +65,29 @@ class AutojumpSelector(selectors.DefaultSelector):
         """Resolve this future as soon as nothing is ready and no thread works, before time moves."""
         self._idle_waiters.append(waiter)
 
+    def settle_threads(self) -> None:
+        """In seeded mode, let the threads at work have their turns, and what has no turn a moment to end."""
+        if self._turns is not None:
+            self._turns.settle()
+            if self.thread_work.outstanding > self._turns.pieces:
+                self.thread_work.wait_until_none(SETTLING_TIME)
+
+    def new_turn(self, pool: object) -> ThreadTurn | None:
+        """Return the turn of a new piece of work, in seeded mode."""
+        return None if self._turns is None else self._turns.issue(pool)
+
+    def close_turns(self) -> None:
+        """Let every thread go that waits for its turn."""
+        if self._turns is not None:
+            self._turns.close()
+
     def select(self, timeout: float | None = None) -> Events:
-        """Wait for one turn of the loop; in seeded mode, decide the order of what is ready then."""
+        """Wait for one turn of the loop; in seeded mode, decide the order of what is ready then.
+
+        There, threads at work get a moment to end first: whether they end just before this turn or just after it must not
+        be what decides.
+        """
+        self.settle_threads()
         events = self._wait(timeout)
         if self._turn_order is not None:
             shuffle(ready_queue(self._loop), self._turn_order)
@@ -92,8 +114,7 @@ class AutojumpSelector(selectors.DefaultSelector):
         events = self._wait_really(self._patience)
         if not events:
             raise self._stalled(f"threads: {self.thread_work.outstanding} at work")
-        if self._turn_order is not None:
-            self.thread_work.wait_until_none(SETTLING_TIME)
+        self.settle_threads()
         return events
 
     def _wait_for_files(self, deadline: float) -> Events:
@@ -109,7 +130,7 @@ class AutojumpSelector(selectors.DefaultSelector):
 
         Only a program that fails, or that uses such threads, pays for the moment.
         """
-        events = self._wait_really(STRANGERS_GRACE if threading.active_count() > 1 else 0)
+        events = self._wait_really(STRANGERS_GRACE if self.thread_work.has_strangers() else 0)
         if not events:
             raise DeadlockError(self.now, self._report())
         return events

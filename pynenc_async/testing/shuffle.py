@@ -8,6 +8,7 @@ comes from one source stays in order; everything else (transports, timers, plain
 """
 
 import asyncio
+import math
 import random
 import threading
 from collections import defaultdict, deque
@@ -16,7 +17,20 @@ from typing import TypeAlias
 
 from pynenc_async.testing.internals import callback_of, task_stepped_by
 
-Source: TypeAlias = asyncio.Task[object] | threading.Thread
+Source: TypeAlias = asyncio.Task[object] | threading.Thread | float
+"""A task, a numbered piece of work in a thread, a thread whose work has no number."""
+
+
+class _WorkHere(threading.local):
+    number: float = math.inf
+
+
+_HERE = _WorkHere()
+
+
+def deliver_as(number: int) -> None:
+    """Mark what this thread delivers from now on as the results of the piece of work with this number."""
+    _HERE.number = number
 
 
 class Delivery:
@@ -25,6 +39,8 @@ class Delivery:
     def __init__(self, callback: Callable[..., object]) -> None:
         self.callback = callback
         self.thread = threading.current_thread()  # not its ident, which the next thread may inherit
+        self.number = _HERE.number
+        self.source: Source = self.thread if self.number == math.inf else self.number
 
     def __call__(self, *args: object) -> object:
         """Do what the thread asked for."""
@@ -38,6 +54,7 @@ def shuffle(ready: deque[asyncio.Handle], rng: random.Random) -> None:
     """Reorder the queue in place; called in the thread of the loop, between two turns."""
     # Taken out and put back at the left: another thread may append at the right meanwhile, and must not be lost.
     handles = [ready.popleft() for _ in range(len(ready))]
+    handles.sort(key=_number_of)  # stable: what no thread delivered keeps its order, in front
     ready.extendleft(reversed(_dealt_out(handles, rng)))
 
 
@@ -58,6 +75,11 @@ def _dealt_out(handles: list[asyncio.Handle], rng: random.Random) -> list[asynci
     return dealt
 
 
+def _number_of(handle: asyncio.Handle) -> tuple[bool, float]:
+    callback = callback_of(handle)
+    return (True, callback.number) if isinstance(callback, Delivery) else (False, 0)
+
+
 def _source_of(handle: asyncio.Handle) -> Source | None:
     callback = callback_of(handle)
-    return callback.thread if isinstance(callback, Delivery) else task_stepped_by(callback)
+    return callback.source if isinstance(callback, Delivery) else task_stepped_by(callback)

@@ -6,7 +6,8 @@ loop by other means calls `thread_work_began` and `thread_work_ended`.
 
 Not simulated are signals, subprocesses and threads that nobody counts. They work as ever, but time may jump while they
 do, so a timeout around them may fire at once. How long threads run is real as well: a program without threads does the
-same with the same seed, always; with threads, a seed decides only between results that arrive together.
+same with the same seed, always; with threads, as long as each piece of their work takes no longer than a moment
+(`thread_turns`).
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 from pynenc_async.testing.autojump import AutojumpSelector
 from pynenc_async.testing.shuffle import Delivery
+from pynenc_async.testing.thread_turns import ThreadTurn
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -38,6 +40,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # Two streams: how often the program draws from `tie_break` must not change the order of the loop's turns.
         self.tie_break = _stream("ties", seed)
         self._turn_order = _stream("turns", seed)
+        self._at_close: list[Callable[[], object]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._autojump = AutojumpSelector(self, turn_order=self._turn_order, patience=patience)
         super().__init__(self._autojump)
@@ -50,6 +53,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def wall_time(self) -> float:
         """Return the virtual time of day, in seconds since the epoch; this world began with the year 2000."""
         return EPOCH + self._autojump.now
+
+    def new_thread_turn(self) -> ThreadTurn | None:
+        """Return the turn of a piece of work that a thread will do, in seeded mode: see `thread_turns`."""
+        return self._autojump.new_turn(None)
+
+    def settle_threads(self) -> None:
+        """In seeded mode, block until no thread works, or a moment of real time is over."""
+        self._autojump.settle_threads()
+
+    def call_at_close(self, callback: Callable[[], object]) -> None:
+        """Call back when this loop is closed; what serves it can be let go then."""
+        self._at_close.append(callback)
+
+    def close(self) -> None:
+        """Do what the base class does, then call back whoever asked for it."""
+        super().close()
+        self._autojump.close_turns()
+        while self._at_close:
+            self._at_close.pop()()
 
     def wait_idle(self) -> asyncio.Future[None]:
         """Return a future that is done as soon as nothing is ready and no thread works, before time moves."""
@@ -88,14 +110,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("Event loop is closed")
         pool = executor or self._default_pool()
         self.thread_work_began()
+        turn = self._autojump.new_turn(pool) if isinstance(pool, ThreadPoolExecutor) else None
         try:
-            work = pool.submit(func, *args)
+            work = pool.submit(func if turn is None else _in_turn(turn, func), *args)
         except BaseException:
+            if turn is not None:
+                turn.end()
             self.thread_work_ended()
             raise
         future = asyncio.wrap_future(work, loop=self)
         # After `wrap_future`: callbacks run in order of arrival, so the result is delivered before the count falls.
         work.add_done_callback(lambda _: self.thread_work_ended())
+        if turn is not None:
+            work.add_done_callback(lambda _: turn.end())
         return future
 
     def _default_pool(self) -> ThreadPoolExecutor:
@@ -123,6 +150,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def _stream(name: str, seed: int | None) -> random.Random | None:
     # A string is hashed in full by `Random`, the same in every process: two names are two independent streams.
     return None if seed is None else random.Random(f"{name} of seed {seed}")  # noqa: S311  # no secret
+
+
+def _in_turn(turn: ThreadTurn, func: Callable[[Unpack[Ts]], T]) -> Callable[[Unpack[Ts]], T]:
+    def run(*args: *Ts) -> T:
+        turn.wait()
+        return func(*args)
+
+    return run
 
 
 def _wake_up() -> None:

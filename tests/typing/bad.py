@@ -32,6 +32,20 @@ add.with_options(priority="high")  # wrong: mistyped option
 TaskOptions(max_retry=3)  # wrong: unknown option
 
 
+@app.direct_task(max_retries=3)
+async def double(number: int) -> int:
+    return 2 * number
+
+
+app.direct_task(max_retry=3)  # wrong: unknown option
+
+
+async def direct_calls() -> None:
+    await double("1")  # wrong: type
+    text: str = await double(1)  # wrong: the value is an int
+    _ = text
+
+
 async def calls() -> None:
     add()  # wrong: missing
     add("1")  # wrong: type

@@ -122,6 +122,21 @@ async def groups() -> None:
     assert_type(await add.parallelize(add.args(n) for n in range(3)), list[int])
 
 
+@app.direct_task
+async def double(number: int) -> int:
+    return 2 * number
+
+
+@app.direct_task(max_retries=3)
+def shout(text: str, *, times: int = 1) -> str:
+    return text.upper() * times
+
+
+async def direct_calls() -> None:
+    assert_type(await double(1), int)
+    assert_type(shout("a", times=2), str)
+
+
 async def streams() -> None:
     assert_type([item async for item in count(3).stream()], list[int])
     assert_type([item async for item in words("a", "b", times=2).stream(from_start=False)], list[str])

@@ -173,6 +173,9 @@ class SynchronousRecord(Record):
     def _retry(self, error: BaseException) -> None:
         self._come_back()
         self._move(RETRY, f"{type(error).__name__}: {error}")
+        journal = self.need_more().journal
+        if journal is not None:
+            journal.rewind(error)
         retries: int = self._retries + 1
         self._retries = retries
 
@@ -186,6 +189,10 @@ class SynchronousRecord(Record):
         run, self._driver = self._driver, None
         self._leave_family()
         self._desk.retain(self)
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters if isinstance(waiters, list) else (waiters,):
+            if waiter is not None:
+                waiter.notify(self)
         if run is not None:
             run.ended.set_result(None)
 
@@ -227,7 +234,7 @@ class SynchronousRecord(Record):
 
     def _leave_family(self) -> None:
         more, parent = self.need_more(), self._parent
-        more.children = more.blocked_on = None
+        more.children = more.blocked_on = more.journal = None
         if more.stream is not None:
             more.stream.close()
         if isinstance(parent, Record):

@@ -15,6 +15,7 @@ from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
 from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.running import LoopRun
 from pynenc_async.invocation.synchronous.waits import body_here
+from pynenc_async.journal import call_in_workflow, must_record
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
@@ -43,6 +44,8 @@ class SynchronousRuntime:
     def submit(self, task: Any, values: Values) -> Invocation:
         """Create an invocation and return it; nothing runs. Callable in any thread."""
         parent = body_here()
+        if parent is not None and parent._task.options.workflow and must_record(parent):
+            return call_in_workflow(parent, task, values, self.submit)  # type: ignore[no-any-return]
         if parent is not None and parent._task.runtime is not self:
             parent = None
         if parent is not None and task.options.detect_cycles:
