@@ -70,7 +70,7 @@ class Outgoing(msgspec.Struct, gc=False):
 def to_json(envelope: Envelope | Outgoing) -> str:
     """Return the JSON text of an envelope; raise `SerializationError` if nobody would accept it for its size."""
     try:
-        data = _encode(envelope)
+        data = encode_envelope(envelope)
     except (ValueError, OverflowError) as error:  # a lone surrogate; an int of too many digits
         raise SerializationError("envelope", f"cannot be written: {error}") from error
     if len(data) > MAX_SIZE:
@@ -91,7 +91,7 @@ def from_json(text: str | bytes) -> Envelope:
     return envelope
 
 
-_encode: Final = msgspec.json.Encoder().encode
+encode_envelope: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Envelope).decode
 
 

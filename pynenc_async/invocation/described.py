@@ -51,11 +51,11 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     def _identity(self) -> Identity:
         parent: Any = self._parent
-        if isinstance(parent, tuple):
-            return cast(Identity, parent)
         runner_id: str = self._task.runtime.runner_id
         if parent is None:
             return f"{runner_id}-{self._number}", None, runner_id
+        if isinstance(parent, tuple):
+            return cast(Identity, parent)
         number = parent._number if isinstance(parent, Record) else parent
         return f"{runner_id}-{self._number}", f"{runner_id}-{number}", runner_id
 

@@ -169,7 +169,11 @@ class Dispatcher:
         if _get_running_loop() is self.loop:
             task.queue(record)
             if parent is not None and not task.options.detached:
-                self._adopt(parent, record)
+                more = parent._more
+                if more is not None and more.children is not None and more.deadline is None and record._more is None:
+                    more.children[number] = record  # `_adopt`, without a call
+                else:
+                    self._adopt(parent, record)
             if not self._standbys:
                 self.crew.settle()
         else:

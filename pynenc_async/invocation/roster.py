@@ -122,7 +122,10 @@ class Roster:
                 self.notify(member)
             for member in members:
                 if member._ended_at is None:
-                    member.add_waiter(self)
+                    if member._waiters is None and member._more is None:  # `add_waiter`, without a call
+                        member._waiters = self
+                    else:
+                        member.add_waiter(self)
 
     def notify(self, record: Record) -> None:
         """A member has ended."""

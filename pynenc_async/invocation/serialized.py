@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from pynenc_async.arguments import decode_values
 from pynenc_async.codec import PLAIN, decode_with, encode
-from pynenc_async.envelope import Envelope, Outgoing, from_json, to_json
+from pynenc_async.envelope import MAX_SIZE, Envelope, Outgoing, encode_envelope, from_json, to_json
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import AppRecord
@@ -33,7 +33,7 @@ def write_plain(record: Record, identity: Identity) -> str | None:
         if type(value) not in PLAIN:
             return None
     try:
-        return to_json(
+        data = encode_envelope(
             Outgoing(  # by position, which is twice as fast as by keyword
                 1,
                 identity[0],
@@ -49,8 +49,9 @@ def write_plain(record: Record, identity: Identity) -> str | None:
                 result,
             )
         )
-    except SerializationError:
+    except (ValueError, OverflowError):
         return None  # msgspec cannot say which value it choked on: `write` can
+    return data.decode() if len(data) <= MAX_SIZE else None
 
 
 def write(record: Record, identity: Identity, failure: Callable[[], BaseException]) -> str:

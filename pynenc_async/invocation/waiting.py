@@ -20,7 +20,7 @@ from pynenc_async.execution.threads import ThreadDriver, Threads
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.core import HOLDS_SLOT
 from pynenc_async.scheduler.cycles import refuse_ring
-from pynenc_async.scheduler.ready import is_due
+from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
 
@@ -103,7 +103,11 @@ class Wait:
 
     def hasten(self) -> None:
         """Move what is awaited ahead of its level, where it still waits to be run and is not next anyway."""
-        queued = [target for target in self._targets if is_due(target)]
+        queued = [
+            target
+            for target in self._targets  # `is_due`, without a call
+            if target._status in RUNNABLE and (target._more is None or not target._more.held)
+        ]
         if queued:
             queued[0]._task.runtime.scheduler.hasten(queued)
 

@@ -125,6 +125,11 @@ class SchedulerCore:
                     return record
             while (record := lane.pop()) is not None:
                 place = record._task.place
+                if place is None and record._more is None:
+                    self.in_use += 1
+                    record._status = RUNNING
+                    record._started_at = self.now
+                    return record
                 if place is None or place.has_room():
                     return self._begin(record)
                 self._queue_at(place, record, lane.level)
@@ -203,8 +208,12 @@ class SchedulerCore:
             place.in_use -= 1
         if self._returning:
             self._grant()
-        if record._parent is not None:
-            self._leave_family(record, record._parent)
+        parent = record._parent
+        if isinstance(parent, Record):
+            record._parent = parent._number
+            more = parent._more
+            if more is not None and more.children is not None:
+                more.children.pop(record._number, None)
         if waiters is not None:
             record._waiters = None
             waiters.notify(record)
