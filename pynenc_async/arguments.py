@@ -94,11 +94,14 @@ def comparable(values: Values) -> tuple[Any, ...]:
 
     A value that cannot be encoded stands for itself.
     """
-    return tuple(value if type(value) is str else _comparable(value) for value in values)
+    return tuple([value if type(value) is str else comparable_value(value) for value in values])
 
 
-def _comparable(value: object) -> object:
+def comparable_value(value: object) -> Any:
+    """Return a hashable stand-in for one value."""
     kind = type(value)
+    if kind is str:
+        return value
     if kind in COMPARED_BY_VALUE:
         return kind, value
     try:

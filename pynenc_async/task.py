@@ -48,7 +48,7 @@ class Task(Generic[Params, Result]):
         self.runtime: Final[Any] = app.runtime
         self.place: Final[Any] = app.runtime.place_of(function, options)
         self.limiter: Final[Any] = app.runtime.limiter_of(function.task_id, options)
-        self._key_indexes: Final = _indexes(function, options.key_arguments)
+        self.key_indexes: Final = _indexes(function, options.key_arguments)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
         self.queue: Callable[[Any], None] = app.runtime.queue_of(options)
@@ -85,7 +85,7 @@ class Task(Generic[Params, Result]):
 
     def key_values(self, values: Values) -> Values:
         """Return the values of the key arguments."""
-        return tuple(values[index] for index in self._key_indexes)
+        return tuple([values[index] for index in self.key_indexes])
 
     def args(self, /, *args: Params.args, **kwargs: Params.kwargs) -> Arguments:
         """Bind arguments for `parallelize`; raises `TypeError` like a call."""

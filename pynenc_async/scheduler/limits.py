@@ -11,7 +11,7 @@ from enum import Enum
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
-from pynenc_async.arguments import comparable
+from pynenc_async.arguments import comparable, comparable_value
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.record import Record
 
@@ -136,6 +136,11 @@ class Limiter:
             del self.holders[key]
         if key in self._lines:
             self._take_turn(key)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits who might go on now."""
+        return bool(self._turns)
 
     def grant(self, now: float) -> list[Record]:
         """Give permits to those whose turn it is, and return them."""
@@ -269,4 +274,6 @@ def key_of(record: Record, scope: ConcurrencyControlType) -> Key:
     task = record._task
     if scope is ConcurrencyControlType.ARGUMENTS:
         return comparable(record._values)
+    if len(task.key_indexes) == 1:
+        return comparable_value(record._values[task.key_indexes[0]])
     return comparable(task.key_values(record._values))

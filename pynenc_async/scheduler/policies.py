@@ -149,7 +149,8 @@ class PolicedScheduler(SchedulerCore):
         if more.permit is not None:
             limiter.give_back(record, *more.permit)
             more.permit = None
-            self._grant_permits(limiter)
+            if limiter.is_wanted:
+                self._grant_permits(limiter)
         elif more.held and record._ended_at is not None:
             limiter.forget(record)
 
