@@ -42,6 +42,7 @@ from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import OnDuplicate, OnLimit, RunsIn, TaskOptions, UniqueUntil
+from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
 
@@ -70,6 +71,7 @@ __all__ = [
     "InvocationStatusError",
     "InvocationTimeoutError",
     "NotInWorkflowError",
+    "Observation",
     "OnDuplicate",
     "OnLimit",
     "Progress",
@@ -89,6 +91,7 @@ __all__ = [
     "Task",
     "TaskDefinitionError",
     "TaskOptions",
+    "TransitionEvent",
     "UniqueUntil",
     "WorkerCrashedError",
     "WorkflowNondeterminismError",

@@ -24,7 +24,7 @@ from pynenc_async.configuration.configuration import Configuration, Resolved
 from pynenc_async.configuration.environment import FORCE_SYNC
 from pynenc_async.configuration.explain import explain
 from pynenc_async.direct import direct
-from pynenc_async.errors import InvocationNotFoundError, TaskDefinitionError
+from pynenc_async.errors import InvocationNotFoundError, PynencError, TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import BaseInvocation
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -32,6 +32,7 @@ from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.synchronous import SynchronousRuntime
 from pynenc_async.lifecycle import Shutdown
 from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.scheduler.observers import Observation, Observer
 from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
@@ -216,6 +217,16 @@ class Pynenc:
             max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
             max_threads=threads.limit,
         )
+
+    def observe(self, callback: Observer) -> Observation:
+        """Tell `callback` of every transition of the invocations that are submitted from now on, until it is closed.
+
+        It is called in the app's loop, in order, soon after the transition. It may submit and cancel. One that raises is
+        logged, and told nothing more. Raises `PynencError` with `sync://`, where no loop could call it.
+        """
+        if self.is_synchronous:
+            raise PynencError("a synchronous app has no loop in which observers are called; use 'memory://' to observe")
+        return self._dispatcher.observers.add(callback)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 

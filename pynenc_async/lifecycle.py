@@ -59,6 +59,7 @@ class Shutdown:
         if dispatcher.loop is asyncio.get_running_loop():
             dispatcher.crew.threads.close()
             await asyncio.sleep(0)  # carriers that found no work end in this turn
+            dispatcher.observers.tell()
 
     def hurry(self) -> None:
         """Wait for nothing any more: cancel what lives, and abandon it."""

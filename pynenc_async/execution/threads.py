@@ -55,6 +55,10 @@ class Reports(Protocol):
         """An attempt of a task with a timeout was handed out."""
         ...
 
+    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int) -> None:
+        """Write down a transition that was made in a thread."""
+        ...
+
 
 class PoolPlace(Protocol):
     """How many bodies the scheduler hands out."""
@@ -130,16 +134,15 @@ class ThreadDriver:
         """In simulations, what the thread waits for before it goes on."""
         self.blocked: Blocked | None = None
 
-    def begin(self, clock: Callable[[], float]) -> tuple[Record, Context] | None:
+    def begin(self, desk: "Reports") -> tuple[Record, Context] | None:
         """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
         with _BEGINNING:
             body, self._body = self._body, None
             if body is not None:
                 record = body[0]
-                record._started_at = now = clock()
-                more = record._more
-                if more is not None and more.trail is not None:
-                    more.trail.append((_RUNNING, now, record._retries + 1, ""))
+                record._started_at = now = desk.clock()
+                if record._more is not None:
+                    desk.note_at(now, record, _RUNNING, record._retries + 1)
                 record._status = _RUNNING
         self.thread_id = threading.get_ident()
         return body
@@ -273,7 +276,7 @@ class Threads:
             if turn is not None:
                 turn.wait()
             self.gate.enter()  # before it begins: until then it can be revoked
-            body = driver.begin(self._desk.clock)
+            body = driver.begin(self._desk)
             self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
             self.gate.leave()
             del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference

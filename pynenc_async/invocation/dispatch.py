@@ -29,9 +29,11 @@ from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
 from pynenc_async.scheduler.limits import Limiter
+from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Place
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory import MemoryStore
 
 
@@ -82,6 +84,10 @@ class Dispatcher:
         self.loop: AbstractEventLoop | None = None
         self._open_loop: object = self
         """The loop whose calls need no second look, while the app is open; until then something that is no loop."""
+        self._plain_loop: object = self
+        """The loop in which calls are queued at once: none while somebody observes."""
+        self.observers: Final = Observers(self._name_record, self._choose_way)
+        scheduler.observers = self.observers
         self._standbys: dict[Carrier, None] = {}
         self._crew: Crew | None = None
         self._inbox: Final[deque[Record]] = deque()
@@ -122,6 +128,8 @@ class Dispatcher:
         self.loop = loop
         self._crew = Crew(scheduler, self.threads, loop, _batches(tie_break_of(loop)))
         scheduler.settle = self._crew.settle
+        self.observers.bind(loop)
+        self._choose_way()
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
@@ -150,6 +158,12 @@ class Dispatcher:
             if record._driver is not None:
                 self.scheduler.abandon(record, "its event loop was closed")
 
+    def _name_record(self, record: Record) -> tuple[str, str]:
+        return self.ids.format(record._number), self.runner_id
+
+    def _choose_way(self) -> None:
+        self._plain_loop = self if self.loop is None or self.observers else self.loop
+
     # -- submission ----------------------------------------------------------------------------------------------------
 
     def submit(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
@@ -166,7 +180,7 @@ class Dispatcher:
             task, values, number, parent, copy_context(), self.scheduler.clock()
         )
         self._records[number] = record
-        if _get_running_loop() is self.loop:
+        if _get_running_loop() is self._plain_loop:
             task.queue(record)
             if parent is not None and not task.options.detached:
                 more = parent._more
@@ -177,8 +191,27 @@ class Dispatcher:
             if not self._standbys:
                 self.crew.settle()
         else:
-            self._post(record)
+            self._take_in(record)
         return record
+
+    def _take_in(self, record: Record) -> None:
+        """The rare cases: somebody observes, or the call comes from another thread."""
+        if self.observers:
+            if record._task.options.starts_later:
+                record._status = InvocationStatus.SCHEDULED
+            status, now, attempt, reason = record.leave_path()[0]
+            self.observers.announce(record, None, status, now, attempt, reason)
+        if _get_running_loop() is self.loop:
+            self._queue(record)
+            self.crew.settle()
+        else:
+            self._post(record)
+
+    def _queue(self, record: Record) -> None:
+        parent = record._parent
+        record._task.queue(record)
+        if isinstance(parent, Record) and not record._task.options.detached:
+            self._adopt(parent, record)
 
     def queue_of(self, options: TaskOptions) -> Callable[[Record], None]:
         """Return what queues an invocation with these options: looked up once for a task, not for each call."""
@@ -264,11 +297,7 @@ class Dispatcher:
     def _empty_inbox(self) -> None:
         inbox = self._inbox
         while inbox:
-            record = inbox.popleft()
-            parent = record._parent
-            record._task.queue(record)
-            if isinstance(parent, Record) and not record._task.options.detached:
-                self._adopt(parent, record)
+            self._queue(inbox.popleft())
         self.crew.settle()
 
     def _adopt(self, parent: Record, child: Record) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.record import More, Record
+from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
 from pynenc_async.status import InvocationStatus
@@ -66,6 +67,7 @@ class SchedulerCore:
         self._returning = 0
         """How many want to come back, to the loop or to a place."""
         self.format_id: Final = format_id
+        self.observers: Observers | None = None
         self._finished: Final = store.finished
         self._retain_count: Final = store.retain_count
 
@@ -185,9 +187,16 @@ class SchedulerCore:
 
     def note(self, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
         """Write a transition down, unless the time slots of the record say it all."""
+        self.note_at(self.now, record, status, attempt, reason)
+
+    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
+        """The same for a transition that was made at another moment; callable in any thread."""
         more = record._more
         if more is not None and more.trail is not None:
-            more.trail.append((status, self.now, attempt, reason))
+            previous = more.trail[-1][0]
+            more.trail.append((status, now, attempt, reason))
+            if self.observers:
+                self.observers.announce(record, previous, status, now, attempt, reason)
 
     # -- endings -------------------------------------------------------------------------------------------------------
 

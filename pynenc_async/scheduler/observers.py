@@ -1,0 +1,136 @@
+"""Who is told of every transition, and how: in the loop, in order, after the decision that made it is complete.
+
+Only invocations that were submitted while somebody observes are told of; the others take the way that costs nothing.
+"""
+
+from asyncio import AbstractEventLoop
+from asyncio.events import _get_running_loop
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Self
+
+import msgspec
+
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+from pynenc_async.telemetry import logger
+
+
+class TransitionEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An invocation has gone from one status to another."""
+
+    invocation_id: str
+    task_id: str
+    previous: InvocationStatus | None
+    """None: it is new."""
+    status: InvocationStatus
+    timestamp: float
+    """Seconds since the epoch."""
+    attempt: int
+    reason: str
+    runner_id: str
+
+
+Observer = Callable[[TransitionEvent], object]
+
+
+class Observation:
+    """What `app.observe` returns; also a context manager that ends it."""
+
+    def __init__(self, callback: Observer, close: Callable[["Observation"], None]) -> None:
+        self.callback: Final = callback
+        self._close: Final = close
+
+    def close(self) -> None:
+        """Tell the callback nothing more."""
+        self._close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Observers:
+    """The observers of one app, and the events that they have not been told yet."""
+
+    def __init__(self, describe: Callable[[Record], tuple[str, str]], changed: Callable[[], None]) -> None:
+        self._describe: Final = describe
+        self._changed: Final = changed
+        self._observations: Final[list[Observation]] = []
+        self._events: Final[deque[TransitionEvent]] = deque()
+        self._loop: AbstractEventLoop | None = None
+        self._called = False
+
+    def __bool__(self) -> bool:
+        return bool(self._observations)
+
+    def add(self, callback: Observer) -> Observation:
+        """Tell `callback` of every transition of the invocations that are submitted from now on."""
+        observation = Observation(callback, self._remove)
+        self._observations.append(observation)
+        self._changed()
+        return observation
+
+    def bind(self, loop: AbstractEventLoop) -> None:
+        """Tell in `loop` from now on, beginning with what could not be told in the one before."""
+        self._loop, self._called = loop, False
+        if self._events:
+            self._call_soon()
+
+    def announce(
+        self,
+        record: Record,
+        previous: InvocationStatus | None,
+        status: InvocationStatus,
+        timestamp: float,
+        attempt: int,
+        reason: str,
+    ) -> None:
+        """Note a transition, to be told soon; callable in any thread."""
+        invocation_id, runner_id = self._describe(record)
+        self._events.append(
+            TransitionEvent(
+                invocation_id=invocation_id,
+                task_id=record._task.task_id,
+                previous=previous,
+                status=status,
+                timestamp=timestamp,
+                attempt=attempt,
+                reason=reason,
+                runner_id=runner_id,
+            )
+        )
+        if not self._called:
+            self._call_soon()
+
+    def tell(self) -> None:
+        """Tell everything that has not been told. An observer that raises is logged, and told nothing more."""
+        self._called = False
+        events = self._events
+        while events:
+            event = events.popleft()
+            for observation in list(self._observations):
+                try:
+                    observation.callback(event)
+                except Exception:  # noqa: BLE001  user code
+                    logger.exception("the observer %r raised, and is told nothing more", observation.callback)
+                    self._remove(observation)
+
+    def _remove(self, observation: Observation) -> None:
+        if observation in self._observations:
+            self._observations.remove(observation)
+            self._changed()
+
+    def _call_soon(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        call_soon = loop.call_soon if _get_running_loop() is loop else loop.call_soon_threadsafe
+        with suppress(RuntimeError):  # closed: the next loop tells it
+            self._called = True  # first: another thread may be about to ask as well
+            call_soon(self.tell)
+            return
+        self._called = False
