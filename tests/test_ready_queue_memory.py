@@ -3,40 +3,11 @@
 import asyncio
 
 import pytest
-from helpers import Gate, S, assert_at_rest, turns
+from helpers import Gate, assert_at_rest, held_slot, recorder, turns
 
 from pynenc_async import (
     Pynenc,
 )
-
-
-def recorder(app):
-    """Return the order in which bodies began, a task in the loop, and one in a thread."""
-    order = []
-
-    @app.task
-    async def in_loop(name):
-        order.append(name)
-
-    @app.task
-    def in_thread(name):
-        order.append(name)
-
-    return order, in_loop, in_thread
-
-
-async def held_slot(app):
-    """Take the only slot; return what frees it."""
-    gate = Gate()
-
-    @app.task(priority=1_000)
-    async def holder():
-        await gate.wait()
-
-    handle = holder()
-    while handle.status is S.REGISTERED:
-        await asyncio.sleep(0)
-    return gate
 
 
 def queued_entries(app):

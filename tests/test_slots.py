@@ -8,49 +8,6 @@ from helpers import Gate, Gauge, S, assert_at_rest, assert_lawful, turns
 from pynenc_async import Pynenc
 
 
-async def by_await(make):
-    return [await make(n) for n in range(3)]
-
-
-async def by_await_later(make):
-    handles = [make(n) for n in range(3)]
-    return [await handle for handle in handles]
-
-
-async def by_gather(make):
-    return await asyncio.gather(*(make(n) for n in range(3)))
-
-
-async def by_task_group(make):
-    async def one(handle):
-        return await handle
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(make(n))) for n in range(3)]
-    return [task.result() for task in tasks]
-
-
-async def by_wait_for(make):
-    return [await asyncio.wait_for(make(n), 30) for n in range(3)]
-
-
-async def by_timeout(make):
-    async with asyncio.timeout(30):
-        return await by_await(make)
-
-
-async def by_shield(make):
-    return [await asyncio.shield(make(n)) for n in range(3)]
-
-
-async def by_wait(make):
-    done, _ = await asyncio.wait([asyncio.ensure_future(make(n)) for n in range(3)])
-    return sorted(task.result() for task in done)
-
-
-WAYS = (by_await, by_await_later, by_gather, by_task_group, by_wait_for, by_timeout, by_shield, by_wait)
-
-
 @pytest.mark.parametrize("limit", [1, 2, 4])
 async def test_the_limit_holds_for_threads_that_wait_for_each_other(limit):
     app = Pynenc(max_concurrency=limit)

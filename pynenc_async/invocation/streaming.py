@@ -16,7 +16,8 @@ class InvocationStream(Generic[Item]):
     """An async iterator over the items. It owns nothing: `break` leaks nothing and cancels nothing.
 
     The body is held back for a slow reader as long as the reader exists; dropping or closing the reader frees the body.
-    Ends when the generator ends; raises what the generator raised.
+    Ends when the generator ends; raises what the generator raised. When an attempt fails and is retried, the next one gives
+    its items after those of the first: readers see what both have yielded.
     """
 
     def __init__(self, invocation: Any, *, from_start: bool) -> None:
