@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pynenc_async.arguments import comparable, comparable_value
 from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record
 
 Key = Any
@@ -105,7 +106,7 @@ class Limiter:
         key = self._key(record)
         rule = self._obstacle(record, key, now)
         if rule is None and key in self._lines and self._lines[key].head() is not None:
-            rule = Rule.RATE if record._task.options.rate_limit is not None else Rule.KEY  # others came first
+            rule = _any_rule(record._task.options)  # others came first
         if rule is None:
             self._give(record, key, now)
         return rule
@@ -171,6 +172,8 @@ class Limiter:
         options, key = record._task.options, self._key(record)
         if options.running_total is not None and self._total >= options.running_total:
             return [holder for holders in self.holders.values() for holder in holders.values()]
+        if options.running_concurrency is ConcurrencyControlType.DISABLED:
+            return []
         holders = self.holders.get(key, {})
         return list(holders.values()) if len(holders) >= options.running_limit else []
 
@@ -261,6 +264,13 @@ class Limiter:
         if key in self._lines:
             self._take_turn(key)
         self.granted()
+
+
+def _any_rule(options: TaskOptions) -> Rule:
+    """The narrowest of the limits that a task has."""
+    if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+        return Rule.KEY
+    return Rule.RATE if options.rate_limit is not None else Rule.TOTAL
 
 
 def _nobody_listens() -> None:

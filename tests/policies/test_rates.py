@@ -102,6 +102,18 @@ async def test_one_that_is_cancelled_while_it_waits_takes_nobodys_turn():
 
 
 @pytest.mark.virtual
+async def test_a_body_may_await_a_call_that_waits_for_the_same_rate():
+    app = Pynenc()
+
+    @app.task(rate_limit=Rate(1))
+    async def work(n):
+        return await work(n - 1) if n else asyncio.get_running_loop().time()
+
+    assert await work(3) == pytest.approx(3)
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
 async def test_many_keys_that_came_once_are_forgotten():
     app, work, _ = build(rate_limit=Rate(100, scope=KEYS), key_arguments="key")
     for n in range(5_000):
