@@ -59,15 +59,14 @@ class PolicedScheduler(SchedulerCore):
 
     def admit(self, record: Record) -> None:
         """Take in a new invocation of a task with policies."""
-        options, more = record._task.options, record.need_more()
+        options = record._task.options
         delay = options.delay
         if options.at is not None:
             delay = max(0.0, options.at.timestamp() - self.clock())
         if options.deadline is not None:
             self.set_deadline(record, self.agenda.now() + options.deadline)
         if options.starts_later:
-            record._status = SCHEDULED
-            more.held = True
+            record._status = SCHEDULED  # says it all: what waits for its moment needs no rare state
             self.agenda.put(delay, Kind.START, record)
         else:
             self._register(record)
@@ -155,7 +154,9 @@ class PolicedScheduler(SchedulerCore):
             limiter.forget(record)
 
     def _forget(self, record: Record, more: More) -> None:
-        for pending in (more.deadline is not None, record._task.options.expires_in is not None, more.held):
+        options = record._task.options
+        never_due = more.held or (options.starts_later and record._started_at is None)
+        for pending in (more.deadline is not None, options.expires_in is not None, never_due):
             if pending:
                 self.agenda.note_dead()
         more.held = False
@@ -212,7 +213,6 @@ class PolicedScheduler(SchedulerCore):
         self.settle()
 
     def _start_due(self, record: Record) -> None:
-        record.need_more().held = False
         self._move(record, REGISTERED)
         self._register(record)
 

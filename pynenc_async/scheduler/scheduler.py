@@ -7,7 +7,7 @@ from collections import deque
 
 from pynenc_async.record import Record
 from pynenc_async.scheduler.core import CANCELLED, PENDING
-from pynenc_async.scheduler.policies import PolicedScheduler
+from pynenc_async.scheduler.policies import SCHEDULED, PolicedScheduler
 
 
 class Scheduler(PolicedScheduler):
@@ -26,8 +26,9 @@ class Scheduler(PolicedScheduler):
                 more.cancel_reason = reason
                 children = list((more.children or {}).values())
                 self._stop(record, reason)
-                because = f"its parent {self.format_id(record._number)} was cancelled"
-                waiting.extend((child, because) for child in children)
+                if children:
+                    because = f"its parent {self.format_id(record._number)} was cancelled"
+                    waiting.extend((child, because) for child in children)
 
     def stop_children(self, record: Record, reason: str) -> None:
         """Cancel what the body of `record` has submitted."""
@@ -49,7 +50,7 @@ class Scheduler(PolicedScheduler):
                 record._started_at = None  # it never began, and its history need not say that it was handed out
             self.end(record, CANCELLED, outcome, reason)
             return
-        queued = not more.held
+        queued = not more.held and record._status is not SCHEDULED
         self.end(record, CANCELLED, outcome, reason)
         if queued:
             for lane in self._lanes_of(record):
