@@ -41,7 +41,7 @@ from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
 from pynenc_async.limit import ConcurrencyControlType, Rate
-from pynenc_async.options import OnDuplicate, OnLimit, RunsIn, TaskOptions, UniqueUntil
+from pynenc_async.options import OnDuplicate, OnLimit, TaskOptions, UniqueUntil
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
@@ -82,7 +82,6 @@ __all__ = [
     "RemoteError",
     "RetryError",
     "ReusedInvocation",
-    "RunsIn",
     "SerializationError",
     "StoreError",
     "StreamTruncatedError",

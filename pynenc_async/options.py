@@ -57,15 +57,6 @@ class OnLimit(StrEnum):
     """It ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
 
 
-class RunsIn(StrEnum):
-    """Where a body runs."""
-
-    LOOP = "loop"
-    THREAD = "thread"
-    PROCESS = "process"
-    INTERPRETER = "interpreter"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """What `@app.task(...)` and `task.with_options(...)` accept. Durations are seconds, or a `timedelta`."""
@@ -134,8 +125,6 @@ class TaskOptions:
     """How many items of an async generator task are kept for readers before the generator has to wait."""
     workflow: Annotated[bool, FLAG] = False
     """Whether what its body asks for is recorded, and given to later attempts again: see `pynenc_async.workflow`."""
-    runs_in: Annotated[RunsIn | None, one_of(RunsIn).or_none()] = None
-    """Where its body runs; None: `async def` in the loop, `def` in a thread."""
 
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:
@@ -210,7 +199,6 @@ class TaskOptionsDict(TypedDict, total=False):
     detect_cycles: bool
     stream_buffer: int
     workflow: bool
-    runs_in: RunsIn | str | None
 
 
 RULES: Final[Mapping[str, Rule]] = {

@@ -25,7 +25,7 @@ from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
-from pynenc_async.options import RunsIn, TaskOptions
+from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
 from pynenc_async.scheduler.limits import Limiter
@@ -251,12 +251,9 @@ class Dispatcher:
         else:
             self.call_in_loop(lambda: decision(*args))
 
-    def place_of(self, function: Function, options: TaskOptions) -> Place | None:
+    def place_of(self, function: Function) -> Place | None:
         """Return where the bodies of a task run; None: on the loop."""
-        runs_in = options.runs_in
-        if runs_in is None:
-            runs_in = RunsIn.THREAD if function.kind is FunctionKind.THREAD else RunsIn.LOOP
-        return self.threads if runs_in is RunsIn.THREAD else None
+        return self.threads if function.kind is FunctionKind.THREAD else None
 
     def limiter_of(self, task_id: str, options: TaskOptions) -> Limiter | None:
         """Return what holds the limits of a task, if it has any."""

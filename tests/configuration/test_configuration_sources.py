@@ -14,7 +14,7 @@ from pynenc_async import ConfigurationError, InvalidTaskOptionsError, Pynenc, Ta
 from pynenc_async.configuration.app_options import APP_DEFAULTS
 from pynenc_async.configuration.environment import as_variable
 from pynenc_async.limit import ConcurrencyControlType, Rate
-from pynenc_async.options import RULES, RunsIn
+from pynenc_async.options import RULES, OnLimit
 
 ROOT = Path(pynenc_async.__file__).parent.parent
 
@@ -57,8 +57,8 @@ def options_in_file(tmp_path, text, name="options.toml"):
         ("no_retry_for", "", ()),
         ("key_arguments", "key, other", ("key", "other")),
         ("running_concurrency", "TASK", ConcurrencyControlType.TASK),
-        ("runs_in", "thread", RunsIn.THREAD),
-        ("runs_in", "none", None),
+        ("on_limit", "drop", OnLimit.DROP),
+        ("deadline", "none", None),
         ("rate_limit", "10/60", Rate(10, per=60.0)),
         ("rate_limit", "10", Rate(10)),
         ("at", "2030-01-02T03:04:05+00:00", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)),
@@ -80,7 +80,7 @@ def test_text_is_read_as_the_type_of_its_option(option, text, value, monkeypatch
         ("retry_delay", "nan", "must be a number of seconds"),
         ("retry_jitter", "maybe", "must be true or false, not 'maybe'"),
         ("timeout", "0", "above 0"),
-        ("runs_in", "moon", "must be one of 'loop', 'thread'"),
+        ("on_limit", "moon", "must be one of 'wait', 'drop'"),
         ("retry_for", "int", "names 'int', which is no exception class"),
         ("retry_for", "OutOfStockError", "write module:Class"),
         ("retry_for", "nowhere.errors:Boom", "no module 'nowhere.errors' is imported"),

@@ -76,7 +76,7 @@ class SynchronousRuntime:
     async def wait_for_room(self) -> None:
         """There is always room."""
 
-    def place_of(self, function: Function, options: TaskOptions) -> None:
+    def place_of(self, function: Function) -> None:
         """Bodies run where the result is read."""
 
     def limiter_of(self, task_id: str, options: TaskOptions) -> None:
