@@ -96,6 +96,8 @@ class Limiter:
         self._in_turn: Final[set[Key]] = set()
         self._buckets: Final[dict[Key, Bucket]] = {}
         self._most_buckets = _MANY_BUCKETS
+        self._asleep: Final[dict[Key, dict[Key, None]]] = {}
+        """By the key of a bucket that has to fill first: the keys whose turn comes then. One timer for each bucket."""
         self.granted: Callable[[], None] = _nobody_listens
         """Called when time alone has made room: let `grant` be called."""
 
@@ -120,7 +122,7 @@ class Limiter:
         heappush(line.heap, (-record._task.options.priority, record._number, record))
         if self._obstacle(record, key, now) is not Rule.KEY:
             self._take_turn(key)
-            self._wake_for_rate(record, key, now)
+            self._sleep_for_rate(record, key, now)
 
     def forget(self, record: Record) -> None:
         """`record` ended while it waited."""
@@ -159,7 +161,7 @@ class Limiter:
                 break
             if rule is not None:
                 self._leave_turn()
-                self._wake_for_rate(head, key, now)
+                self._sleep_for_rate(head, key, now)
                 continue
             heappop(self._lines[key].heap)
             self._give(head, key, now)
@@ -229,13 +231,16 @@ class Limiter:
             self._bucket(record).take(rate, now)
 
     def _bucket(self, record: Record) -> Bucket:
-        key = key_of(record, record._task.options.rate_limit.scope)
+        key = self._bucket_key(record)
         bucket = self._buckets.get(key)
         if bucket is None:
             if len(self._buckets) >= self._most_buckets:
                 self._sweep_buckets(self._clock())
             bucket = self._buckets[key] = Bucket()
         return bucket
+
+    def _bucket_key(self, record: Record) -> Key:
+        return key_of(record, record._task.options.rate_limit.scope)
 
     def _sweep_buckets(self, now: float) -> None:
         for key in [key for key, bucket in self._buckets.items() if bucket.is_full(now)]:
@@ -252,17 +257,24 @@ class Limiter:
     def _leave_turn(self) -> None:
         self._in_turn.discard(self._turns.popleft())
 
-    def _wake_for_rate(self, record: Record, key: Key, now: float) -> None:
+    def _sleep_for_rate(self, record: Record, key: Key, now: float) -> None:
         rate = record._task.options.rate_limit
         if rate is None:
             return
         delay = self._bucket(record).wait(rate, now)
-        if delay:
-            self._wake_later(delay, lambda: self._wake(key))
+        if not delay:
+            return
+        bucket_key = self._bucket_key(record)
+        asleep = self._asleep.get(bucket_key)
+        if asleep is None:
+            asleep = self._asleep[bucket_key] = {}
+            self._wake_later(delay, lambda: self._wake(bucket_key))
+        asleep[key] = None
 
-    def _wake(self, key: Key) -> None:
-        if key in self._lines:
-            self._take_turn(key)
+    def _wake(self, bucket_key: Key) -> None:
+        for key in self._asleep.pop(bucket_key):
+            if key in self._lines:
+                self._take_turn(key)
         self.granted()
 
 

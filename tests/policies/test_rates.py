@@ -114,6 +114,20 @@ async def test_a_body_may_await_a_call_that_waits_for_the_same_rate():
 
 
 @pytest.mark.virtual
+@pytest.mark.parametrize("limit", [{}, {"running_concurrency": "keys", "key_arguments": "key"}])
+async def test_however_many_wait_for_a_rate_they_share_one_timer(limit):
+    app, work, starts = build(rate_limit=Rate(10, burst=1), **limit)
+    handles = [work(n % 7) for n in range(300)]
+    most = 0
+    while not all(handle.status.is_final() for handle in handles):
+        most = max(most, len(app._dispatcher.scheduler.agenda))
+        await asyncio.sleep(0.05)
+    assert most == 1
+    assert [moment for _, moment in starts] == pytest.approx([n / 10 for n in range(300)], abs=1e-4)
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
 async def test_many_keys_that_came_once_are_forgotten():
     app, work, _ = build(rate_limit=Rate(100, scope=KEYS), key_arguments="key")
     for n in range(5_000):
