@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import inspect
 import os
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -20,23 +19,23 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
 )
-from pynenc_async.configuration.configuration import Configuration, Resolved
+from pynenc_async.configuration.configuration import Configuration
 from pynenc_async.configuration.environment import FORCE_SYNC
 from pynenc_async.configuration.explain import explain
 from pynenc_async.direct import direct
-from pynenc_async.errors import InvocationNotFoundError, PynencError, TaskDefinitionError
-from pynenc_async.function import Function
+from pynenc_async.errors import InvocationNotFoundError, PynencError
 from pynenc_async.invocation.base import BaseInvocation
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.synchronous import SynchronousRuntime
 from pynenc_async.lifecycle import Shutdown
-from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.options import TaskOptionsDict
 from pynenc_async.scheduler.observers import Observation, Observer
 from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
+from pynenc_async.task_registry import TaskDecorator, TaskRegistry
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -92,8 +91,7 @@ class Pynenc:
         self.url: Final = options.url
         self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
         self._drain_seconds: Final = options.drain_seconds
-        self._tasks: Final[dict[str, Task[Any, Any]]] = {}
-        self._task_options: Final[dict[str, Resolved[TaskOptions]]] = {}
+        self._registry: Final = TaskRegistry(self, self._configuration.task_options)
         self._dispatcher: Final = Dispatcher(
             name=f"app {self.app_id!r}",
             max_concurrency=options.max_concurrency,
@@ -120,7 +118,7 @@ class Pynenc:
     @overload
     def task(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
     @overload
-    def task(self, /, **options: Unpack[TaskOptionsDict]) -> "TaskDecorator": ...
+    def task(self, /, **options: Unpack[TaskOptionsDict]) -> TaskDecorator: ...
 
     def task(self, func: Any = None, /, **options: Any) -> Any:
         """Register a function as a task; works bare and with options, which `TaskOptions` describes.
@@ -128,8 +126,8 @@ class Pynenc:
         Raises `TaskDefinitionError` for what cannot be a task, `InvalidTaskOptionsError` for unknown or wrong options.
         """
         if func is None:
-            return TaskDecorator(self, options)
-        return self._register(func, options)
+            return TaskDecorator(self._registry, options)
+        return self._registry.register(func, options)
 
     @overload
     def direct_task(self, func: Func, /) -> Func: ...
@@ -143,43 +141,26 @@ class Pynenc:
         """
 
         def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
-            return direct(self._register(func, options))
+            return direct(self._registry.register(func, options))
 
         return decorate if func is None else decorate(func)
-
-    def _register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
-        if isinstance(func, Task):
-            raise TaskDefinitionError(func.task_id, "is already a task", "decorate the function once")
-        function = Function(func)
-        known = self._tasks.get(function.task_id)
-        if known is not None and not _is_redefinition(known.function, function):
-            raise TaskDefinitionError(
-                function.task_id,
-                "is already registered in this app by another function",
-                "give one of the two functions another name",
-            )
-        resolved = self._configuration.task_options(function.task_id, options)
-        task: Task[Any, Any] = Task(self, function, resolved.options)
-        self._task_options[function.task_id] = resolved
-        self._tasks[function.task_id] = task
-        return task
 
     @property
     def tasks(self) -> dict[str, Task[Any, Any]]:
         """The registered tasks by `task_id`."""
-        return dict(self._tasks)
+        return dict(self._registry.tasks)
 
     def get_task(self, task_id: str) -> Task[Any, Any]:
         """Return a registered task; raises `KeyError`."""
-        return self._tasks[task_id]
+        return self._registry.tasks[task_id]
 
     def explain_options(self) -> str:
         """Return a table of every option of the app and its tasks: its value, its default, and where the value was found.
 
         It ends with the settings that belong to no task of this app.
         """
-        unused = self._configuration.without_task(self._tasks)
-        return explain(self._app_options, self._task_options, unused, title=f"app {self.app_id!r}")
+        unused = self._configuration.without_task(self._registry.tasks)
+        return explain(self._app_options, self._registry.options, unused, title=f"app {self.app_id!r}")
 
     # -- invocations ---------------------------------------------------------------------------------------------------
 
@@ -293,48 +274,11 @@ class Pynenc:
             raise
 
     def __repr__(self) -> str:
-        return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._tasks)} tasks>"
-
-
-@final
-class TaskDecorator:
-    """What `@app.task(...)` with options returns: it decorates one function."""
-
-    def __init__(self, app: Pynenc, options: dict[str, Any]) -> None:
-        self._app: Final = app
-        self._options: Final = options
-
-    @overload
-    def __call__(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, AsyncIterator[Result]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, Coroutine[Any, Any, Result]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
-
-    def __call__(self, func: Any, /) -> Any:
-        """Register the function."""
-        return self._app._register(func, self._options)
+        return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._registry.tasks)} tasks>"
 
 
 def _is_forced_to_sync() -> bool:
     return os.environ.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
-
-
-def _is_redefinition(known: Function, new: Function) -> bool:
-    """Whether `new` is the same function once more: a reloaded module, or a cell that was run again in a notebook."""
-    if known.nested or known.module != new.module:
-        return False
-    reloaded = known.module_spec is not new.module_spec
-    return reloaded or _place(known.func) == _place(new.func) or (new.module == "__main__" and hasattr(sys, "ps1"))
-
-
-def _place(func: Any) -> object:
-    """Where a function is written; for what is not written in Python, itself."""
-    func = inspect.unwrap(func)
-    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
-    return func if code is None else (code.co_filename, code.co_firstlineno)
 
 
 def _same_task(invocation: BaseInvocation[Any, Any], task: Task[Any, Any]) -> bool:

@@ -1,0 +1,80 @@
+"""The tasks of one app: how a function becomes one, and with which options."""
+
+import inspect
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from typing import Any, Final, ParamSpec, TypeVar, final, overload
+
+from pynenc_async.configuration.configuration import Resolved
+from pynenc_async.errors import TaskDefinitionError
+from pynenc_async.function import Function
+from pynenc_async.options import TaskOptions
+from pynenc_async.task import Task, TaskApp
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+class TaskRegistry:
+    """The tasks of one app by `task_id`, and where the values of their options come from."""
+
+    def __init__(self, app: TaskApp, resolve: Callable[[str, dict[str, Any]], Resolved[TaskOptions]]) -> None:
+        self._app: Final = app
+        self._resolve: Final = resolve
+        self.tasks: Final[dict[str, Task[Any, Any]]] = {}
+        self.options: Final[dict[str, Resolved[TaskOptions]]] = {}
+
+    def register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
+        """Make a task of `func`. Raises `TaskDefinitionError`, and `InvalidTaskOptionsError` for wrong options."""
+        if isinstance(func, Task):
+            raise TaskDefinitionError(func.task_id, "is already a task", "decorate the function once")
+        function = Function(func)
+        known = self.tasks.get(function.task_id)
+        if known is not None and not _is_redefinition(known.function, function):
+            raise TaskDefinitionError(
+                function.task_id,
+                "is already registered in this app by another function",
+                "give one of the two functions another name",
+            )
+        resolved = self._resolve(function.task_id, options)
+        task: Task[Any, Any] = Task(self._app, function, resolved.options)
+        self.options[function.task_id] = resolved
+        self.tasks[function.task_id] = task
+        return task
+
+
+@final
+class TaskDecorator:
+    """What `@app.task(...)` with options returns: it decorates one function."""
+
+    def __init__(self, registry: "TaskRegistry", options: dict[str, Any]) -> None:
+        self._registry: Final = registry
+        self._options: Final = options
+
+    @overload
+    def __call__(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, AsyncIterator[Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, Coroutine[Any, Any, Result]], /) -> Task[Params, Result]: ...
+    @overload
+    def __call__(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
+
+    def __call__(self, func: Any, /) -> Any:
+        """Register the function."""
+        return self._registry.register(func, self._options)
+
+
+def _is_redefinition(known: Function, new: Function) -> bool:
+    """Whether `new` is the same function once more: a reloaded module, or a cell that was run again in a notebook."""
+    if known.nested or known.module != new.module:
+        return False
+    reloaded = known.module_spec is not new.module_spec
+    return reloaded or _place(known.func) == _place(new.func) or (new.module == "__main__" and hasattr(sys, "ps1"))
+
+
+def _place(func: Any) -> object:
+    """Where a function is written; for what is not written in Python, itself."""
+    func = inspect.unwrap(func)
+    code = getattr(func, "__code__", None) or getattr(type(func).__call__, "__code__", None)
+    return func if code is None else (code.co_filename, code.co_firstlineno)
