@@ -34,7 +34,7 @@ from pynenc_async.scheduler.places import Place
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.memory import MemoryStore
+from pynenc_async.store.records import Records
 
 
 class Phase(Enum):
@@ -67,7 +67,7 @@ class Dispatcher:
         self.ids: Final = IdSource()
         self.format_id: Final = self.ids.format
         self.runner_id: Final = self.ids.runner_id
-        self.store: Final = MemoryStore(retain_count, retain_seconds)
+        self.store: Final = Records(retain_count, retain_seconds)
         self.scheduler: Final = Scheduler(
             store=self.store,
             clock=wall_clock_of(None),

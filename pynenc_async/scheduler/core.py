@@ -23,7 +23,7 @@ from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.memory import MemoryStore
+from pynenc_async.store.records import Records
 from pynenc_async.telemetry import Alarm
 
 REGISTERED: Final = InvocationStatus.REGISTERED
@@ -44,7 +44,7 @@ class SchedulerCore:
     def __init__(
         self,
         *,
-        store: MemoryStore,
+        store: Records,
         clock: Callable[[], float],
         max_concurrency: int | None,
         places: Sequence[Place],

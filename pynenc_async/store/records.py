@@ -8,7 +8,7 @@ from typing import Final
 from pynenc_async.record import Record
 
 
-class MemoryStore:
+class Records:
     """The strong references of the runtime.
 
     A record is held from submission to its end, so that work which nobody awaits is never collected; after its end it is

@@ -1,0 +1,172 @@
+"""The store contract: where invocations live when they are to outlive their process.
+
+A store is the truth about invocations, and nothing else: it decides no policy, runs nothing, and knows no task. The
+runtime decides in memory, gathers its decisions into batches, and lets an effect happen only after the change that
+announces it has been committed: a body begins after its RUNNING, a waiter is told after the end.
+
+**Who may write.** Each invocation has a home: the runner that commits its changes. A change names the revision that it
+was decided on, and is refused if the store has another revision or another home: the first writer wins, and who was
+declared dead, or was too late, changes nothing. That is the only fence; no lock is held between two calls.
+
+**Life and death.** A runner is alive while it renews its lease. One that does not is dead, whatever its process thinks:
+`recover` gives what it had to who calls it. A store that sees the death of a process sooner may say so sooner. Leases are
+measured on a clock that cannot be set, for a time of day that jumps must kill nobody.
+
+**Truth and bell.** `listen` is a bell: a hint that something may have changed, never the change itself. A store may ring
+too often, and a lost ring costs time, never work.
+
+The conformance suite is `pynenc_async.testing.check_store`; it names the rule of this page that a store breaks.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pynenc_async.store.values import (
+    Backlog,
+    CancelRequest,
+    Change,
+    Page,
+    Query,
+    Recovery,
+    Refusal,
+    Retention,
+    StoredInvocation,
+    StoredStep,
+)
+
+
+class Store(ABC):
+    """One file or server, as one runner uses it. All methods are called in one event loop, except where they say so.
+
+    Every coroutine raises `StoreError` when the store cannot do what it was asked (unreachable, full, damaged); then it
+    has done nothing, and may be asked again. Cancelling one that has begun leaves open whether it was done.
+    """
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def open(self, runner_id: str, *, lease_seconds: float) -> None:
+        """Enrol a runner, whose lease begins now, and make everything ready; called once, before anything else.
+
+        From here on the store renews the lease by itself, apart from the event loop: a loop that is blocked is not dead.
+        Raises `StoreError` for what is no store, is damaged, or was written by a newer version. Nothing is ever replaced.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let the runner go: its lease ends at once, what it had is for others to `recover`. May be called twice."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether the runner has its lease, as far as is known here. One that was declared dead stays so.
+
+        Then all that it commits is refused as stale, except for new invocations, which find a home with who recovers them.
+        """
+
+    @abstractmethod
+    async def rejoin(self) -> None:
+        """Give a runner that was declared dead a new lease. What it had is not its own any more."""
+
+    @abstractmethod
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Call `ring`, in any thread, soon after another runner has committed something, or asked for something."""
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def commit(self, changes: Sequence[Change]) -> list[Refusal | None]:
+        """Make the changes in order, in one transaction; return, for each, None or why it alone was not made.
+
+        When it returns, what was made is as durable as the store promises, and others see all of it. When it raises
+        `StoreError`, nothing was made. A change that was refused does not keep later ones from being made.
+
+        * `NewInvocation`: refused as EXISTS where the id is known, as DUPLICATE where another invocation stands under its
+          `unique` key (with `replace`, that one stands no more), as FIRED where its `fire` was committed before.
+        * `Transition`: refused as UNKNOWN, as STALE unless the revision is the stored one and the runner is the home, as
+          LIMIT or RATE where a permit is not to be had; then none is taken. Raises `InvocationStatusError` before anything
+          is done where `steps` are no path of the status table from the stored status on. Permits that the invocation
+          holds are free with the first status that no runner owns. A final status ends its stand under its unique key,
+          unless that has a moment of its own; a start does where `until_started` says so.
+        * `JournalChange`: refused as STALE where the runner is not the home.
+        * `CancelRequest`: refused as UNKNOWN, and as STALE where the invocation has ended. Any runner may ask.
+
+        The history gets one entry for each step, in the same transaction as the status, with the runner's id.
+        """
+
+    @abstractmethod
+    async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:
+        """Take up to `limit` invocations out of the backlog of this runner, and return them; nobody else gets them.
+
+        Eligible is what is not taken, is of one of the tasks, may be run (or is SCHEDULED, or CONCURRENCY_CONTROLLED), and
+        is due. The highest priority first, within one level the earliest registered. Nothing but `taken` changes.
+        """
+
+    @abstractmethod
+    async def backlog(self, task_ids: Sequence[str], *, now: float) -> Backlog:
+        """Say what of these tasks waits in the backlog of this runner."""
+
+    @abstractmethod
+    async def recover(self, task_ids: Sequence[str], *, now: float) -> Recovery:
+        """Take over, in one transaction, what belongs to dead runners and is of one of the tasks, into the backlog.
+
+        What was PENDING goes by PENDING_RECOVERY to REROUTED; what was RUNNING, PAUSED or RESUMED goes by RUNNING_RECOVERY
+        to REROUTED, with one crash more, or to FAILED when it has crashed `max_crashes` times, with an error that says so;
+        KILLED goes to REROUTED; all else stays as it is. Permits of what was under way are free. Of other tasks nothing
+        is touched: who knows them may come later. Two runners that recover at once share the dead, and each is taken once.
+        """
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def load(self, invocation_ids: Sequence[str]) -> list[StoredInvocation]:
+        """Return those that are known, in no particular order."""
+
+    @abstractmethod
+    def peek(self, invocation_id: str) -> StoredInvocation | None:
+        """Return one invocation, or None, without waiting for anybody. Callable in any thread.
+
+        Sees what was committed before the call. For what cannot await: `app.get_invocation`, `invocation.result`.
+        """
+
+    @abstractmethod
+    def standing(self, unique_key: str, *, now: float) -> str | None:
+        """Return the id of the invocation that stands under a unique key, or None; like `peek`."""
+
+    @abstractmethod
+    async def cancel_requests(self) -> list[CancelRequest]:
+        """Return what this runner has been asked to cancel, and has not ended."""
+
+    @abstractmethod
+    async def journal(self, invocation_id: str) -> list[bytes]:
+        """Return the entries of a workflow's journal."""
+
+    @abstractmethod
+    async def history(self, invocation_id: str) -> list[StoredStep]:
+        """Return every transition, the first one first; empty where the invocation is not known."""
+
+    @abstractmethod
+    async def find(self, query: Query) -> Page:
+        """Return a page of what fits. Pages stay in step while others write: nothing that stays is left out or told twice."""
+
+    @abstractmethod
+    async def counts(self) -> dict[str, int]:
+        """Return how many invocations there are in each status that occurs."""
+
+    # -- housekeeping --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def purge(self, retention: Retention, *, now: float, limit: int = 10_000) -> int:
+        """Forget up to `limit` of what has ended, the longest ago first, as far as `retention` is exceeded; say how many.
+
+        With an invocation go its history, its journal and what only it needs of large values.
+        """
+
+    async def backup(self, target: str) -> None:
+        """Write a copy of the whole, as of one moment, to `target`, while everything goes on."""
+        raise NotImplementedError(f"{type(self).__name__} is backed up by other means")
+
+    def statistics(self) -> dict[str, Any]:
+        """Return figures of this store's own, for people: sizes, transactions, changes in each."""
+        return {}

@@ -1,0 +1,263 @@
+"""What goes into a store and comes out of it: frozen values, plain data only.
+
+Arguments, results and errors are JSON text in bytes (`codec.encode`, `outcome.describe`); a store looks into none of them.
+All moments are wall time, in seconds since the epoch.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from pynenc_async.errors import InvocationStatusError
+from pynenc_async.status import INITIAL, InvocationStatus
+
+Step = tuple[InvocationStatus, float, int, str]
+"""A transition: status, moment, attempt, reason. As in `record.Step`; who made it is said by whoever commits it."""
+
+
+class Unique(msgspec.Struct, frozen=True):
+    """Registration concurrency: no other invocation may stand under the same key."""
+
+    key: str
+    """Task and compared arguments, as one text."""
+    until_started: bool = False
+    """It stands only until it has started; else until it has ended."""
+    until: float | None = None
+    """It stands until this moment, whatever becomes of it."""
+    replace: bool = False
+    """Whether the newcomer takes the place of the one that stands."""
+
+
+class Fire(msgspec.Struct, frozen=True):
+    """One moment of one schedule: of all invocations that name it, in all processes, one is registered."""
+
+    schedule: str
+    moment: float
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """A running limit that a start must fit: at most `limit` invocations hold a permit of this name at once."""
+
+    name: str
+    limit: int
+
+
+class RatePermit(msgspec.Struct, frozen=True):
+    """A rate that a start must fit, by the generic cell rate algorithm: `capacity` at once, then one each `interval`."""
+
+    name: str
+    interval: float
+    capacity: int
+
+
+class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A change: an invocation that the store does not know. It belongs (`home`) to the runner that commits it."""
+
+    invocation_id: str
+    """`<runner id of its submitter>-<number>`."""
+    task_id: str
+    arguments: bytes
+    """A JSON object, one member for each parameter."""
+    steps: tuple[Step, ...]
+    """Its history so far; the first is REGISTERED or SCHEDULED."""
+    parent_invocation_id: str | None = None
+    priority: int = 0
+    due_at: float | None = None
+    """When it may be run, if later than now."""
+    deadline_at: float | None = None
+    max_crashes: int = 3
+    """With so many, it is FAILED instead of tried again."""
+    options: bytes = b""
+    """What `with_options` said for this call: a JSON object; empty where nothing was said."""
+    taken: bool = True
+    """Whether the runner keeps it in memory. What is not taken is the backlog, for `Store.claim`."""
+    unique: Unique | None = None
+    fire: Fire | None = None
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """A change: an invocation of the runner that commits it goes on, if it is still in the revision named here."""
+
+    invocation_id: str
+    revision: int
+    """How many steps its history has had: compared before anything is set. Every step counts one."""
+    steps: tuple[Step, ...]
+    """What has happened since; a path of the status table from the stored status on."""
+    due_at: float | None = None
+    """When it may be run again, for a RETRY that waits."""
+    result: bytes | None = None
+    """With SUCCESS."""
+    error: bytes | None = None
+    """With any other end; `outcome.ErrorData` as JSON."""
+    permits: tuple[Permit, ...] = ()
+    """Taken with this change, all of them or none; free again with the first status that nobody owns."""
+    rate: RatePermit | None = None
+    taken: bool = True
+    """False puts it back into the backlog."""
+
+
+class JournalChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change: the journal of a workflow, from entry `index` on, is `entries`, and nothing more."""
+
+    invocation_id: str
+    index: int
+    entries: tuple[bytes, ...]
+
+
+class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A change: whoever owns the invocation is to cancel it. Refused where it has ended; said twice, the first counts."""
+
+    invocation_id: str
+    reason: str
+
+
+Change = NewInvocation | Transition | JournalChange | CancelRequest
+
+
+class RefusalKind(StrEnum):
+    """Why a change was not made."""
+
+    UNKNOWN = "unknown"
+    """The store has no such invocation."""
+    STALE = "stale"
+    """It is in another revision, of another runner, or has ended: somebody else has written meanwhile."""
+    EXISTS = "exists"
+    """The store has an invocation with this id already: the same change was committed before."""
+    DUPLICATE = "duplicate"
+    """Another one stands under its unique key."""
+    FIRED = "fired"
+    """This moment of the schedule has had its invocation."""
+    LIMIT = "limit"
+    """A permit is not to be had."""
+    RATE = "rate"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A change that was not made, alone of all that were committed with it."""
+
+    kind: RefusalKind
+    detail: str = ""
+    """DUPLICATE: the id of the invocation that stands. LIMIT, RATE: the name of the permit."""
+    retry_at: float | None = None
+    """RATE: when it fits."""
+
+
+class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
+    """An invocation as a store knows it."""
+
+    invocation_id: str
+    task_id: str
+    arguments: bytes
+    parent_invocation_id: str | None
+    status: InvocationStatus
+    revision: int
+    home: str
+    """The runner that it belongs to; its owner, in a status that has one."""
+    attempt: int
+    """The present or the last one; 0 before the first."""
+    num_retries: int
+    crashes: int
+    """How many attempts were interrupted by the death of a runner."""
+    max_crashes: int
+    priority: int
+    registered_at: float
+    started_at: float | None
+    ended_at: float | None
+    due_at: float | None
+    deadline_at: float | None
+    options: bytes
+    result: bytes | None
+    error: bytes | None
+    cancel_reason: str | None
+    """Set while somebody waits for its cancellation."""
+    taken: bool
+
+
+class StoredStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One transition of a stored history."""
+
+    status: InvocationStatus
+    timestamp: float
+    attempt: int
+    reason: str
+    runner_id: str
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What to find: all conditions hold together; an empty one says nothing."""
+
+    statuses: tuple[InvocationStatus, ...] = ()
+    task_ids: tuple[str, ...] = ()
+    parent_invocation_id: str | None = None
+    home: str | None = None
+    registered_from: float | None = None
+    registered_before: float | None = None
+    ended_from: float | None = None
+    ended_before: float | None = None
+    text: str = ""
+    """A text that occurs in the task id, the arguments, the result or the error, whatever the case of its letters."""
+    newest_first: bool = True
+    """Ordered by registration; of those registered at one moment, by id."""
+    limit: int = 100
+    after: str | None = None
+    """`Page.next` of the page before."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of what was found. `next` asks for the following one, and is None on the last."""
+
+    invocations: tuple[StoredInvocation, ...]
+    next: str | None
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for a runner outside of its memory."""
+
+    ready: dict[int, int]
+    """How many could be claimed now, by priority."""
+    next_due: float | None
+    """When the next of the others could be; None: there are no others."""
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recovery has done."""
+
+    runners: tuple[str, ...] = ()
+    """Who was found dead."""
+    adopted: int = 0
+    """How many invocations have a new home: they are in the backlog of who recovered."""
+    interrupted: int = 0
+    """How many of them had an attempt under way, and will have another."""
+    poisoned: tuple[str, ...] = ()
+    """Which were FAILED, for they had crashed too often."""
+    parked: dict[str, int] = {}
+    """How many stay where they are, by task: no living runner knows the task."""
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is kept of what has ended; None: no bound."""
+
+    seconds: float | None = None
+    count: int | None = None
+    bytes: int | None = None
+    """The size of the whole store."""
+
+
+INITIAL_STATUSES: Final = INITIAL
+
+
+def check_steps(current: InvocationStatus | None, steps: tuple[Step, ...]) -> None:
+    """Raise `InvocationStatusError` unless `steps` are a path of the status table that begins after `current`."""
+    for status, *_rest in steps:
+        allowed = status in INITIAL if current is None else current.can_transition_to(status)
+        if not allowed:
+            raise InvocationStatusError(f"an invocation cannot go from {current or 'nothing'} to {status}")
+        current = status
+    if not steps:
+        raise InvocationStatusError("a change without a step changes nothing")
+
+
+def encode_error(error: Any) -> bytes:
+    """Return an `outcome.ErrorData` as a store keeps it."""
+    return msgspec.json.encode(error)
