@@ -143,8 +143,8 @@ class Store(ABC):
         """Return the entries of a workflow's journal."""
 
     @abstractmethod
-    async def history(self, invocation_id: str) -> list[StoredStep]:
-        """Return every transition, the first one first; empty where the invocation is not known."""
+    def history(self, invocation_id: str) -> list[StoredStep]:
+        """Return every transition, the first one first; empty where it is not known. Like `peek`, no coroutine."""
 
     @abstractmethod
     async def find(self, query: Query) -> Page:
