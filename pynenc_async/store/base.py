@@ -62,12 +62,16 @@ class Store(ABC):
     def alive(self) -> bool:
         """Whether the runner has its lease, as far as is known here. One that was declared dead stays so.
 
-        Then all that it commits is refused as stale, except for new invocations, which find a home with who recovers them.
+        Then all that it commits is refused as stale, except for new invocations, which find a home with who recovers them,
+        be it long after the death; and it claims and recovers nothing.
         """
 
     @abstractmethod
     async def rejoin(self) -> None:
-        """Give a runner that was declared dead a new lease. What it had is not its own any more."""
+        """Give a runner that was declared dead a new lease. What it had is not its own any more.
+
+        What nobody has taken over yet waits for who recovers it; that may be this runner.
+        """
 
     @abstractmethod
     def listen(self, ring: Callable[[], None]) -> None:
@@ -85,12 +89,16 @@ class Store(ABC):
         * `NewInvocation`: refused as EXISTS where the id is known, as DUPLICATE where another invocation stands under its
           `unique` key (with `replace`, that one stands no more), as FIRED where its `fire` was committed before.
         * `Transition`: refused as UNKNOWN, as STALE unless the revision is the stored one and the runner is the home, as
-          LIMIT or RATE where a permit is not to be had; then none is taken. Raises `InvocationStatusError` before anything
-          is done where `steps` are no path of the status table from the stored status on. Permits that the invocation
-          holds are free with the first status that no runner owns. A final status ends its stand under its unique key,
-          unless that has a moment of its own; a start does where `until_started` says so.
-        * `JournalChange`: refused as STALE where the runner is not the home.
+          LIMIT or RATE where a permit is not to be had; then none is taken. Permits that the invocation holds are free
+          with the first status that no runner owns, and do not stand in its own way. A final status ends its stand under
+          its unique key, unless that has a moment of its own; a start (RUNNING) does where `until_started` says so.
+        * `JournalChange`: refused as UNKNOWN, and as STALE where the runner is not the home.
         * `CancelRequest`: refused as UNKNOWN, and as STALE where the invocation has ended. Any runner may ask.
+
+        The first reason in the order above is the one given. A change that is refused leaves no trace: its key, its fire
+        and its permits are free for others. The moment of a change, by which rates and stands are judged, is that of its
+        last step. Raises `InvocationStatusError`, and does nothing at all, where the steps of a change are no path of the
+        status table from the stored status on (of one that is STALE, they are not looked at).
 
         The history gets one entry for each step, in the same transaction as the status, with the runner's id.
         """
@@ -100,7 +108,8 @@ class Store(ABC):
         """Take up to `limit` invocations out of the backlog of this runner, and return them; nobody else gets them.
 
         Eligible is what is not taken, is of one of the tasks, may be run (or is SCHEDULED, or CONCURRENCY_CONTROLLED), and
-        is due. The highest priority first, within one level the earliest registered. Nothing but `taken` changes.
+        is due. The highest priority first, within one level the earliest registered, of those registered at one moment
+        the one committed first. Nothing but `taken` changes, and no revision is counted.
         """
 
     @abstractmethod
@@ -113,8 +122,10 @@ class Store(ABC):
 
         What was PENDING goes by PENDING_RECOVERY to REROUTED; what was RUNNING, PAUSED or RESUMED goes by RUNNING_RECOVERY
         to REROUTED, with one crash more, or to FAILED when it has crashed `max_crashes` times, with an error that says so;
-        KILLED goes to REROUTED; all else stays as it is. Permits of what was under way are free. Of other tasks nothing
-        is touched: who knows them may come later. Two runners that recover at once share the dead, and each is taken once.
+        KILLED goes to REROUTED; all else stays in its status, until it is due, and asked to be cancelled where it was; what
+        has ended stays where it is. Permits of what was under way are free. The steps are of the attempt that was under
+        way, at `now`, and by the runner that recovers. Of other tasks nothing is touched: who knows them may come later.
+        Two runners that recover at once share the dead, and each is taken once.
         """
 
     # -- questions -----------------------------------------------------------------------------------------------------
@@ -160,7 +171,8 @@ class Store(ABC):
     async def purge(self, retention: Retention, *, now: float, limit: int = 10_000) -> int:
         """Forget up to `limit` of what has ended, the longest ago first, as far as `retention` is exceeded; say how many.
 
-        With an invocation go its history, its journal and what only it needs of large values.
+        One bound that is exceeded is enough. With an invocation go its history, its journal and what only it needs of large
+        values. What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired.
         """
 
     async def backup(self, target: str) -> None:

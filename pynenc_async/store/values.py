@@ -103,6 +103,7 @@ class JournalChange(msgspec.Struct, frozen=True, kw_only=True):
     invocation_id: str
     index: int
     entries: tuple[bytes, ...]
+    """`index` is at most the number of entries that are there."""
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,14 +156,16 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     """The runner that it belongs to; its owner, in a status that has one."""
     attempt: int
-    """The present or the last one; 0 before the first."""
+    """That of the last step: the present or the last one; 0 before the first."""
     num_retries: int
+    """How many of its steps were a RETRY."""
     crashes: int
     """How many attempts were interrupted by the death of a runner."""
     max_crashes: int
     priority: int
     registered_at: float
     started_at: float | None
+    """The moment of the last RUNNING."""
     ended_at: float | None
     due_at: float | None
     deadline_at: float | None
@@ -170,7 +173,7 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes | None
     error: bytes | None
     cancel_reason: str | None
-    """Set while somebody waits for its cancellation."""
+    """Set while somebody waits for its cancellation; None again once it has ended."""
     taken: bool
 
 
@@ -224,15 +227,15 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """What a recovery has done."""
 
     runners: tuple[str, ...] = ()
-    """Who was found dead."""
+    """Who was found dead now, and from whom something was taken over."""
     adopted: int = 0
     """How many invocations have a new home: they are in the backlog of who recovered."""
     interrupted: int = 0
-    """How many of them had an attempt under way, and will have another."""
+    """How many of them had a body under way, and will have another attempt; not those that were only PENDING."""
     poisoned: tuple[str, ...] = ()
     """Which were FAILED, for they had crashed too often."""
     parked: dict[str, int] = {}
-    """How many stay where they are, by task: no living runner knows the task."""
+    """How many that are not over stay with the dead, by task: who recovers does not know the task."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
