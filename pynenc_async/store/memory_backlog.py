@@ -1,0 +1,106 @@
+"""The backlog of the store in memory: who may be claimed, and how it grows by what the dead have left."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.memory_changes import Writer
+from pynenc_async.store.memory_tables import Tables, Transaction
+from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps
+from pynenc_async.store.values import Backlog, Recovery, StoredInvocation
+
+_CLAIMABLE: Final = frozenset(
+    {status for status in InvocationStatus if status.is_available_to_run()}
+    | {InvocationStatus.SCHEDULED, InvocationStatus.CONCURRENCY_CONTROLLED}
+)
+
+
+def claim(
+    tables: Tables, transaction: Transaction, runner_id: str, task_ids: Collection[str], limit: int, now: float
+) -> list[StoredInvocation]:
+    """Take the first of the backlog."""
+    ready = [row for row in _backlog(tables, runner_id, task_ids) if _is_due(row, now)]
+    ready.sort(key=lambda row: (-row.priority, row.registered_at))  # stable: then in the order of their first commit
+    claimed = [msgspec.structs.replace(row, taken=True) for row in ready[: max(limit, 0)]]
+    for row in claimed:
+        transaction.put(tables.invocations, row.invocation_id, row)
+    return claimed
+
+
+def describe_backlog(tables: Tables, runner_id: str, task_ids: Collection[str], now: float) -> Backlog:
+    """Count the backlog."""
+    rows = list(_backlog(tables, runner_id, task_ids))
+    return Backlog(
+        ready=dict(Counter(row.priority for row in rows if _is_due(row, now))),
+        next_due=min((row.due_at for row in rows if row.due_at is not None and not _is_due(row, now)), default=None),
+    )
+
+
+def _backlog(tables: Tables, runner_id: str, task_ids: Collection[str]) -> Iterator[StoredInvocation]:
+    for row in tables.invocations.values():
+        if row.home == runner_id and not row.taken and row.status in _CLAIMABLE and row.task_id in task_ids:
+            yield row
+
+
+def _is_due(row: StoredInvocation, now: float) -> bool:
+    return row.due_at is None or row.due_at <= now
+
+
+class Heir:
+    """Takes over what belongs to dead runners."""
+
+    def __init__(self, tables: Tables, transaction: Transaction, runner_id: str, now: float) -> None:
+        self._tables: Final = tables
+        self._transaction: Final = transaction
+        self._runner_id: Final = runner_id
+        self._writer: Final = Writer(tables, transaction, runner_id, is_alive=True)
+        self._now: Final = now
+        self._interrupted = 0
+        self._poisoned: Final[list[str]] = []
+
+    def inherit(self, is_dead: Callable[[str], bool], task_ids: Collection[str], found: Collection[str]) -> Recovery:
+        """Take over what is of one of the tasks; `found` are those whose death was noticed just now."""
+        runners, parked, adopted = dict.fromkeys(found), Counter[str](), 0
+        for row in list(self._tables.invocations.values()):
+            if row.ended_at is not None or not is_dead(row.home):
+                continue
+            if row.task_id not in task_ids:
+                parked[row.task_id] += 1
+                continue
+            adopted += self._take_over(row)
+            if row.home:
+                runners[row.home] = None
+        return Recovery(
+            runners=tuple(runners),
+            adopted=adopted,
+            interrupted=self._interrupted,
+            poisoned=tuple(self._poisoned),
+            parked=dict(parked),
+        )
+
+    def _take_over(self, row: StoredInvocation) -> bool:
+        """Take over one; say whether it is in the backlog now."""
+        has_crashed = row.status in INTERRUPTED
+        crashes = row.crashes + has_crashed
+        is_poison = has_crashed and crashes >= row.max_crashes
+        mine = msgspec.structs.replace(
+            row,
+            home=self._runner_id,
+            crashes=crashes,
+            error=poison_error(row.invocation_id, crashes) if is_poison else row.error,
+        )
+        steps = recovery_steps(
+            row.status, attempt=row.attempt, is_poison=is_poison, dead_runner=row.home, now=self._now
+        )
+        if steps:
+            self._writer.advance(mine, steps, taken=False, due_at=None)
+        else:
+            stays = msgspec.structs.replace(mine, taken=False)
+            self._transaction.put(self._tables.invocations, row.invocation_id, stays)
+        self._interrupted += has_crashed and not is_poison
+        if is_poison:
+            self._poisoned.append(row.invocation_id)
+        return not is_poison

@@ -1,0 +1,97 @@
+"""What the store in memory is asked about what it keeps, and how it forgets."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from pynenc_async.errors import StoreError
+from pynenc_async.store.memory_tables import Tables, Transaction
+from pynenc_async.store.values import Page, Query, Retention, StoredInvocation
+
+_Place = tuple[float, str]
+"""Where an invocation is in the order of a page: its registration, its id."""
+
+
+def find(tables: Tables, query: Query) -> Page:
+    """Return a page of what fits."""
+    after = None if query.after is None else _read_place(query.after)
+    rows = sorted(tables.invocations.values(), key=_place, reverse=query.newest_first)
+    fitting = (row for row in rows if _comes_after(row, after, query) and _fits(row, query))
+    page = tuple(islice(fitting, max(query.limit, 0)))
+    is_last = next(fitting, None) is None
+    return Page(invocations=page, next=None if is_last or not page else _write_place(page[-1]))
+
+
+def _place(row: StoredInvocation) -> _Place:
+    return row.registered_at, row.invocation_id
+
+
+def _write_place(row: StoredInvocation) -> str:
+    return f"{row.registered_at!r} {row.invocation_id}"
+
+
+def _read_place(text: str) -> _Place:
+    moment, _, invocation_id = text.partition(" ")
+    try:
+        return float(moment), invocation_id
+    except ValueError:
+        raise StoreError(f"after={text!r} is not the `next` of a page") from None
+
+
+def _comes_after(row: StoredInvocation, after: _Place | None, query: Query) -> bool:
+    if after is None:
+        return True
+    return _place(row) < after if query.newest_first else _place(row) > after
+
+
+def _fits(row: StoredInvocation, query: Query) -> bool:
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (not query.task_ids or row.task_id in query.task_ids)
+        and query.parent_invocation_id in (None, row.parent_invocation_id)
+        and query.home in (None, row.home)
+        and _is_between(row.registered_at, query.registered_from, query.registered_before)
+        and _is_between(row.ended_at, query.ended_from, query.ended_before)
+        and (not query.text or any(query.text.casefold() in text.casefold() for text in _texts(row)))
+    )
+
+
+def _is_between(moment: float | None, first: float | None, end: float | None) -> bool:
+    if first is None and end is None:
+        return True
+    return moment is not None and (first is None or first <= moment) and (end is None or moment < end)
+
+
+def _texts(row: StoredInvocation) -> Iterator[str]:
+    yield row.task_id
+    for data in (row.arguments, row.result, row.error):
+        if data is not None:
+            yield data.decode(errors="replace")
+
+
+def purge(tables: Tables, transaction: Transaction, retention: Retention, now: float, limit: int) -> int:
+    """Forget what exceeds the retention; say how many."""
+    ended = [(row.ended_at, row) for row in tables.invocations.values() if row.ended_at is not None]
+    ended.sort(key=lambda entry: entry[0])
+    left, size = len(ended), sum(_size(tables, row) for row in tables.invocations.values())
+    for ended_at, row in ended[: max(limit, 0)]:
+        if not (
+            (retention.seconds is not None and ended_at < now - retention.seconds)
+            or (retention.count is not None and left > retention.count)
+            or (retention.bytes is not None and size > retention.bytes)
+        ):
+            break
+        left, size = left - 1, size - _size(tables, row)
+        _forget(tables, transaction, row.invocation_id)
+    return len(ended) - left
+
+
+def _size(tables: Tables, row: StoredInvocation) -> int:
+    journal = tables.journals.get(row.invocation_id, ())
+    return sum(len(data) for data in (row.arguments, row.options, row.result or b"", row.error or b"", *journal))
+
+
+def _forget(tables: Tables, transaction: Transaction, invocation_id: str) -> None:
+    transaction.drop(tables.invocations, invocation_id)
+    transaction.drop(tables.histories, invocation_id)
+    transaction.drop(tables.journals, invocation_id)
+    transaction.drop(tables.keys, invocation_id)
