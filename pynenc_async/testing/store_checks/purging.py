@@ -1,0 +1,127 @@
+"""Retention: what has ended is forgotten, the longest ago first, and nothing else."""
+
+from typing import Final
+
+from pynenc_async.store.values import Fire, JournalChange, Refusal, RefusalKind, Retention, Unique
+from pynenc_async.testing.store_checks.bench import NOW, Bench, Runner, S, in_status, move, new, start
+from pynenc_async.testing.store_checks.check import BrokenRuleError, Subject, expect, expect_kinds, expect_made
+
+PURGING: Final = Subject("purging")
+
+
+async def _ended(runner: Runner, name: str, at: float, *, arguments: bytes = b"{}", result: bytes = b"1") -> None:
+    change = new(name, at=NOW, arguments=arguments)
+    expect_made(await runner.commit(change, start(name, at=NOW), move(name, 3, S.SUCCESS, at=at, result=result)))
+
+
+async def _purge(runner: Runner, now: float = NOW + 100, limit: int = 10_000, **bounds: float) -> int:
+    return await runner.store.purge(Retention(**bounds), now=now, limit=limit)  # type: ignore[arg-type]  # each its own
+
+
+@PURGING.rule
+async def no_bound(bench: Bench) -> None:
+    """Without a bound nothing is forgotten."""
+    runner = await bench.runner()
+    await _ended(runner, "a", NOW)
+    expect(await _purge(runner, NOW + 1e9), 0, "how many were forgotten")
+    expect(sorted(await runner.rows()), ["a"], "what is left")
+
+
+@PURGING.rule
+async def by_age(bench: Bench) -> None:
+    """By age: what ended more than `seconds` ago."""
+    runner = await bench.runner()
+    for number in (3, 1, 4, 2):
+        await _ended(runner, f"a{number}", NOW + number)
+    expect(await _purge(runner, NOW + 12.5, seconds=10.0), 2, "how many were forgotten")
+    expect(sorted(await runner.rows()), ["a3", "a4"], "what is left")
+    expect(await _purge(runner, NOW + 12.5, seconds=10.0), 0, "how many are forgotten then")
+
+
+@PURGING.rule
+async def by_count(bench: Bench) -> None:
+    """By number: the longest ended of more than `count` that have ended."""
+    runner = await bench.runner()
+    expect_made(await runner.commit(new("lives"), new("lives too"), start("lives too")))
+    for number in (3, 1, 4, 2):
+        await _ended(runner, f"a{number}", NOW + number)
+    expect(await _purge(runner, count=3), 1, "how many were forgotten with count=3")
+    expect(sorted(await runner.rows()), ["a2", "a3", "a4", "lives", "lives too"], "what is left")
+    expect(await _purge(runner, count=0), 3, "how many were forgotten with count=0")
+    expect(sorted(await runner.rows()), ["lives", "lives too"], "what is left")
+
+
+@PURGING.rule
+async def by_bytes(bench: Bench) -> None:
+    """By bytes: the longest ended first, until the whole store is not larger."""
+    runner = await bench.runner()
+    for number in range(10):
+        await _ended(runner, f"a{number}", NOW + number, result=b'"%d%s"' % (number, b"x" * 1_000_000))
+    expect(await _purge(runner, bytes=100_000_000), 0, "how many are forgotten of 10 MB with 100 MB")
+    forgotten = await _purge(runner, bytes=6_000_000)
+    if forgotten not in (4, 5, 6):  # a store may need some room of its own
+        raise BrokenRuleError(f"of ten results of 1 MB each, {forgotten} were forgotten to come down to 6 MB")
+    expect(sorted(await runner.rows()), [f"a{number}" for number in range(forgotten, 10)], "what is left")
+
+
+@PURGING.rule
+async def the_living(bench: Bench) -> None:
+    """What has not ended is never forgotten."""
+    runner = await bench.runner()
+    living = [status for status in S if not status.is_final()]
+    expect_made(await runner.commit(*(in_status(str(status), status) for status in living)))
+    before = await runner.rows()
+    expect(await _purge(runner, NOW + 1e9, seconds=0.0, count=0, bytes=0), 0, "how many were forgotten")
+    expect(await runner.rows(), before, "what is left")
+
+
+@PURGING.rule
+async def bounds_and_limit(bench: Bench) -> None:
+    """One bound that is exceeded is enough, and `limit` bounds what is forgotten at once."""
+    runner = await bench.runner()
+    for number in range(6):
+        await _ended(runner, f"a{number}", NOW + number)
+    expect(await _purge(runner, NOW + 20, seconds=1e6, count=2, limit=3), 3, "how many were forgotten of four")
+    expect(sorted(await runner.rows()), ["a3", "a4", "a5"], "what is left")
+    expect(await _purge(runner, NOW + 20, seconds=1e6, count=2, limit=3), 1, "how many were forgotten then")
+
+
+@PURGING.rule
+async def all_of_it(bench: Bench) -> None:
+    """With an invocation go its history and its journal; its id is unknown then."""
+    runner = await bench.runner()
+    await _ended(runner, "a", NOW)
+    expect_made(await runner.commit(JournalChange(invocation_id="a", index=0, entries=(b"0", b"1"))))
+    expect(await _purge(runner, count=0), 1, "how many were forgotten")
+    expect((runner.store.peek("a"), runner.store.history("a")), (None, []), "peek and history")
+    expect(await runner.store.journal("a"), [], "its journal")
+    expect_kinds(await runner.commit(move("a", 4, S.RUNNING)), RefusalKind.UNKNOWN, what="a transition of it")
+    expect_made(await runner.commit(new("a")), "the same id, new")
+    expect((runner.statuses("a"), await runner.store.journal("a")), ([S.REGISTERED], []), "what is new has no past")
+
+
+@PURGING.rule
+async def shared_values(bench: Bench) -> None:
+    """A large value that another invocation has as well stays."""
+    runner = await bench.runner()
+    large = b'"' + b"x" * 200_000 + b'"'
+    await _ended(runner, "a", NOW, arguments=large, result=large)
+    await _ended(runner, "b", NOW + 50, arguments=large)
+    expect_made(await runner.commit(new("c", arguments=large)))
+    expect(await _purge(runner, NOW + 70, seconds=50.0), 1, "how many were forgotten")
+    for name in "bc":
+        expect((await runner.row(name)).arguments == large, True, f"whether {name} has its arguments")
+    expect(await _purge(runner, NOW + 200, seconds=50.0), 1, "how many were forgotten then")
+    expect((await runner.row("c")).arguments == large, True, "whether the last one has its arguments")
+
+
+@PURGING.rule
+async def what_outlives(bench: Bench) -> None:
+    """What was fired, and what stands until a moment, is known when the invocation is forgotten."""
+    runner = await bench.runner()
+    fire, key = Fire("every minute", NOW), Unique("key", until=NOW + 500)
+    expect_made(await runner.commit(new("a", fire=fire, unique=key), move("a", 1, S.CANCELLED)))
+    expect(await _purge(runner, count=0), 1, "how many were forgotten")
+    refusals = await runner.commit(new("b", at=NOW + 100, fire=fire), new("c", at=NOW + 100, unique=key))
+    expect(refusals, [Refusal(RefusalKind.FIRED), Refusal(RefusalKind.DUPLICATE, "a")], "the same fire, the same key")
+    expect_made(await runner.commit(new("d", at=NOW + 500, unique=Unique("key"))), "the key when its moment has come")

@@ -1,0 +1,13 @@
+"""The conformance suite, over every store that is shipped."""
+
+import pytest
+
+from pynenc_async.testing import STORE_CHECKS, MemoryStoreHarness
+
+HARNESSES = [MemoryStoreHarness]
+
+
+@pytest.mark.parametrize("make_harness", HARNESSES)
+@pytest.mark.parametrize("check", STORE_CHECKS, ids=str)
+async def test_store(check, make_harness):
+    await check(make_harness)
