@@ -10,6 +10,7 @@ RUNNING are one instant in memory. Three time slots say all of it. The first tra
 **Rare state aside.** What few invocations need (children, trail, cancellation, streams) lives in `More`, made on demand.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from copy import copy
 from typing import Any, Final, Protocol
@@ -69,6 +70,19 @@ class Driver(Protocol):
         ...
 
 
+class AnyOf:
+    """What a body awaits of which one has to end, while a list has to end as a whole."""
+
+    __slots__ = ("_living",)
+
+    def __init__(self, living: "Callable[[], Iterable[Record]]") -> None:
+        self._living: Final = living
+        """Asked only when somebody looks for a ring: there may be thousands."""
+
+    def __iter__(self) -> "Iterator[Record]":
+        return iter(self._living())
+
+
 class More(msgspec.Struct, eq=False):
     """What few invocations need. A msgspec Struct, because that is made in C: 80 ns instead of 450."""
 
@@ -79,8 +93,8 @@ class More(msgspec.Struct, eq=False):
     """Set once somebody has asked for cancellation."""
     waits: int = 0
     """How many of the body's asyncio Tasks await another invocation now."""
-    blocked_on: "list[list[Record]] | None" = None
-    """What the body awaits now, one list for each of its waits: the edges of the wait graph."""
+    blocked_on: "list[list[Record] | AnyOf] | None" = None
+    """What the body awaits now, one entry for each of its waits: the edges of the wait graph."""
     journal: Any = None
     """What a workflow has asked for so far."""
     held: bool = False

@@ -61,6 +61,11 @@ class Board:
         if signal in self._signals:
             self._signals.remove(signal)
 
+    def leave_loop(self) -> None:
+        """Whoever watched is gone with the loop."""
+        self._signals.clear()
+        self._told = False
+
     def _wake(self) -> None:
         self._told = False
         signals, self._signals = self._signals, []

@@ -23,6 +23,7 @@ from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.waiting import wait_for_room
 from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
@@ -133,7 +134,7 @@ class Dispatcher:
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
-        self._crew.settle()
+        self._empty_inbox()  # what came from other threads when the loop before had ended
 
     def call_in_loop(self, callback: Callable[[], object]) -> None:
         """Call back in the loop, from any thread."""
@@ -148,11 +149,16 @@ class Dispatcher:
         """Write off what the loop that is gone had under way."""
         if self._crew is not None:
             self._crew.threads.close()
+        if self._room is not None:
+            self._room.leave_loop()
+        self.scheduler.settle = _nobody_is_there
         living = [record for record in self.store if record._ended_at is None]
         for record in living:
             record._waiters = None  # they belonged to the same loop
             if record._more is not None:
                 record._more.waits = 0  # and so did the awaits that the bodies were in
+                if record._more.progress is not None:
+                    record._more.progress.leave_loop()
         self.scheduler.forget_comebacks()
         for record in living:
             if record._driver is not None:
@@ -208,6 +214,8 @@ class Dispatcher:
             self._post(record)
 
     def _queue(self, record: Record) -> None:
+        if record._ended_at is not None:
+            return  # cancelled on its way here: it must take no permit
         parent = record._parent
         record._task.queue(record)
         if isinstance(parent, Record) and not record._task.options.detached:
@@ -221,28 +229,30 @@ class Dispatcher:
 
     def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
         """Return what submits a call with these options."""
-        submit: Callable[[Any, Values], Any] = self.submit
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
-            submit = recording(self._duplicates.submit)
-        room = self._room
-        if room is None:
-            return submit
+            return recording(self._duplicates.submit)  # which asks for room for what is no duplicate
+        return self.submit if self._room is None else recording(self.submit_if_room)
 
-        def submit_if_room(task: Any, values: Values) -> Any:
-            room.require(task.task_id)
-            return submit(task, values)
-
-        return recording(submit_if_room)
+    def submit_if_room(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
+        """Like `submit`; raise `QueueFullError` where no more may wait."""
+        if self._room is not None:
+            self._room.require(task.task_id)
+        return self.submit(task, values)
 
     def require_room(self, task_id: str, count: int) -> None:
         """Raise `QueueFullError` unless `count` more may be submitted."""
         if self._room is not None:
             self._room.require(task_id, count)
 
+    @property
+    def room(self) -> Room | None:
+        """What bounds how many invocations wait; None: nothing does."""
+        return self._room
+
     async def wait_for_room(self) -> None:
         """Return when one more may be submitted."""
         if self._room is not None:
-            await self._room.wait()
+            await wait_for_room(self._room, self.require_own_loop(None))
 
     def decide(self, decision: Callable[..., object], *args: object) -> None:
         """Let the scheduler decide something: now, or in its loop as soon as possible."""
@@ -348,6 +358,10 @@ class Dispatcher:
             self.bind(loop)
             self.require_loop(record)
         return loop
+
+
+def _nobody_is_there() -> None:
+    """There is no loop in which anything could get going."""
 
 
 def _batches(tie_break: Random | None) -> Callable[[], int]:

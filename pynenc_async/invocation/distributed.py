@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.errors import (
+    CycleDetectedError,
     InvocationCancelledError,
     InvocationError,
     InvocationNotFinalError,
@@ -188,8 +189,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
     def _failure(self) -> BaseException:
         more = self._more
         if self._status is _CANCELLED:
-            if isinstance(self._outcome, InvocationError):
-                return self._outcome  # it has expired, or this is a restored handle
+            if isinstance(self._outcome, (InvocationError, CycleDetectedError)):
+                return self._outcome  # it has expired, can never get through a limit, or this is a restored handle
             return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
         if more is not None and more.alarm is not None:
             more.alarm.disarm()

@@ -28,6 +28,10 @@ class Office(Protocol):
         """Submit a call, whatever else is registered."""
         ...
 
+    def submit_if_room(self, task: Any, values: Values) -> Handle:
+        """The same; raise `QueueFullError` where no more may wait."""
+        ...
+
     def decide(self, decision: Callable[..., object], *args: object) -> None:
         """Let the scheduler decide something: now, or in its loop as soon as possible."""
         ...
@@ -50,11 +54,22 @@ class Duplicates:
                 return self._register(key, task, values)
             on_duplicate = task.options.on_duplicate
             if on_duplicate is OnDuplicate.REPLACE:
-                self._office.decide(self._office.scheduler.cancel, standing, "replaced by a later call")
-                return self._register(key, task, values)
+                return self._replace(standing, key, task, values)
             if on_duplicate is OnDuplicate.SKIP:
                 return self._skip(task, values, f"a duplicate of {standing.invocation_id}, which is {standing.status}")
             return self._reuse(standing, task, values)
+
+    def _replace(self, standing: Record, key: Any, task: Any, values: Values) -> Handle:
+        waits = standing._started_at is None
+        if waits:  # first: what it leaves is the room for the other
+            self._cancel(standing)
+        record = self._register(key, task, values)
+        if not waits:  # last: a call that finds no room replaces nothing
+            self._cancel(standing)
+        return record
+
+    def _cancel(self, standing: Record) -> None:
+        self._office.decide(self._office.scheduler.cancel, standing, "replaced by a later call")
 
     def _skip(self, task: Any, values: Values, reason: str) -> Handle:
         def drop(record: Record) -> None:
@@ -63,7 +78,7 @@ class Duplicates:
         return self._office.submit(task.queued_by(drop), values)
 
     def _register(self, key: Any, task: Any, values: Values) -> Handle:
-        record = self._office.submit(task, values)
+        record = self._office.submit_if_room(task, values)
         if record._ended_at is None:
             self._registry.enter(key, record)
             if task.options.unique_for is not None:

@@ -17,7 +17,7 @@ from pynenc_async.invocation.progress_bar import with_progress
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.limit import ConcurrencyControlType
-from pynenc_async.record import TaskRecord
+from pynenc_async.record import AnyOf, TaskRecord
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -75,7 +75,12 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
             self._roster.submit_all(cast("Iterable[Any]", source))
         else:
             self._roster = WindowedRoster(
-                submit, function, source, DEFAULT_WINDOW if window is None else window, task.runtime.call_in_loop
+                submit,
+                function,
+                source,
+                DEFAULT_WINDOW if window is None else window,
+                task.runtime.call_in_loop,
+                task.runtime.room,
             )
             self._roster.feed()
             weakref.finalize(self, self._roster.stop)
@@ -193,8 +198,7 @@ class _NextEnd:
         targets = [] if body is None else roster.unfinished(_MOST_TARGETS)
         signal = Signal(self._group._task.runtime.require_own_loop(None), body)
         roster.call_when(self._count, signal)
-        # Only the last one is surely awaited: of several, any may end the wait.
-        return suspend(signal, targets, body, detect_cycles=len(targets) == 1)
+        return suspend(signal, targets, body, any_of=AnyOf(roster.candidates))
 
 
 class _AsCompleted(Generic[Yielded]):

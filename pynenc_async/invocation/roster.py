@@ -13,8 +13,10 @@ from typing import Any, Final
 from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.intake import Intake
 from pynenc_async.invocation.waiting import Signal
 from pynenc_async.record import Record
+from pynenc_async.scheduler.room import Room
 from pynenc_async.status import InvocationStatus
 
 Member = DistributedInvocation[Any, Any]
@@ -45,7 +47,7 @@ class Roster:
         self._submit: Final = submit
         self._function: Final = function
         self.members: dict[int, Member] | list[Member] = []
-        self.submitted = 0
+        self.submitted: int = 0
         self.ended: Final[list[Record]] = []
         """Ended members; in a windowed group only those that have not been consumed."""
         self.consumed: int = 0
@@ -148,14 +150,20 @@ class Roster:
         self._signals.append(signal)
         self._wake_at = min(self._wake_at, count)
 
+    def candidates(self) -> Iterator[Member]:
+        """Those of whom the next will end; nobody as long as more may be submitted, for then it may be anybody."""
+        return self._living()
+
     def unfinished(self, most: int | None = None) -> list[Member]:
         """The oldest members that have not ended: all of them, or `most`. Amortised, it passes over each member once."""
+        return list(islice(self._living(), most))
+
+    def _living(self) -> Iterator[Member]:
         members = self.listed()
         if isinstance(self.members, list):
             while self._scanned < len(members) and members[self._scanned]._ended_at is not None:
                 self._scanned += 1
-        living = (member for member in islice(members, self._scanned, None) if member._ended_at is None)
-        return list(islice(living, most))
+        return (member for member in islice(members, self._scanned, None) if member._ended_at is None)
 
 
 class WindowedRoster(Roster):
@@ -168,9 +176,11 @@ class WindowedRoster(Roster):
         source: Iterable[Any] | AsyncIterable[Any],
         window: int,
         call_in_loop: Callable[[Callable[[], None]], None],
+        room: Room | None,
     ) -> None:
         super().__init__(submit, function)
         self._window: Final = window
+        self._intake: Final = Intake(room, self._use_room, call_in_loop)
         self._call_in_loop: Final = call_in_loop
         self._members: Final[dict[int, Member]] = {}
         self.members = self._members
@@ -179,7 +189,8 @@ class WindowedRoster(Roster):
         self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._puller: asyncio.Task[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._go_on: asyncio.Future[None] | None = None
+        """What the puller waits for, until there is room."""
         self.error: BaseException | None = None
         """What the source raised; the reader raises it after the members that came before."""
         if isinstance(source, AsyncIterable):
@@ -195,14 +206,18 @@ class WindowedRoster(Roster):
     def _has_room(self) -> bool:
         return len(self._members) < self._window
 
+    def candidates(self) -> Iterator[Member]:
+        """Those of whom the next will end; nobody as long as more may be submitted, for then it may be anybody."""
+        return super().candidates() if self.exhausted or not self._has_room() else iter(())
+
     def feed(self) -> None:
         """Submit more, as far as there is room; an async source is read by a Task of its own."""
         if self._async is not None:
             if self._puller is None:
                 self._start_pulling(self._async)
-            elif self._room is not None and not self._room.done() and self._has_room():
-                self._room.set_result(None)
-        while self._sync is not None and self._has_room():
+            elif self._go_on is not None and not self._go_on.done() and self._has_room() and not self._intake.waits:
+                self._go_on.set_result(None)
+        while self._sync is not None and self._has_room() and self._intake.is_open():
             try:
                 self._add(next(self._sync))
             except StopIteration:
@@ -219,10 +234,9 @@ class WindowedRoster(Roster):
     async def _pull(self, source: AsyncIterator[Any]) -> None:
         try:
             async for params in source:
+                await self._until(self._intake.is_open)
                 self._add(params)
-                while not self._has_room():
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
+                await self._until(self._has_room)
         except Exception as error:  # noqa: BLE001
             self.error = error
         finally:
@@ -230,6 +244,16 @@ class WindowedRoster(Roster):
             self.wake()
             if isinstance(source, AsyncGenerator):
                 await source.aclose()
+
+    async def _until(self, may_go_on: Callable[[], bool]) -> None:
+        while not may_go_on():
+            self._go_on = asyncio.get_running_loop().create_future()
+            await self._go_on
+
+    def _use_room(self) -> bool:
+        before = self.submitted
+        self.feed()
+        return self.submitted > before or self._async is not None
 
     async def aclose(self) -> None:
         """Submit nothing more, and return when the source is closed."""

@@ -7,6 +7,7 @@ body's Task gets the slot back when it goes on itself (see `execution.carrier`).
 """
 
 import threading
+import types
 from asyncio import AbstractEventLoop, CancelledError, Future, current_task
 from collections.abc import Generator, Sequence
 from typing import Any, Final, Protocol
@@ -17,10 +18,11 @@ from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.threads import ThreadDriver, Threads
-from pynenc_async.record import More, Record
+from pynenc_async.record import AnyOf, More, Record
 from pynenc_async.scheduler.core import HOLDS_SLOT
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import RUNNABLE
+from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
 
@@ -82,22 +84,23 @@ def is_own_task(body: Record) -> bool:
 class Wait:
     """One await of a body, from the moment it begins to the moment it is over."""
 
-    __slots__ = ("_body", "_more", "_targets")
+    __slots__ = ("_body", "_edge", "_more", "_targets")
 
-    def __init__(self, body: Record, targets: Sequence[Record]) -> None:
+    def __init__(self, body: Record, targets: Sequence[Record], *, any_of: AnyOf | None = None) -> None:
         self._body: Final = body
         self._more: Final[More] = body.need_more()
         self._targets: Final = [target for target in targets if target._ended_at is None]
+        self._edge: Final = any_of or self._targets
 
     def begin(self, *, hasten: bool = True, detect_cycles: bool = True) -> None:
         """Enter the wait graph; raise `CycleDetectedError` when that would close a ring."""
         body, more = self._body, self._more
         if detect_cycles and body._task.options.detect_cycles:
-            refuse_ring(body, self._targets)
+            refuse_ring(body, self._edge)
         more.waits += 1
         if more.blocked_on is None:
             more.blocked_on = []
-        more.blocked_on.append(self._targets)
+        more.blocked_on.append(self._edge)
         if hasten:
             self.hasten()
 
@@ -123,23 +126,44 @@ class Wait:
         """Leave the wait graph."""
         self._more.waits -= 1
         if self._more.blocked_on is not None:
-            self._more.blocked_on = [wait for wait in self._more.blocked_on if wait is not self._targets]
+            self._more.blocked_on = [wait for wait in self._more.blocked_on if wait is not self._edge]
 
 
 def suspend(
-    signal: Signal, targets: Sequence[Record], body: Record | None, *, detect_cycles: bool = True
+    signal: Signal,
+    targets: Sequence[Record],
+    body: Record | None,
+    *,
+    any_of: AnyOf | None = None,
+    detect_cycles: bool = True,
 ) -> Generator[Any, None, None]:
-    """Await the signal, for the sake of `targets`."""
+    """Await the signal, for the sake of `targets`: of all of them, or of `any_of` those whom that names."""
     if body is None:
         yield from signal.future
         return
-    wait = Wait(body, targets)
+    wait = Wait(body, targets, any_of=any_of)
     wait.begin(detect_cycles=detect_cycles)
     try:
         wait.pause_spawned()
         yield from signal.future
     finally:
         wait.end()
+
+
+@types.coroutine
+def wait_for_room(room: Room, loop: AbstractEventLoop) -> Generator[Any, None, None]:
+    """Return when one more may be submitted. A body gives its slot away meanwhile: what is in its way may need it."""
+    again = False
+    while not room.has_room() or (room.is_asked_for and not again):
+        body = current_body()
+        signal = Signal(loop, body)
+        room.ask(signal, again=again)
+        again = True
+        try:
+            yield from suspend(signal, (), body)
+        except BaseException:
+            room.forget(signal)
+            raise
 
 
 def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:

@@ -89,7 +89,10 @@ class Agenda:
 
     def put(self, delay: float, kind: Kind, subject: Any) -> float:
         """Note what is due in `delay` seconds; return when that is."""
-        when = self.now() + delay
+        return self.put_at(self.now() + delay, kind, subject)
+
+    def put_at(self, when: float, kind: Kind, subject: Any) -> float:
+        """Note what is due at `when`, on this clock."""
         heappush(self._entries, (when, subject._number, kind, subject))
         if self._timer is None or when < self._armed_for:
             self._arm()
@@ -119,7 +122,12 @@ class Agenda:
 
     def _ring(self) -> None:
         self._timer = None
-        now = self.now() + _SLACK
+        try:
+            self._fire_due(self.now() + _SLACK)
+        finally:
+            self._arm()  # whatever was raised, the rest is still due
+
+    def _fire_due(self, now: float) -> None:
         entries = self._entries
         while entries and entries[0][0] <= now:
             when, _, kind, subject = heappop(entries)
@@ -128,4 +136,3 @@ class Agenda:
             else:
                 self._dead -= self._dead > 0
             entries = self._entries  # a sweep made a new list
-        self._arm()

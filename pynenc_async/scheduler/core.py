@@ -353,8 +353,14 @@ class SchedulerCore:
 
     def _resume(self, record: Record, wanted: Callable[[], bool]) -> None:
         self._returning -= 1
-        if record._status is not PAUSED or not wanted():
+        if record._status is not PAUSED:
+            wanted()  # it has ended, abandoned while it waited here: what the body has left to do needs no slot
             return
+        if wanted():
+            self.resumed(record)
+
+    def resumed(self, record: Record) -> None:
+        """The paused body goes on."""
         self.now = self.clock()
         record.leave_path()
         self.note(record, RESUMED, record._retries + 1)

@@ -1,13 +1,14 @@
 """Cycle detection: a living ancestor with the same call, and a ring of invocations that await one another."""
 
-from collections.abc import Iterable
-from itertools import chain
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final, cast
 
 from pynenc_async.arguments import COMPARED_BY_VALUE, same_values, show
 from pynenc_async.errors import CycleDetectedError
 from pynenc_async.function import Values
-from pynenc_async.record import Record, TaskRecord
+from pynenc_async.record import AnyOf, Record, TaskRecord
+from pynenc_async.scheduler.limits import Limiter
 
 _MOST_SHOWN: Final = 4
 
@@ -36,47 +37,137 @@ def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
     return CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
 
 
-def refuse_ring(waiting: Record, targets: Iterable[Record]) -> None:
-    """Raise `CycleDetectedError` when one of `targets` already awaits `waiting`, directly or through others.
+def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:
+    """Raise `CycleDetectedError` when what `waiting` is about to await already awaits it, directly or through others.
 
     Who waits for a limit awaits, in effect, those who hold its permits: all of them together, for any of them may free one.
     """
-    for target in targets:
-        more = target._more
-        if target is waiting or (more is not None and (more.blocked_on or more.held)):
-            path = _path(target, waiting, frozenset())
-            if path is not None:
-                names = [describe(record) for record in (waiting, *path)]
-                raise CycleDetectedError("invocations await one another in a ring", names)
+    if not isinstance(targets, AnyOf):
+        _refuse([[target] for target in targets if not _runs(target, waiting)], waiting)
+    elif not any(_runs(target, waiting) for target in targets):
+        _refuse([list(targets)], waiting)
 
 
-def _path(start: Record, goal: Record, crossed: frozenset[int]) -> list[Record] | None:
-    """Search depth first along the edges "awaits"; `crossed` are the waits for limits that are being looked into."""
-    came_from: dict[int, Record | None] = {id(start): None}
-    stack = [start]
-    while stack:
-        record = stack.pop()
-        if record is goal:
-            return _walk_back(record, came_from)
-        for nearer in _awaited_by(record, goal, crossed):
-            if id(nearer) not in came_from and nearer._ended_at is None:
-                came_from[id(nearer)] = record
-                stack.append(nearer)
+def _refuse(needs: Iterable[Sequence[Record]], waiting: Record) -> None:
+    for needed in needs:
+        path = _WaitGraph(waiting, needed).path_to_goal()
+        if path is not None:
+            raise _ring(waiting, path)
+
+
+def ring_through_limit(waiting: Record) -> CycleDetectedError | None:
+    """Return what is wrong when `waiting`, which begins to wait for a limit, can never go on; None if it can.
+
+    It is awaited already, so nobody else would look: an await looks at what is in its way when it begins.
+    """
+    try:
+        _refuse([needed for _, needed in _needs(waiting)], waiting)
+    except CycleDetectedError as error:
+        return error
     return None
 
 
-def _awaited_by(record: Record, goal: Record, crossed: frozenset[int]) -> Iterable[Record]:
+def _ring(waiting: Record, path: list[Record]) -> CycleDetectedError:
+    return CycleDetectedError("invocations await one another in a ring", [describe(one) for one in (waiting, *path)])
+
+
+def _needs(record: Record) -> list[tuple[Hashable, Sequence[Record]]]:
+    """Return whose end `record` needs to go on: of each list, somebody's. Nothing: it goes on by itself.
+
+    Lists with the same name are the same: however many wait for a limit, its holders are looked through once.
+    """
     more = record._more
-    if more is None:
-        return ()
-    if not more.held or record._task.limiter is None:
-        return chain.from_iterable(more.blocked_on or ())
-    if id(record) in crossed:
-        return (goal,)  # it goes on if the search that looks into it says so
-    blockers = record._task.limiter.blockers(record)
-    crossed |= {id(record)}
-    stuck = all(_path(blocker, goal, crossed) is not None for blocker in blockers)
-    return blockers[:1] if stuck else ()
+    if more is None or record._ended_at is not None:
+        return []
+    if more.held:
+        limiter: Limiter | None = record._task.limiter
+        return [] if limiter is None else [((id(limiter), rule), holders) for rule, holders in limiter.blockers(record)]
+    needs = list[tuple[Hashable, Sequence[Record]]]()
+    for wait in more.blocked_on or ():
+        needs += [(id(wait), list(wait))] if isinstance(wait, AnyOf) else [(id(one), [one]) for one in wait]
+    return [(name, needed) for name, needed in needs if needed and all(one._ended_at is None for one in needed)]
+
+
+def _runs(record: Record, goal: Record) -> bool:
+    """Whether it goes on by itself, as far as can be seen at once: of many holders of permits one usually does."""
+    more = record._more
+    return record is not goal and (more is None or not (more.held or more.blocked_on))
+
+
+class _Need:
+    """Some records, of which one has to end, and those who need that."""
+
+    __slots__ = ("dependents", "is_met", "records")
+
+    def __init__(self, records: Sequence[Record], goal: Record) -> None:
+        self.records: Final = records
+        self.dependents: Final[list[Record]] = []
+        self.is_met = any(_runs(one, goal) for one in reversed(records))
+
+
+class _WaitGraph:
+    """Who can go on, of all on whom some invocations depend, while `goal` does not.
+
+    All that can, by itself or after others that can, is found in one pass over the graph, however many limits it goes
+    through. What is left is stuck: if the goal is among what it needs, that is a ring.
+    """
+
+    def __init__(self, goal: Record, starts: Sequence[Record]) -> None:
+        self._goal: Final = goal
+        self._start: Final = _Need(starts, goal)
+        self._named: Final[dict[Hashable, _Need]] = {}
+        self._needs_of: Final[dict[int, list[_Need]]] = {id(goal): []}
+        self._met_by: Final[dict[int, list[_Need]]] = {}
+        self._release(self._explore())
+
+    def path_to_goal(self) -> list[Record] | None:
+        """Return a way from the starts to the goal along those that are stuck; None if one of the starts is not."""
+        came_from: dict[int, Record | None] = {id(one): None for one in self._start.records}
+        queue = deque(() if self._start.is_met else self._start.records)
+        while queue:
+            record = queue.popleft()
+            if record is self._goal:
+                return _walk_back(record, came_from)
+            for need in self._needs_of[id(record)]:
+                for nearer in () if need.is_met else need.records:
+                    if id(nearer) not in came_from:
+                        came_from[id(nearer)] = record
+                        queue.append(nearer)
+        return None
+
+    def _explore(self) -> list[Record]:
+        """Find all that is needed, directly or not, and return those who need nothing."""
+        stack, free = self._enter(self._start), list[Record]()
+        while stack:
+            record = stack.pop()
+            if id(record) in self._needs_of:
+                continue
+            needs = self._needs_of[id(record)] = []
+            for name, needed in _needs(record):
+                need = self._named.get(name)
+                if need is None:
+                    need = self._named[name] = _Need(needed, self._goal)
+                    stack += self._enter(need)
+                need.dependents.append(record)
+                needs.append(need)
+            if all(need.is_met for need in needs):
+                free.append(record)
+        return free
+
+    def _enter(self, need: _Need) -> list[Record]:
+        if need.is_met:
+            return []
+        for one in need.records:
+            self._met_by.setdefault(id(one), []).append(need)
+        return list(need.records)
+
+    def _release(self, free: list[Record]) -> None:
+        """Let all go on that can after those who need nothing."""
+        while free:
+            for need in self._met_by.pop(id(free.pop()), ()):
+                if not need.is_met:
+                    need.is_met = True
+                    free += [one for one in need.dependents if all(other.is_met for other in self._needs_of[id(one)])]
 
 
 def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]:

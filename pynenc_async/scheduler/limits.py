@@ -169,15 +169,26 @@ class Limiter:
             turns.rotate(-1)
         return granted
 
-    def blockers(self, record: Record) -> list[Record]:
-        """Return those of whom one has to end before `record`, which waits, can go on; none where time alone is needed."""
-        options, key = record._task.options, self._key(record)
+    def blockers(self, record: Record) -> list[tuple[Key, list[Record]]]:
+        """Return whose end `record`, which waits, needs: of each list, somebody's. None where time alone is needed.
+
+        With each list comes what tells it from the others of this limiter.
+        """
+        key = self._key(record)
+        line = self._lines.get(key)
+        first = line.head() if line is not None else None
+        return self._in_the_way(record, key) or ([] if first is None else self._in_the_way(first, key))
+
+    def _in_the_way(self, record: Record, key: Key) -> list[tuple[Key, list[Record]]]:
+        options, lists = record._task.options, list[tuple[Key, list[Record]]]()
+        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+            holders = self.holders.get(key, {})
+            if len(holders) >= options.running_limit:
+                lists.append(((Rule.KEY, key), list(holders.values())))
         if options.running_total is not None and self._total >= options.running_total:
-            return [holder for holders in self.holders.values() for holder in holders.values()]
-        if options.running_concurrency is ConcurrencyControlType.DISABLED:
-            return []
-        holders = self.holders.get(key, {})
-        return list(holders.values()) if len(holders) >= options.running_limit else []
+            everybody = [holder for holders in self.holders.values() for holder in holders.values()]
+            lists.append((Rule.TOTAL, everybody))
+        return lists
 
     def describe(self, record: Record, rule: Rule) -> str:
         """Say in words what stands in the way of `record`."""

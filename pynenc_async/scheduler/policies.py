@@ -12,7 +12,8 @@ from pynenc_async.errors import ConcurrencyLimitError, InvocationExpiredError, I
 from pynenc_async.options import OnLimit
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Agenda, Kind
-from pynenc_async.scheduler.core import CANCELLED, FAILED, PENDING, REGISTERED, RETRY, SchedulerCore
+from pynenc_async.scheduler.core import CANCELLED, FAILED, PAUSED, PENDING, REGISTERED, RETRY, SchedulerCore
+from pynenc_async.scheduler.cycles import ring_through_limit
 from pynenc_async.scheduler.limits import Limiter, Rule
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
@@ -24,6 +25,8 @@ SCHEDULED: Final = InvocationStatus.SCHEDULED
 CONCURRENCY_CONTROLLED: Final = InvocationStatus.CONCURRENCY_CONTROLLED
 CONCURRENCY_CONTROLLED_FINAL: Final = InvocationStatus.CONCURRENCY_CONTROLLED_FINAL
 REROUTED: Final = InvocationStatus.REROUTED
+_SLACK: Final = 1e-6
+"""Seconds by which a timer may ring early, as far as timeouts are concerned."""
 
 
 class PolicedScheduler(SchedulerCore):
@@ -75,8 +78,7 @@ class PolicedScheduler(SchedulerCore):
         """End `record` at `moment` of the agenda's clock, unless it has an earlier deadline."""
         more = record.need_more()
         if more.deadline is None or moment < more.deadline:
-            more.deadline = moment
-            self.agenda.put(moment - self.agenda.now(), Kind.DEADLINE, record)
+            more.deadline = self.agenda.put_at(moment, Kind.DEADLINE, record)
 
     def _register(self, record: Record) -> None:
         expires_in = record._task.options.expires_in
@@ -109,6 +111,13 @@ class PolicedScheduler(SchedulerCore):
         if record._status is REGISTERED:  # a retry stays one while it waits
             self._move(record, CONCURRENCY_CONTROLLED, limiter.describe(record, rule))
         limiter.wait(record, now)
+        if record._waiters is not None and record._task.options.detect_cycles:
+            self._refuse_ring(record)
+
+    def _refuse_ring(self, record: Record) -> None:
+        error = ring_through_limit(record)
+        if error is not None:
+            self.withdraw(record, error, "it would wait for a limit that can never be free")
 
     def _grant_permits(self, limiter: Limiter) -> None:
         granted = limiter.grant(self.agenda.now())
@@ -221,15 +230,28 @@ class PolicedScheduler(SchedulerCore):
         self._enter(record)
 
     def _timeout_due(self, record: Record) -> None:
-        record.need_more().timeout_at = None
-        self._time_out(record, f"an attempt took longer than timeout={record._task.options.timeout:g} s")
+        more, timeout = record.need_more(), record._task.options.timeout
+        if more.timed_out is not None or more.cancel_reason is not None:
+            return  # it was told to stop: what is noted for this moment is the end of its grace
+        left = timeout - self._seconds_under_way(record)
+        if left > _SLACK:
+            more.timeout_at = self.agenda.put(left, Kind.TIMEOUT, record)
+        else:
+            more.timeout_at = None
+            self._time_out(record, f"an attempt took longer than timeout={timeout:g} s")
+
+    def _seconds_under_way(self, record: Record) -> float:
+        """For how long the attempt has run. One at a place may have begun later than it was handed out, or not yet."""
+        if record._task.place is None:
+            return float(record._task.options.timeout)
+        return 0.0 if record._status is PENDING else self.clock() - record._started_at  # type: ignore[operator]
 
     def _deadline_due(self, record: Record) -> None:
         reason = "its deadline has passed"
-        if record._driver is not None:
+        if record._driver is not None and not (record._status is PENDING and record._driver.revoke()):
             self._time_out(record, reason)
-        elif record._status is RETRY:
-            self.end(record, CANCELLED, InvocationTimeoutError(self.format_id(record._number), reason), reason)
+        elif record._status is RETRY:  # which can become CANCELLED, and not FAILED
+            self.withdraw(record, InvocationTimeoutError(self.format_id(record._number), reason), reason)
         else:
             self._expire(record, reason)
 
@@ -260,18 +282,22 @@ class PolicedScheduler(SchedulerCore):
         if record._status is PENDING:
             record._driver.revoke()
         invocation_id, task_id = self.format_id(record._number), record._task.task_id
+        found = "is still waiting" if record._status is PAUSED else "ignored it"
         logger.error(
-            "invocation %s of task %s ignored for %g s that it was told to stop, and is abandoned",
+            "invocation %s of task %s was told to stop %g s ago, %s, and is abandoned",
             invocation_id,
             task_id,
             record._task.options.cancel_grace,
+            found,
             extra={"invocation_id": invocation_id, "task_id": task_id},
         )
         if more.timed_out is not None:
             error = InvocationTimeoutError(invocation_id, more.timed_out)
-            self.end(record, FAILED, error, f"{more.timed_out}; it ignored that it was told to stop")
+            if record._status is PAUSED:
+                self.resumed(record)  # which alone can fail; it gives the slot back before anybody could miss it
+            self.end(record, FAILED, error, f"{more.timed_out}; told to stop, it {found}")
         else:
-            self.end(record, CANCELLED, None, f"{more.cancel_reason or 'cancelled'}; the body ignored it")
+            self.end(record, CANCELLED, None, f"{more.cancel_reason or 'cancelled'}; the body {found}")
 
     # -- decided by `Scheduler` ----------------------------------------------------------------------------------------
 

@@ -1,11 +1,18 @@
 """Backpressure: a bound on what waits, and who waits for room."""
 
-from asyncio import Future, get_running_loop
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from pynenc_async.errors import QueueFullError
+
+
+class Asker(Protocol):
+    """Somebody who waits for room."""
+
+    def notify(self) -> None:
+        """There may be room now."""
+        ...
 
 
 class Room:
@@ -14,7 +21,7 @@ class Room:
     def __init__(self, most: int, waiting: Callable[[], int]) -> None:
         self._most: Final = most
         self._waiting: Final = waiting
-        self._wanted: Final[deque[Future[None]]] = deque()
+        self._askers: Final[deque[Asker]] = deque()
 
     def require(self, task_id: str, count: int = 1) -> None:
         """Raise `QueueFullError` unless there is room for `count` more."""
@@ -25,34 +32,39 @@ class Room:
                 f"cannot be submitted; `await {task_id.rpartition('.')[2]}.submit(...)` waits for room"
             )
 
-    async def wait(self) -> None:
-        """Return when there is room. Who has waited longest goes first."""
-        while self._waiting() >= self._most or self._wanted:
-            future = get_running_loop().create_future()
-            self._wanted.append(future)
-            try:
-                await future
-            except BaseException:
-                if future.done() and not future.cancelled():
-                    self.offer()  # somebody else may have it
-                raise
-            finally:
-                if future in self._wanted:
-                    self._wanted.remove(future)
-            if self._waiting() < self._most:
-                return
+    def has_room(self) -> bool:
+        """Whether one more may be submitted now, before those who have asked."""
+        return self._waiting() < self._most
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self._askers)
+
+    def ask(self, asker: Asker, *, again: bool = False) -> None:
+        """Notify `asker` once, when there may be room. Who has waited longest goes first, also if it asks again."""
+        if again:
+            self._askers.appendleft(asker)
+        else:
+            self._askers.append(asker)
+
+    def forget(self, asker: Asker) -> bool:
+        """`asker` has gone: say whether it was still waiting. If not, what it was offered goes to the next."""
+        if asker in self._askers:
+            self._askers.remove(asker)
+            return True
+        self.offer()
+        return False
 
     def offer(self) -> None:
-        """Wake as many as there is room for."""
-        if not self._wanted:
+        """Notify as many as there is room for."""
+        if not self._askers:
             return
         for _ in range(self._most - self._waiting()):
-            while self._wanted and self._wanted[0].done():
-                self._wanted.popleft()
-            if not self._wanted:
+            if not self._askers:
                 return
-            self._wanted.popleft().set_result(None)
+            self._askers.popleft().notify()
 
     def leave_loop(self) -> None:
         """Whoever waited is gone with the loop."""
-        self._wanted.clear()
+        self._askers.clear()

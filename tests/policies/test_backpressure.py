@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from helpers import Gate, S, assert_at_rest, turns
 
-from pynenc_async import Pynenc, QueueFullError
+from pynenc_async import ConcurrencyLimitError, Pynenc, QueueFullError, current_invocation
 
 
 def build(**options):
@@ -120,6 +120,159 @@ async def test_many_producers_never_exceed_the_bound():
 
     assert await asyncio.gather(*map(produce, range(50))) == list(range(50))
     assert most <= 3
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_a_body_that_waits_for_room_gives_its_slot_to_what_is_in_its_way():
+    app = Pynenc(max_concurrency=1, max_queued=1)
+
+    @app.task
+    async def child(n):
+        return n
+
+    @app.task
+    async def parent():
+        first = child(1)
+        second = await child.submit(2)
+        return await first + await second
+
+    assert await parent() == 3
+    await assert_at_rest(app)
+
+
+async def test_who_gives_up_just_when_there_is_room_leaves_it_to_the_next():
+    app = Pynenc(max_concurrency=1, max_queued=1)
+
+    @app.task
+    async def child(n):
+        return n
+
+    @app.task
+    async def parent():
+        queued = child(1)
+        impatient, patient = (asyncio.ensure_future(child.submit(n)) for n in (2, 3))
+        await queued
+        impatient.cancel()
+        return await (await patient)
+
+    assert await parent() == 3
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_group_that_reads_its_source_submits_as_there_is_room(kind):
+    app, most = Pynenc(max_concurrency=2, max_queued=3), 0
+
+    @app.task
+    async def work(n):
+        nonlocal most
+        most = max(most, app._dispatcher.scheduler.waiting)
+        await asyncio.sleep(0)
+        return n
+
+    async def source():
+        for n in range(40):
+            yield (n,)
+
+    params = source() if kind == "async" else ((n,) for n in range(40))
+    others = [asyncio.ensure_future(work.submit(-1 - n)) for n in range(10)]
+    assert sorted([result async for result in work.parallelize(params)]) == list(range(40))
+    assert sorted([await (await one) for one in others]) == list(range(-10, 0))
+    assert 0 < most <= 3
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_what_such_a_group_submits_is_its_own_whoever_made_the_room(kind):
+    app, parents = Pynenc(max_concurrency=1, max_queued=1), []
+
+    @app.task
+    async def work(n):
+        parents.append(current_invocation().parent_invocation_id)
+        work_of_others.append(await other.submit())
+        return n
+
+    @app.task
+    async def other():
+        pass
+
+    async def source():
+        for n in range(10):
+            yield (n,)
+
+    work_of_others = []
+    group = work.parallelize(source() if kind == "async" else ((n,) for n in range(10)))
+    assert sorted([result async for result in group]) == list(range(10))
+    assert parents == [None] * 10
+    for one in work_of_others:
+        await one
+    await assert_at_rest(app)
+
+
+async def test_a_group_that_is_left_passes_its_turn_on():
+    app, gate, work = build(max_queued=1)
+    running = work(0)
+    await turns(2)
+    group = work.parallelize((n,) for n in range(1, 10))
+    last = asyncio.ensure_future(work.submit(99))
+    await turns(3)
+    assert len(group) == 1
+    cancelled = asyncio.ensure_future(group.cancel())
+    await turns(3)
+    gate.open()
+    assert await (await last) == 99
+    await running
+    await cancelled
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("on_duplicate", ["reuse", "raise", "skip", "replace"])
+async def test_a_duplicate_needs_no_room(on_duplicate):
+    app, gate, work = build(max_queued=1)
+    running = work(0)
+    await turns(2)
+
+    @app.task(registration_concurrency="task", on_duplicate=on_duplicate)
+    async def unique(n):
+        return n
+
+    first = unique(1)
+    if on_duplicate == "raise":
+        with pytest.raises(ConcurrencyLimitError):
+            unique(2)
+    else:
+        second = unique(2)
+        assert (second == first) == (on_duplicate == "reuse")
+    with pytest.raises(QueueFullError):
+        work(3)
+    gate.open()
+    await running
+    await first.wait()
+    await turns(3)
+    await assert_at_rest(app)
+
+
+async def test_a_duplicate_that_would_replace_a_running_one_and_finds_no_room_replaces_nothing():
+    app, gate = Pynenc(max_concurrency=1, max_queued=1), Gate()
+
+    @app.task(registration_concurrency="task", on_duplicate="replace", unique_until="finished")
+    async def unique(n):
+        await gate.wait()
+        return n
+
+    @app.task
+    async def other():
+        pass
+
+    first = unique(1)
+    await turns(2)
+    queued = other()
+    with pytest.raises(QueueFullError):
+        unique(2)
+    gate.open()
+    assert await first == 1
+    await queued
     await assert_at_rest(app)
 
 

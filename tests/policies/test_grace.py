@@ -1,0 +1,192 @@
+"""What is told to stop and cannot: without a slot, not yet begun, or at the very moment of something else."""
+
+import asyncio
+import threading
+
+import pytest
+from helpers import S, assert_at_rest, assert_lawful, statuses, turns
+
+from pynenc_async import CancelOutcome, InvocationExpiredError, InvocationTimeoutError, Pynenc
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.virtual
+async def test_a_grace_that_ends_when_the_timeout_would_have_is_still_a_grace():
+    app = Pynenc()
+
+    @app.task(timeout=10, cancel_grace=10)
+    async def work():
+        while now() < 1_000:
+            try:
+                await asyncio.sleep(1_000)
+            except asyncio.CancelledError:
+                pass
+
+    handle = work()
+    await turns(2)
+    assert await handle.cancel("enough") is CancelOutcome.STOPPED
+    assert now() == 10
+    await asyncio.sleep(2_000)
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("by", ["timeout", "deadline", "cancel"])
+async def test_a_paused_body_that_gets_no_slot_to_clean_up_in_is_let_go_in_time_and_cleans_up_later(by, caplog):
+    app, cleaned = Pynenc(max_concurrency=1), []
+
+    @app.task
+    async def child():
+        pass
+
+    @app.task
+    async def hog():
+        await asyncio.sleep(100)
+
+    @app.task(cancel_grace=5, max_retries=3, **({} if by == "cancel" else {by: 1}))
+    async def parent():
+        try:
+            await child.with_options(delay=0.5, priority=-1)()
+        finally:
+            cleaned.append(now())
+
+    handle = parent()
+    await turns(3)
+    long = hog()
+    await asyncio.sleep(1)
+    if by == "cancel":
+        assert await handle.cancel() is CancelOutcome.STOPPED
+        assert handle.status is S.CANCELLED
+    else:
+        with pytest.raises(InvocationTimeoutError):
+            await handle
+        assert handle.status is S.FAILED
+    assert now() == 6
+    assert "still waiting" in caplog.text
+    assert "ignored" not in caplog.text
+    assert_lawful(handle)
+    assert cleaned == []
+    await long
+    await turns(5)
+    assert cleaned == [100]
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_a_delay_that_is_due_after_something_went_wrong_is_still_due():
+    app, ran = Pynenc(), []
+
+    @app.task
+    async def work(n):
+        ran.append((n, now()))
+
+    await work(0)
+    agenda, loop, told = app._dispatcher.scheduler.agenda, asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    agenda.call_later(1, lambda: 1 / 0)
+    later = [work.with_options(delay=delay)(delay) for delay in (1, 2)]
+    for handle in later:
+        await handle
+    assert [type(error) for error in told] == [ZeroDivisionError]
+    assert ran[1:] == [(1, 1), (2, 2)]
+    await assert_at_rest(app)
+
+
+# -- bodies that were handed out to a thread and have not begun: in real time, for threads do not wait for a virtual one
+
+
+class Crowd:
+    """An app whose only thread is held up, so that what is handed out next has to wait for it."""
+
+    def __init__(self):
+        self.app = Pynenc(max_threads=1)
+        self.go_on = threading.Event()
+
+        @self.app.task
+        def hold():
+            self.go_on.wait(10)
+
+        self.hold = hold
+
+    async def __aenter__(self):
+        self.held = self.hold()
+        await until(S.RUNNING, self.held)
+        self.app._dispatcher.threads.ahead = 10  # as after many short bodies
+        return self
+
+    async def __aexit__(self, *_):
+        self.go_on.set()
+        await self.held
+        await assert_at_rest(self.app)
+
+
+async def until(status, handle):
+    async with asyncio.timeout(10):
+        while handle.status is not status:
+            await asyncio.sleep(0)
+
+
+def test_a_body_that_has_not_begun_in_its_thread_does_not_time_out():
+    crowd = Crowd()
+
+    @crowd.app.task(timeout=0.02, cancel_grace=0.02)
+    def work():
+        return 1
+
+    async def main():
+        async with crowd:
+            handle = work()
+            await until(S.PENDING, handle)
+            assert not await handle.wait(0.1)
+            assert handle.status is S.PENDING
+            crowd.go_on.set()
+            assert await handle == 1
+            assert_lawful(handle)
+
+    asyncio.run(main())
+
+
+def test_at_its_deadline_it_is_taken_back():
+    crowd, ran = Crowd(), []
+
+    @crowd.app.task(deadline=0.02)
+    def work():
+        ran.append(1)
+
+    async def main():
+        async with crowd:
+            handle = work()
+            await until(S.PENDING, handle)
+            with pytest.raises(InvocationExpiredError, match="deadline"):
+                await handle
+            assert statuses(handle)[-1] is S.CANCELLED
+            assert_lawful(handle)
+        assert ran == []
+
+    asyncio.run(main())
+
+
+def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
+    crowd, stop = Crowd(), threading.Event()
+
+    @crowd.app.task(timeout=0.05, cancel_grace=0.02)
+    def work():
+        stop.wait(10)
+
+    async def main():
+        async with crowd:
+            handle = work()
+            await until(S.PENDING, handle)
+            assert not await handle.wait(0.04)
+            crowd.go_on.set()
+            with pytest.raises(InvocationTimeoutError):
+                await handle
+            begun = next(entry.timestamp for entry in handle.history if entry.status is S.RUNNING)
+            assert handle.history[-1].timestamp - begun >= 0.05
+            assert_lawful(handle)
+            stop.set()
+
+    asyncio.run(main())

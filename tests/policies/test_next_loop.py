@@ -1,0 +1,154 @@
+"""What waited in a loop that is gone goes on in the next one, whether the loop was left in order or just closed."""
+
+import asyncio
+import threading
+
+import pytest
+from helpers import S, assert_at_rest, assert_lawful, turns
+
+from pynenc_async import InvocationCancelledError, Pynenc, report_progress
+from pynenc_async.testing import VirtualLoop, run
+
+
+def closed(main):
+    """Run `main` in a loop that is closed with all that is under way in it."""
+    loop = VirtualLoop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+LEAVING = pytest.mark.parametrize("leave", [run, closed])
+
+
+@LEAVING
+def test_who_waits_for_the_permit_of_a_body_that_is_gone_gets_it(leave):
+    app, handles = Pynenc(), []
+
+    @app.task(running_concurrency="task")
+    async def work(n):
+        await (asyncio.Event().wait() if n == 0 else asyncio.sleep(0))
+        return n
+
+    async def first():
+        handles.extend(work(n) for n in range(3))
+        await turns(3)
+
+    async def second():
+        await app.start()
+        with pytest.raises(InvocationCancelledError):
+            await handles[0]
+        assert [await handle for handle in handles[1:]] == [1, 2]
+        assert await work(5) == 5
+        for handle in handles:
+            assert_lawful(handle)
+        await assert_at_rest(app)
+
+    leave(first)
+    run(second)
+
+
+@LEAVING
+def test_who_waited_for_room_is_gone_with_the_loop(leave):
+    app = Pynenc(max_concurrency=1, max_queued=1)
+
+    @app.task
+    async def work(n):
+        await (asyncio.Event().wait() if n == 0 else asyncio.sleep(0))
+        return n
+
+    waiting = []
+
+    async def first():
+        work(0)
+        await turns(3)
+        work(1)
+        waiting.extend(asyncio.ensure_future(work.submit(n)) for n in range(2, 5))
+        await turns(3)
+
+    async def second():
+        await app.start()
+        handles = [await work.submit(n) for n in range(5, 9)]
+        assert [await handle for handle in handles] == [5, 6, 7, 8]
+        await assert_at_rest(app)
+
+    leave(first)
+    run(second)
+    for one in waiting:
+        one._log_destroy_pending = False
+
+
+@LEAVING
+def test_who_watched_the_progress_is_not_told_any_more(leave):
+    app, handles = Pynenc(max_concurrency=1), []
+
+    @app.task
+    async def work(n):
+        if n == 0:
+            await asyncio.Event().wait()
+        report_progress(n)
+        return n
+
+    async def watch(handle):
+        async for _ in handle.updates():
+            pass
+
+    watching = []
+
+    async def first():
+        handles.extend((work(0), work(1)))
+        watching.append(asyncio.ensure_future(watch(handles[1])))
+        await turns(3)
+
+    async def second():
+        await app.start()
+        assert await handles[1] == 1
+        await assert_at_rest(app)
+
+    leave(first)
+    run(second)
+    for one in watching:
+        one._log_destroy_pending = False
+
+
+def test_a_call_from_a_thread_that_the_loop_did_not_live_to_see_runs_in_the_next():
+    app, handles = Pynenc(), []
+
+    @app.task
+    async def work(n):
+        return n
+
+    async def first():
+        await work(0)
+        caller = threading.Thread(target=lambda: handles.append(work(1)))
+        caller.start()
+        caller.join()
+
+    async def second():
+        await app.start()
+        assert await handles[0] == 1
+        await assert_at_rest(app)
+
+    closed(first)
+    run(second)
+
+
+@pytest.mark.parametrize("options", [{"running_concurrency": "task"}, {"delay": 5}, {"deadline": 5}, {"expires_in": 5}])
+async def test_a_call_from_a_thread_that_is_cancelled_on_its_way_takes_nothing_and_stays_cancelled(options):
+    app, handles = Pynenc(), []
+
+    @app.task(**options)
+    async def work(n):
+        return n
+
+    await app.start()
+    caller = threading.Thread(target=lambda: handles.append(work(1)))
+    caller.start()
+    caller.join()
+    await handles[0].cancel()
+    await turns(5)
+    assert handles[0].status is S.CANCELLED
+    assert_lawful(handles[0])
+    assert await work.with_options(delay=0)(2) == 2
+    await assert_at_rest(app)
