@@ -21,10 +21,13 @@ from pynenc_async.errors import (
     InvocationNotFoundError,
     InvocationStatusError,
     InvocationTimeoutError,
+    MiddlewareError,
     NotInWorkflowError,
     PynencError,
     QueueFullError,
+    RefusedError,
     RemoteError,
+    ResourceError,
     RetryError,
     SerializationError,
     StoreError,
@@ -33,6 +36,7 @@ from pynenc_async.errors import (
     WorkerCrashedError,
     WorkflowNondeterminismError,
 )
+from pynenc_async.execution.middleware import CallNext
 from pynenc_async.execution.progress import Progress, report_progress
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import BaseInvocation, BaseInvocationGroup
@@ -42,6 +46,7 @@ from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import OnDuplicate, OnLimit, TaskOptions, UniqueUntil
+from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
@@ -52,6 +57,7 @@ __all__ = [
     "BaseInvocation",
     "BaseInvocationGroup",
     "Call",
+    "CallNext",
     "CancelOutcome",
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
@@ -70,6 +76,7 @@ __all__ = [
     "InvocationStatus",
     "InvocationStatusError",
     "InvocationTimeoutError",
+    "MiddlewareError",
     "NotInWorkflowError",
     "Observation",
     "OnDuplicate",
@@ -79,7 +86,11 @@ __all__ = [
     "PynencError",
     "QueueFullError",
     "Rate",
+    "RefusedError",
     "RemoteError",
+    "Resource",
+    "ResourceError",
+    "ResourceScope",
     "RetryError",
     "ReusedInvocation",
     "SerializationError",
@@ -95,5 +106,6 @@ __all__ = [
     "WorkerCrashedError",
     "WorkflowNondeterminismError",
     "current_invocation",
+    "inject",
     "report_progress",
 ]

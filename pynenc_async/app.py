@@ -6,7 +6,7 @@ import inspect
 import os
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, overload
 
@@ -24,21 +24,26 @@ from pynenc_async.configuration.environment import FORCE_SYNC
 from pynenc_async.configuration.explain import explain
 from pynenc_async.direct import direct
 from pynenc_async.errors import InvocationNotFoundError, PynencError
+from pynenc_async.execution.app_resources import AppResources
+from pynenc_async.execution.middleware import Callback
 from pynenc_async.invocation.base import BaseInvocation
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.synchronous import SynchronousRuntime
 from pynenc_async.lifecycle import Shutdown
 from pynenc_async.options import TaskOptionsDict
+from pynenc_async.resource import Resource, ResourceDecorator, ResourceScope, ScopeName
 from pynenc_async.scheduler.observers import Observation, Observer
 from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
+from pynenc_async.surroundings import AnyMiddleware, Selection, Surroundings
 from pynenc_async.task import Task
 from pynenc_async.task_registry import TaskDecorator, TaskRegistry
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+Made = TypeVar("Made")
 Func = TypeVar("Func", bound=Callable[..., Any])
 
 
@@ -91,7 +96,6 @@ class Pynenc:
         self.url: Final = options.url
         self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
         self._drain_seconds: Final = options.drain_seconds
-        self._registry: Final = TaskRegistry(self, self._configuration.task_options)
         self._dispatcher: Final = Dispatcher(
             name=f"app {self.app_id!r}",
             max_concurrency=options.max_concurrency,
@@ -101,8 +105,11 @@ class Pynenc:
             ageing_seconds=options.ageing_seconds or None,
             max_queued=options.max_queued,
         )
-        self._shutdown: Final = Shutdown(self._dispatcher)
+        resources = AppResources()
+        self._shutdown: Final = Shutdown(self._dispatcher, resources)
         self.is_synchronous: Final = self.url.startswith("sync:") or _is_forced_to_sync()
+        self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)
+        self._registry: Final = TaskRegistry(self, self._configuration.task_options, self._surroundings.surround)
         self.runtime: Final[Any] = (
             SynchronousRuntime(self._dispatcher.ids, options.retain_count) if self.is_synchronous else self._dispatcher
         )
@@ -144,6 +151,41 @@ class Pynenc:
             return direct(self._registry.register(func, options))
 
         return decorate if func is None else decorate(func)
+
+    @overload
+    def middleware(self, func: AnyMiddleware, /) -> AnyMiddleware: ...
+    @overload
+    def middleware(
+        self, /, *, tasks: Selection | None = None, required: bool = False
+    ) -> Callable[[AnyMiddleware], AnyMiddleware]: ...
+
+    def middleware(self, func: Any = None, /, *, tasks: Selection | None = None, required: bool = False) -> Any:
+        """Run `async def name(invocation, call_next)` around every attempt of the bodies of `tasks` (None: of all).
+
+        The first one is the outermost. What it may do, and when it is broken and disabled: `pynenc_async.execution.middleware`.
+        One that is `required` is never disabled: whatever it raises fails the attempt. Raises `MiddlewareError`.
+        """
+
+        def decorate(func: Callback) -> Callback:
+            return self._surroundings.add(func, tasks, required=required)
+
+        return decorate if func is None else decorate(func)
+
+    @overload
+    def resource(self, factory: Callable[..., AsyncIterator[Made]], /) -> Resource[Made]: ...
+    @overload
+    def resource(self, factory: Callable[..., AbstractAsyncContextManager[Made]], /) -> Resource[Made]: ...
+    @overload
+    def resource(self, /, *, scope: ScopeName = ...) -> ResourceDecorator: ...
+
+    def resource(self, factory: Any = None, /, *, scope: ScopeName = ResourceScope.INVOCATION) -> Any:
+        """Define what bodies are given for `parameter: Type = inject(resource)`: an `async def` with one `yield`.
+
+        With the scope "invocation" it is opened for each attempt and closed after it, with "app" at its first use, and
+        closed when the app is shut down. With `sync://` both mean the former. Raises `ResourceError`.
+        """
+        decorator = ResourceDecorator(self._surroundings.resource, ResourceScope(scope))
+        return decorator if factory is None else decorator(factory)
 
     @property
     def tasks(self) -> dict[str, Task[Any, Any]]:

@@ -106,6 +106,26 @@ class RetryError(PynencError):
         self.after = None if after is None else after + 0.0  # raises TypeError here for what is no number
 
 
+class MiddlewareError(PynencError):
+    """Raised by `@app.middleware` for what cannot be one, and by a second `call_next()`."""
+
+    def __init__(self, name: str, problem: str, fix: str) -> None:
+        super().__init__(f"middleware {name}: {problem}; {fix}")
+        self.name = name
+
+
+class RefusedError(PynencError):
+    """Raise it in a middleware to refuse an invocation, which then fails with it and is not retried."""
+
+
+class ResourceError(PynencError):
+    """Raised by `@app.resource` for what cannot be one, and in bodies whose resource can no longer be opened."""
+
+    def __init__(self, name: str, problem: str, fix: str) -> None:
+        super().__init__(f"resource {name}: {problem}; {fix}")
+        self.name = name
+
+
 class DirectCallError(PynencError):
     """Raised by a call of a `def` made with `@app.direct_task` inside an event loop, which it would block."""
 

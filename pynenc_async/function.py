@@ -9,8 +9,7 @@ declaration (`*args` is a tuple, `**kwargs` a dict): equal calls have equal tupl
 import inspect
 import sys
 import types
-import typing
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any, Final
@@ -19,9 +18,13 @@ import msgspec
 
 from pynenc_async.codec import decoder_for
 from pynenc_async.errors import TaskDefinitionError
+from pynenc_async.hints import UNRESOLVED, resolve_hint
+from pynenc_async.resource import NOT_GIVEN, OverriddenValues, injected_parameters
 
 Values = tuple[Any, ...]
 """Bound argument values, one per parameter."""
+Drive = Callable[[Any], Coroutine[Any, Any, Any]]
+"""Runs the body of a record, with what surrounds it."""
 
 _P = inspect.Parameter
 
@@ -48,14 +51,31 @@ class Function:
         self.task_id: Final = f"{self.module}.{self.qualname}"
         self.kind: Final = _kind_of(func, self.task_id)
         self.signature: Final = _signature_of(func, self.task_id)
-        self.parameters: Final = tuple(self.signature.parameters.values())
+        everything = tuple(self.signature.parameters.values())
+        self.injected: Final = injected_parameters(self.task_id, func, self.signature, TaskDefinitionError)
+        """The resources that its parameters ask for; those are no arguments of its calls."""
+        self.parameters: Final = tuple(one for one in everything if one.name not in self.injected)
         self.names: Final = tuple(parameter.name for parameter in self.parameters)
         plain = all(parameter.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for parameter in self.parameters)
         self.arity: Final = len(self.parameters) if plain else -1
         """How many positional arguments are the bound values as they stand; -1 where binding is always needed."""
-        self.bind: Final[Callable[..., Values]] = _compile_binder(self.parameters, self.qualname)
-        self.call: Final[Callable[..., Any]] = func if plain else _compile_caller(func, self.parameters)
-        """Takes the bound values, spread: `call(*values)`."""
+        bind = _compile_binder(everything, self.qualname, tuple(self.injected))
+        self.bind: Final[Callable[..., Values]] = _bind_with_injected(bind, self) if self.injected else bind
+        has_injected = bool(self.injected)
+        plain = plain and not has_injected
+        self.call: Final[Callable[..., Any]] = (
+            func if plain else _compile_caller(func, self.parameters, injected=has_injected)
+        )
+        """Takes the bound values, spread, and what is injected: `call(*values, **injected)`."""
+        self.drive: Drive | None = None
+        """What runs a body in place of a mere call, if anything surrounds it: middleware, resources."""
+        self.is_plain = self.kind is FunctionKind.COROUTINE
+        """Whether a body is a mere call, whose coroutine is awaited."""
+
+    def surround(self, drive: Drive | None) -> None:
+        """Run bodies that begin from now on by `drive`; None: by a mere call."""
+        self.drive = drive
+        self.is_plain = drive is None and self.kind is FunctionKind.COROUTINE
 
     @property
     def nested(self) -> bool:
@@ -66,7 +86,11 @@ class Function:
     def annotations(self) -> dict[str, Any]:
         """Resolved annotations by parameter name and `return`; what cannot be resolved is left out."""
         raw = inspect.get_annotations(inspect.unwrap(self.func))
-        return {name: found for name, hint in raw.items() if (found := self._resolve(name, hint)) is not _UNRESOLVED}
+        return {
+            name: found
+            for name, hint in raw.items()
+            if (found := resolve_hint(self.func, name, hint)) is not UNRESOLVED
+        }
 
     def value_annotation(self, name: str) -> Any:
         """The type of the bound value of a parameter: `*args: int` binds a `tuple[int, ...]`."""
@@ -95,19 +119,7 @@ class Function:
         """Decodes a result to the annotation of the return value; raises `SerializationError` likewise."""
         return decoder_for(self.annotations.get("return", Any), "result")
 
-    def _resolve(self, name: str, hint: object) -> Any:
-        if not isinstance(hint, str):
-            return hint
-        holder = type(name, (), {"__annotations__": {name: hint}, "__module__": self.module})
-        try:
-            return typing.get_type_hints(
-                holder, globalns=getattr(inspect.unwrap(self.func), "__globals__", {}), include_extras=True
-            )[name]
-        except Exception:  # noqa: BLE001  a hint is arbitrary code; without it values decode to plain JSON types
-            return _UNRESOLVED
 
-
-_UNRESOLVED: Final = object()
 _PREFIX: Final[dict[object, str]] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}
 
 
@@ -135,7 +147,10 @@ def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:
         raise TaskDefinitionError(task_id, f"has no signature ({error})", "wrap it in a function of your own") from None
 
 
-def _compile_binder(parameters: tuple[inspect.Parameter, ...], qualname: str) -> Callable[..., Values]:
+def _compile_binder(
+    parameters: tuple[inspect.Parameter, ...], qualname: str, injected: tuple[str, ...]
+) -> Callable[..., Values]:
+    """Return what binds arguments; where parameters are injected, it returns the values of those as a second tuple."""
     declared: list[str] = []
     kinds = [parameter.kind for parameter in parameters]
     for index, parameter in enumerate(parameters):
@@ -147,19 +162,39 @@ def _compile_binder(parameters: tuple[inspect.Parameter, ...], qualname: str) ->
             declared.append("*")
         prefix = _PREFIX.get(parameter.kind, "")
         default = "" if parameter.default is _P.empty else f"=_defaults_[{index}]"
+        if parameter.name in injected:
+            default = "=_not_given_"
         declared.append(f"{prefix}{parameter.name}{default}")
         if parameter.kind is _P.POSITIONAL_ONLY and _P.POSITIONAL_ONLY not in kinds[index + 1 :]:
             declared.append("/")
-    returned = "".join(f"{parameter.name}, " for parameter in parameters)
+    returned = "".join(f"{parameter.name}, " for parameter in parameters if parameter.name not in injected)
+    if injected:
+        returned = f"({returned}), ({', '.join(injected)},)"
     binder = _evaluate(
-        f"lambda {', '.join(declared)}: ({returned})", _defaults_=[parameter.default for parameter in parameters]
+        f"lambda {', '.join(declared)}: ({returned})",
+        _defaults_=[parameter.default for parameter in parameters],
+        _not_given_=NOT_GIVEN,
     )
     binder.__name__, binder.__qualname__ = qualname.rpartition(".")[2], qualname
     return binder
 
 
-def _compile_caller(func: Callable[..., Any], parameters: tuple[inspect.Parameter, ...]) -> Callable[..., Any]:
-    """Return `lambda v0, v1, ...: func(v0, *v1, name=v2, **v3)`: spreads bound values back into a call."""
+def _bind_with_injected(bind: Callable[..., Any], function: Function) -> Callable[..., Values]:
+    def bind_arguments(*args: Any, **kwargs: Any) -> Values:
+        values, passed = bind(*args, **kwargs)
+        given = {name: value for name, value in zip(function.injected, passed, strict=True) if value is not NOT_GIVEN}
+        return OverriddenValues.of(values, given) if given else values
+
+    return bind_arguments
+
+
+def _compile_caller(
+    func: Callable[..., Any], parameters: tuple[inspect.Parameter, ...], *, injected: bool
+) -> Callable[..., Any]:
+    """Return `lambda v0, v1, ...: func(v0, *v1, name=v2, **v3)`: spreads bound values back into a call.
+
+    With `injected`, it takes keywords and passes them on.
+    """
     forms = {
         _P.POSITIONAL_ONLY: "v{0}",
         _P.POSITIONAL_OR_KEYWORD: "v{0}",
@@ -167,9 +202,12 @@ def _compile_caller(func: Callable[..., Any], parameters: tuple[inspect.Paramete
         _P.KEYWORD_ONLY: "{1}=v{0}",
         _P.VAR_KEYWORD: "**v{0}",
     }
-    declared = ", ".join(f"v{index}" for index in range(len(parameters)))
-    passed = ", ".join(forms[one.kind].format(index, one.name) for index, one in enumerate(parameters))
-    return _evaluate(f"lambda {declared}: _func_({passed})", _func_=func)
+    declared = [f"v{index}" for index in range(len(parameters))]
+    passed = [forms[one.kind].format(index, one.name) for index, one in enumerate(parameters)]
+    if injected:
+        declared.append("**injected")
+        passed.append("**injected")
+    return _evaluate(f"lambda {', '.join(declared)}: _func_({', '.join(passed)})", _func_=func)
 
 
 def _evaluate(source: str, **names: object) -> Callable[..., Any]:

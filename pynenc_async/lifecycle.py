@@ -1,10 +1,11 @@
-"""How an app stops: admit nothing from outside, wait for what is under way, cancel the rest, let go of the loop."""
+"""How an app stops: admit nothing from outside, wait for what is under way, cancel the rest, close, let go of the loop."""
 
 import asyncio
 from contextvars import Context
 from typing import Any, Final
 
 from pynenc_async.errors import InvocationError
+from pynenc_async.execution.app_resources import CLOSE_SECONDS, AppResources
 from pynenc_async.invocation.dispatch import Dispatcher, Phase
 from pynenc_async.invocation.waiting import current_body, is_own_task
 from pynenc_async.scheduler.cycles import describe
@@ -15,10 +16,11 @@ CANCEL_GRACE_SECONDS: Final = 5.0
 
 
 class Shutdown:
-    """The end of an app on a loop; its whole time is bounded by the drain and the grace."""
+    """The end of an app on a loop; its whole time is bounded by the drain, the grace and the closing of resources."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, resources: AppResources) -> None:
         self._dispatcher: Final = dispatcher
+        self._resources: Final = resources
         self._waiting: set[asyncio.Task[None]] = set()
         self._hurried = False
 
@@ -56,6 +58,7 @@ class Shutdown:
             await self._cancel_all()
         dispatcher = self._dispatcher
         dispatcher.phase = Phase.CLOSED
+        await self._resources.close(0.0 if self._hurried else CLOSE_SECONDS)
         if dispatcher.loop is asyncio.get_running_loop():
             dispatcher.crew.threads.close()
             await asyncio.sleep(0)  # carriers that found no work end in this turn
@@ -70,6 +73,7 @@ class Shutdown:
     def begin(self) -> None:
         """The app starts anew."""
         self._hurried = False
+        self._resources.begin()
 
     async def _wait_for_all(self) -> None:
         while living := self._dispatcher.living():

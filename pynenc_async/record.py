@@ -110,6 +110,8 @@ class More(msgspec.Struct, eq=False):
     """When the attempt times out or, once it was told to stop, is abandoned."""
     timed_out: str | None = None
     """Why the body was told to stop, if it was because of its timeout or deadline."""
+    handed: Any = None
+    """The body while it is away from its carrier: see `execution.handing`."""
     stream: Any = None
     traceback: Any = None
     alarm: Any = None

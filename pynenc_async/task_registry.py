@@ -18,9 +18,15 @@ Result = TypeVar("Result")
 class TaskRegistry:
     """The tasks of one app by `task_id`, and where the values of their options come from."""
 
-    def __init__(self, app: TaskApp, resolve: Callable[[str, dict[str, Any]], Resolved[TaskOptions]]) -> None:
+    def __init__(
+        self,
+        app: TaskApp,
+        resolve: Callable[[str, dict[str, Any]], Resolved[TaskOptions]],
+        surround: Callable[[Task[Any, Any]], None],
+    ) -> None:
         self._app: Final = app
         self._resolve: Final = resolve
+        self._surround: Final = surround
         self.tasks: Final[dict[str, Task[Any, Any]]] = {}
         self.options: Final[dict[str, Resolved[TaskOptions]]] = {}
 
@@ -38,6 +44,7 @@ class TaskRegistry:
             )
         resolved = self._resolve(function.task_id, options)
         task: Task[Any, Any] = Task(self._app, function, resolved.options)
+        self._surround(task)
         self.options[function.task_id] = resolved
         self.tasks[function.task_id] = task
         return task

@@ -21,13 +21,11 @@ from typing import Any, Final, Protocol, cast
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.stream import drive_stream
 from pynenc_async.execution.tracebacks import without_our_frames
-from pynenc_async.function import FunctionKind
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED
 _CANCELLED: Final = InvocationStatus.CANCELLED
-_COROUTINE: Final = FunctionKind.COROUTINE
 
 BATCH: Final = 128
 """How many bodies one turn of the loop may run; bare asyncio would run all that are ready."""
@@ -103,9 +101,6 @@ class Foreman(Protocol):
         ...
 
 
-_OURS: Final = globals()
-
-
 _DONE: Final = object()
 """Yielded in place of something to await, when a body has returned."""
 
@@ -121,9 +116,13 @@ def _run_bodies(carrier: "Carrier") -> Generator[Any, Any, None]:
     while True:
         _set_current(record)
         function = record._task.function
-        body: Any = function.call(*record._values)
-        if function.kind is not _COROUTINE:
-            body = drive_stream(record, body)
+        body: Any
+        if function.is_plain:
+            body = function.call(*record._values)
+        elif function.drive is not None:
+            body = function.drive(record)
+        else:
+            body = drive_stream(record, function.call(*record._values))
         record = None
         carrier.value = yield from body
         record = yield _DONE
@@ -221,7 +220,7 @@ class Carrier(Coroutine[Any, Any, None]):
             if record is None:
                 return self._retire()
             place = record._task.place
-            if place is not None:
+            if place is not None and record._task.function.drive is None:
                 place.start(record)
                 continue
             awaited = self.begin(record)
@@ -252,7 +251,7 @@ class Carrier(Coroutine[Any, Any, None]):
             awaited = context.run(self._step, record)
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
             self._new_bodies()
-            self._foreman.desk.failed(record, without_our_frames(error, _OURS))
+            self._foreman.desk.failed(record, without_our_frames(error))
             del record, context
             return _DONE
         if awaited is not _DONE:
@@ -300,7 +299,7 @@ class Carrier(Coroutine[Any, Any, None]):
             awaited = self._run(method, value)
         except BaseException as error:  # noqa: BLE001
             if record._driver is self:  # else it was abandoned, and the late report is refused
-                self._foreman.desk.failed(record, without_our_frames(error, _OURS))
+                self._foreman.desk.failed(record, without_our_frames(error))
         else:
             if awaited is not _DONE:
                 self.suspended = True

@@ -14,7 +14,7 @@ import time
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
 from inspect import iscoroutine
@@ -32,7 +32,12 @@ AHEAD_SECONDS: Final = 0.002
 MOST_AHEAD: Final = 128
 _SMOOTHING: Final = 0.1
 """Weight of the newest body in the moving average of their durations."""
+_PENDING: Final = InvocationStatus.PENDING
 _RUNNING: Final = InvocationStatus.RUNNING
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+Body = tuple[Record, Context, Mapping[str, Any]]
+"""What to run, in which context, and what is injected."""
 
 
 class Reports(Protocol):
@@ -124,8 +129,8 @@ class ThreadDriver:
 
     __slots__ = ("_body", "blocked", "cancelled", "thread_id", "turn")
 
-    def __init__(self, record: Record, context: Context) -> None:
-        self._body: tuple[Record, Context] | None = (record, context)
+    def __init__(self, record: Record, context: Context, injected: Mapping[str, Any]) -> None:
+        self._body: Body | None = (record, context, injected)
         """None from the moment in which a thread begins it, or somebody revokes it."""
         self.cancelled = False
         """Whether the body's next wait for others is to be broken off."""
@@ -134,11 +139,11 @@ class ThreadDriver:
         """In simulations, what the thread waits for before it goes on."""
         self.blocked: Blocked | None = None
 
-    def begin(self, desk: "Reports") -> tuple[Record, Context] | None:
+    def begin(self, desk: "Reports") -> "Body | None":
         """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
         with _BEGINNING:
             body, self._body = self._body, None
-            if body is not None:
+            if body is not None and body[0]._status is _PENDING:  # else it was begun on the loop, and handed on
                 record = body[0]
                 record._started_at = now = desk.clock()
                 if record._more is not None:
@@ -197,10 +202,8 @@ class Threads:
 
     def start(self, record: Record) -> None:
         """Run a record that was taken in a thread."""
-        context: Any = record._context
-        if record._task.options.max_retries:
-            context = context.copy()
-        driver = record._driver = ThreadDriver(record, context)
+        context, injected = _surroundings_of(record)
+        driver = record._driver = ThreadDriver(record, context, injected)
         if self._simulated is not None:
             driver.turn = self._simulated.new_thread_turn()
         self.work_began()
@@ -296,15 +299,15 @@ class Threads:
                 workers.discard(threading.current_thread())
         return surplus
 
-    def _run(self, driver: ThreadDriver, record: Record, context: Context) -> Ended:
+    def _run(self, driver: ThreadDriver, record: Record, context: Context, injected: Mapping[str, Any]) -> Ended:
         began = time.perf_counter()
         try:
-            value = context.run(_body, record)
+            value = context.run(_body, record, injected)
             return record, driver, True, value, time.perf_counter() - began
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
-            return record, driver, False, without_our_frames(error, globals()), time.perf_counter() - began
+            return record, driver, False, without_our_frames(error), time.perf_counter() - began
         finally:
-            del record, driver, context
+            del record, driver, context, injected
 
     def _tell_loop(self) -> None:
         if not self._collecting:
@@ -313,9 +316,18 @@ class Threads:
                 self._loop.call_soon_threadsafe(self._collect)
 
 
-def _body(record: Record) -> Any:
+def _surroundings_of(record: Record) -> tuple[Any, Mapping[str, Any]]:
+    """Return the context of an attempt, and what is injected."""
+    handed = None if record._more is None else record._more.handed
+    if handed is not None:
+        return handed.context, handed.injected
+    context: Any = record._context
+    return (context.copy() if record._task.options.max_retries else context), _NOTHING
+
+
+def _body(record: Record, injected: Mapping[str, Any]) -> Any:
     CURRENT.set(record)
-    value = record._task.function.call(*record._values)
+    value = record._task.function.call(*record._values, **injected)
     if iscoroutine(value):
         value.close()
         raise TypeError(

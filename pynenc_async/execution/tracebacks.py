@@ -1,29 +1,54 @@
 """Tracebacks as a user wants to see them, and that keep nothing alive but what the user wrote."""
 
-from types import TracebackType
-from typing import Any, Final
+import gc
+import sys
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Final
 
 _PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
-def without_our_frames(error: BaseException, module_globals: dict[str, Any]) -> BaseException:
-    """Drop the frames of the calling module from the head of the traceback, and clear this package's others.
+def without_our_frames(error: BaseException) -> BaseException:
+    """Drop this package's frames from the head of the traceback, and clear the others of them.
 
     They are noise to the user. They would also keep the invocation alive: a frame in a traceback holds on to its locals
     and its callers. Whoever calls this deletes its own locals.
     """
     head: TracebackType | None = error.__traceback__
-    while head is not None and head.tb_frame.f_globals is module_globals:
+    while head is not None and is_ours(head):
         head = head.tb_next
-    step = error.__traceback__.tb_next if error.__traceback__ is not None else None  # the first one is our caller
-    while step is not None:
-        if str(step.tb_frame.f_globals.get("__name__")).startswith(_PACKAGE) and _is_ours(step):
-            step.tb_frame.clear()
-        step = step.tb_next
+    clear_our_frames(error)
     error.__traceback__ = head
     return error
 
 
-def _is_ours(step: TracebackType) -> bool:
-    """Not the bodies of the examples, which live in this package, too."""
-    return ".examples." not in str(step.tb_frame.f_globals.get("__name__"))
+def clear_our_frames(error: BaseException) -> None:
+    """Clear this package's frames in the traceback, but for the first one, which is the caller's."""
+    step = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    while step is not None:
+        if is_ours(step):
+            clear_frame(step.tb_frame)
+        step = step.tb_next
+
+
+def clear_frame(frame: FrameType) -> None:
+    """Make a frame that has ended forget its locals; leave alone one that goes on.
+
+    An error may be raised again and again, and its traceback lead through somebody who caught it, and now waits for
+    something else. To clear the frame of a coroutine that waits would end it, up to Python 3.12. But only a frame that
+    has ended owns what it refers to.
+    """
+    if sys.version_info >= (3, 13) or any(one is frame.f_code for one in gc.get_referents(frame)):
+        with suppress(RuntimeError):
+            frame.clear()
+
+
+def is_ours(step: TracebackType) -> bool:
+    """Whether a frame is this package's; the bodies of the examples, which live in it, are a user's."""
+    return is_our_module(step.tb_frame.f_globals.get("__name__"))
+
+
+def is_our_module(name: object) -> bool:
+    """The same of the name of its module."""
+    return str(name).startswith(_PACKAGE) and ".examples." not in str(name)

@@ -176,12 +176,13 @@ class SchedulerCore:
         self.in_use += 1
         record._started_at = self.now
         place = record._task.place
-        record._status = RUNNING if place is None else PENDING  # whoever begins the body at a place makes it RUNNING
+        on_loop = place is None or record._task.function.drive is not None
+        record._status = RUNNING if on_loop else PENDING  # whoever begins the body at a place makes it RUNNING
         if place is not None:
             place.in_use += 1
         if record._more is not None:
             self.note(record, PENDING, record._retries + 1)
-            if place is None:
+            if on_loop:
                 self.note(record, RUNNING, record._retries + 1)
         return record
 
@@ -204,7 +205,7 @@ class SchedulerCore:
         """The body returned `value`."""
         waiters = record._waiters
         if record._more is not None or isinstance(waiters, list) or record._status is not RUNNING:
-            self.end(record, SUCCESS, value)
+            self._succeeded_otherwise(record, value)
             return
         # The usual way once more, without the cases that such a record cannot be in: half of the time of a no-op is here.
         record._ended_at = self.now = self.clock()
@@ -231,10 +232,20 @@ class SchedulerCore:
         if len(finished) > self._retain_count:
             self.store.drop_oldest()
 
+    def _succeeded_otherwise(self, record: Record, value: object) -> None:
+        more = record._more
+        if more is not None and more.handed is not None:
+            more.handed.deliver(value, returned=True)
+        else:
+            self.end(record, SUCCESS, value)
+
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised `error`: retry it, or end it."""
         more = record._more
         if more is not None:
+            if more.handed is not None:
+                more.handed.deliver(error, returned=False)
+                return
             error = self.verdict(record, error)
         if isinstance(error, CancelledError):
             reason = more.cancel_reason if more is not None else None
@@ -287,6 +298,9 @@ class SchedulerCore:
 
     def _clear(self, record: Record, more: More) -> None:
         more.children = more.blocked_on = more.journal = None
+        if more.handed is not None:
+            more.handed.abandon()
+            more.handed = None
         self.let_go(record, more)
         if more.stream is not None:
             more.stream.close()

@@ -140,7 +140,9 @@ class PolicedScheduler(SchedulerCore):
 
     def attempt_goes_on(self, record: Record) -> None:
         """An attempt of a task with a timeout has not ended at once."""
-        record.need_more().timeout_at = self.agenda.put(record._task.options.timeout, Kind.TIMEOUT, record)
+        more = record.need_more()
+        if more.timeout_at is None:  # else it is a body that was handed on, and the attempt is measured already
+            more.timeout_at = self.agenda.put(record._task.options.timeout, Kind.TIMEOUT, record)
 
     def let_go(self, record: Record, more: More) -> None:
         """An attempt is over: its permit is free, its timeout void."""
@@ -274,7 +276,7 @@ class PolicedScheduler(SchedulerCore):
         if more.timeout_at is not None:
             self.agenda.note_dead()
         more.timeout_at = self.agenda.put(grace, Kind.GRACE, record)
-        record._driver.cancel(reason)
+        (more.handed or record._driver).cancel(reason)
 
     def _grace_due(self, record: Record) -> None:
         more = record.need_more()

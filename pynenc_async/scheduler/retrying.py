@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pynenc_async.errors import RetryError, WorkflowNondeterminismError
+from pynenc_async.errors import RefusedError, RetryError, WorkflowNondeterminismError
 from pynenc_async.options import TaskOptions
 from pynenc_async.telemetry import logger
 
@@ -32,8 +32,8 @@ def _backed_off(options: TaskOptions, retries: int) -> float:
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
     if isinstance(error, RetryError):
         return True
-    if isinstance(error, WorkflowNondeterminismError):
-        return False  # another attempt would ask for the same
+    if isinstance(error, WorkflowNondeterminismError | RefusedError):
+        return False  # another attempt would ask for the same, and be refused
     if not isinstance(error, options.retry_for) or isinstance(error, options.no_retry_for):
         return False
     if options.retry_if is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from pynenc_async import DistributedInvocation, DistributedInvocationGroup, Pynenc, Task, TaskOptions
+from pynenc_async import DistributedInvocation, DistributedInvocationGroup, Pynenc, Task, TaskOptions, inject
 
 app = Pynenc(max_concurency=3)  # wrong: unknown option of the app
 typed_app = Pynenc(max_concurrency="3")  # wrong: mistyped option of the app
@@ -30,6 +30,33 @@ app.task(5)  # wrong: not a function
 add.with_options(max_retry=3)  # wrong: unknown option
 add.with_options(priority="high")  # wrong: mistyped option
 TaskOptions(max_retry=3)  # wrong: unknown option
+
+
+@app.resource
+async def database() -> AsyncIterator[bytes]:
+    yield b""
+
+
+@app.task
+async def given(n: int, db: bytes = inject(database)) -> int:
+    return n + len(db)
+
+
+@app.task
+async def given_wrongly(n: int, db: str = inject(database)) -> int:  # wrong: the resource gives bytes
+    return n + len(db)
+
+
+def plain_middleware(invocation: object) -> int:
+    return id(invocation)
+
+
+app.middleware(plain_middleware)  # wrong: not async, and takes no call_next
+app.middleware(tasks=5)  # wrong: no tasks
+app.resource(scope="thread")  # wrong: unknown scope
+app.resource(plain_middleware)  # wrong: not an async generator function
+given("1")  # wrong: type
+given(1, db="text")  # wrong: the resource gives bytes
 
 
 @app.direct_task(max_retries=3)

@@ -1,11 +1,13 @@
 """What a user writes, as the type checkers see it. `tests/test_typing.py` runs them; nothing here is executed."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import assert_type
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, assert_type
 
 from pynenc_async import (
     Arguments,
     BaseInvocation,
+    CallNext,
     CancelOutcome,
     DistributedInvocation,
     DistributedInvocationGroup,
@@ -13,10 +15,12 @@ from pynenc_async import (
     InvocationStatus,
     InvocationTimeoutError,
     Pynenc,
+    Resource,
     RetryError,
     Task,
     TaskOptions,
     current_invocation,
+    inject,
 )
 
 app = Pynenc("memory://", app_id="typed", max_concurrency=10)
@@ -135,6 +139,56 @@ def shout(text: str, *, times: int = 1) -> str:
 async def direct_calls() -> None:
     assert_type(await double(1), int)
     assert_type(shout("a", times=2), str)
+
+
+@app.middleware
+async def timed(invocation: DistributedInvocation[..., Any], call_next: CallNext) -> object:
+    assert_type(invocation.num_retries, int)
+    return await call_next()
+
+
+@app.middleware(tasks=[add, "a.task.id"], required=True)
+async def for_some(_invocation: BaseInvocation[..., Any], call_next: CallNext) -> Any:
+    return call_next.answer(None)
+
+
+@app.middleware(tasks=lambda task: task.options.priority > 0)
+async def for_urgent(_invocation: object, call_next: CallNext) -> Any:
+    return await call_next()
+
+
+class Database:
+    name = "db"
+
+
+@app.resource
+async def database() -> AsyncIterator[Database]:
+    yield Database()
+
+
+@app.resource(scope="app")
+@asynccontextmanager
+async def pool() -> AsyncGenerator[int, None]:
+    yield 5
+
+
+@app.resource
+async def session(db: Database = inject(database)) -> AsyncIterator[str]:
+    yield db.name
+
+
+@app.task
+async def report(user: str, db: Database = inject(database), *, s: Annotated[str, session] = inject()) -> str:
+    return f"{user} {db.name} {s}"
+
+
+async def surrounded() -> None:
+    assert_type(database, Resource[Database])
+    assert_type(pool, Resource[int])
+    assert_type(await report("ann"), str)
+    assert_type(await report("ann", db=Database(), s="mine"), str)
+    async with database.open() as db:
+        assert_type(db, Database)
 
 
 async def streams() -> None:

@@ -80,7 +80,8 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
 
     def _run_or_block(self, timeout: float | None) -> None:
         run = self._under_way()
-        if run is None and self._task.function.kind is not _THREAD:
+        function = self._task.function
+        if run is None and (function.kind is not _THREAD or function.drive is not None):
             run_in_new_loop(self, self._run_or_wait)
             return
         offered = InlineRun()

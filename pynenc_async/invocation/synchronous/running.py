@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationTimeoutError
-from pynenc_async.execution.stream import drive_stream
+from pynenc_async.execution.handing import run_body
 from pynenc_async.execution.tracebacks import without_our_frames
-from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.synchronous.record import Run, SynchronousRecord
 from pynenc_async.invocation.synchronous.waits import blocking, refuse_standstill
-
-_OURS: Final = globals()
 
 
 class InlineRun:
@@ -91,7 +88,7 @@ def _call(record: SynchronousRecord) -> float | None:
     try:
         value = record._task.function.call(*record._values)
     except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
-        return record._failed(without_our_frames(error, _OURS))
+        return record._failed(without_our_frames(error))
     record._succeeded(value)
     return None
 
@@ -102,13 +99,12 @@ async def _attempt(record: SynchronousRecord) -> float | None:
     record._begin()  # not before: a Task that is cancelled before its first step has run nothing
     function = record._task.function
     try:
-        value = function.call(*record._values)
-        if function.kind is FunctionKind.STREAM:
-            value = drive_stream(record, value)
-        if function.kind is not FunctionKind.THREAD:
-            value = await value
+        if function.drive is not None:
+            value = await function.drive(record)
+        else:
+            value = await run_body(record, {})
     except BaseException as error:  # noqa: BLE001
-        return record._failed(without_our_frames(error, _OURS))
+        return record._failed(without_our_frames(error))
     record._succeeded(value)
     return None
 
