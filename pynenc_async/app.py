@@ -5,8 +5,9 @@ import importlib.util
 import inspect
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, overload
 
@@ -15,9 +16,11 @@ import anyio
 from pynenc_async.configuration.app_options import (
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
+    DEFAULT_LEASE_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
+    DEFAULT_WINDOW,
 )
 from pynenc_async.configuration.configuration import Configuration
 from pynenc_async.configuration.environment import FORCE_SYNC
@@ -27,16 +30,19 @@ from pynenc_async.errors import InvocationNotFoundError, PynencError
 from pynenc_async.execution.app_resources import AppResources
 from pynenc_async.execution.middleware import Callback
 from pynenc_async.invocation.base import BaseInvocation
-from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.finding import InvocationPage
 from pynenc_async.invocation.synchronous import SynchronousRuntime
 from pynenc_async.lifecycle import Shutdown
 from pynenc_async.options import TaskOptionsDict
 from pynenc_async.resource import Resource, ResourceDecorator, ResourceScope, ScopeName
+from pynenc_async.runtimes import dispatcher_for
 from pynenc_async.scheduler.observers import Observation, Observer
 from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import Query
 from pynenc_async.surroundings import AnyMiddleware, Selection, Surroundings
 from pynenc_async.task import Task
 from pynenc_async.task_registry import TaskDecorator, TaskRegistry
@@ -57,6 +63,9 @@ class Pynenc:
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
     `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
+    `store`: makes the store in which invocations live, once for each start, in place of what the URL names.
+    `store_window`: how many of those that wait are kept in memory as well. `lease_seconds`: after how long of silence a
+    process is held to be dead, and others take over.
     `task_defaults`: options of all its tasks, where nothing more specific is said.
     `config`: a TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
 
@@ -75,6 +84,9 @@ class Pynenc:
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
         max_queued: int | None = None,
+        store: Callable[[], Store] | None = None,
+        store_window: int = DEFAULT_WINDOW,
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
         task_defaults: TaskOptionsDict | None = None,
         config: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -90,26 +102,20 @@ class Pynenc:
                 "drain_seconds": drain_seconds,
                 "ageing_seconds": ageing_seconds,
                 "max_queued": max_queued,
+                "store_window": store_window,
+                "lease_seconds": lease_seconds,
             }
         )
         options = self._app_options.options
         self.url: Final = options.url
         self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
         self._drain_seconds: Final = options.drain_seconds
-        self._dispatcher: Final = Dispatcher(
-            name=f"app {self.app_id!r}",
-            max_concurrency=options.max_concurrency,
-            max_threads=options.max_threads or min(32, (os.cpu_count() or 1) + 4),
-            retain_count=options.retain_count,
-            retain_seconds=options.retain_seconds,
-            ageing_seconds=options.ageing_seconds or None,
-            max_queued=options.max_queued,
-        )
-        resources = AppResources()
-        self._shutdown: Final = Shutdown(self._dispatcher, resources)
         self.is_synchronous: Final = self.url.startswith("sync:") or _is_forced_to_sync()
+        resources = AppResources()
         self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)
         self._registry: Final = TaskRegistry(self, self._configuration.task_options, self._surroundings.surround)
+        self._dispatcher: Final = dispatcher_for(f"app {self.app_id!r}", options, self._registry.tasks, store)
+        self._shutdown: Final = Shutdown(self._dispatcher, resources)
         self.runtime: Final[Any] = (
             SynchronousRuntime(self._dispatcher.ids, options.retain_count) if self.is_synchronous else self._dispatcher
         )
@@ -227,6 +233,42 @@ class Pynenc:
             if (status is None or invocation.status is status) and (task is None or _same_task(invocation, task))
         ]
 
+    async def find(
+        self,
+        *,
+        status: InvocationStatus | Iterable[InvocationStatus] | None = None,
+        task: Task[Any, Any] | None = None,
+        parent: str | None = None,
+        text: str = "",
+        registered: tuple[datetime | None, datetime | None] = (None, None),
+        ended: tuple[datetime | None, datetime | None] = (None, None),
+        newest_first: bool = True,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> InvocationPage:
+        """Return a page of the invocations that fit all that is given: those in memory, or all that the store has.
+
+        `registered`, `ended`: from the first moment (included) to the second. `text`: occurs in the task id, the arguments,
+        the result or the error. `after`: `next` of the page before.
+        """
+        statuses = (status,) if isinstance(status, InvocationStatus) else tuple(status or ())
+        moments = [None if moment is None else moment.timestamp() for moment in (*registered, *ended)]
+        return await self._dispatcher.find_page(
+            Query(
+                statuses=statuses,
+                task_ids=() if task is None else (task.task_id,),
+                parent_invocation_id=parent,
+                text=text,
+                registered_from=moments[0],
+                registered_before=moments[1],
+                ended_from=moments[2],
+                ended_before=moments[3],
+                newest_first=newest_first,
+                limit=limit,
+                after=after,
+            )
+        )
+
     def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
         return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())
 
@@ -257,7 +299,7 @@ class Pynenc:
         """Admit calls, and run them in the running loop. In memory the first call does the same."""
         if not self.is_synchronous:
             self._shutdown.begin()
-            self._dispatcher.open(asyncio.get_running_loop())
+            await self._dispatcher.start(asyncio.get_running_loop())
 
     async def drain(self, seconds: float | None = None) -> bool:
         """Admit no more calls but those of running bodies, and wait for what is under way; cancel nothing.

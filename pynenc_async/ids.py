@@ -18,8 +18,12 @@ class IdSource:
     __slots__ = ("numbers", "runner_id")
 
     def __init__(self) -> None:
-        self.runner_id: Final = secrets.token_hex(_RANDOM_BYTES)
+        self.runner_id = secrets.token_hex(_RANDOM_BYTES)
         self.numbers: Final[Iterator[int]] = itertools.count(1)
+
+    def renew(self) -> None:
+        """Become another runner. The counter goes on, so that no number is given twice."""
+        self.runner_id = secrets.token_hex(_RANDOM_BYTES)
 
     def format(self, number: int) -> str:
         """Return the invocation id that `number` stands for."""

@@ -18,7 +18,7 @@ Entries are plain data, which a store can keep. The invocations they name are in
 they are found in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, Final, cast
 
@@ -32,9 +32,11 @@ from pynenc_async.record import Record
 class Journal:
     """The entries of one workflow, and how far this attempt has come."""
 
-    __slots__ = ("_binding", "_children", "_submitting", "entries", "position")
+    __slots__ = ("_binding", "_changed", "_children", "_submitting", "entries", "position")
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[int], None] | None = None) -> None:
+        self._changed: Final = changed
+        """Told from which entry on there are others, where a store keeps them."""
         self.entries: Final[list[JournalEntry]] = []
         self.position = 0
         self._binding = 0
@@ -64,6 +66,7 @@ class Journal:
         if entry is None:
             entry = JournalEntry(index=self.position, kind=kind, value=make())
             self.entries.append(entry)
+            self._note_change(self.position)
         self.position += 1
         return cast("str | float", entry.value)
 
@@ -114,6 +117,29 @@ class Journal:
         self.entries[index : index + 1] = [entry]
         self.position = index + 1
         self._children[index] = child
+        self._note_change(index)
+
+    def _note_change(self, index: int) -> None:
+        if self._changed is not None:
+            self._changed(index)
+
+    def restore(self, entries: list[JournalEntry], children: Mapping[str, Any]) -> None:
+        """Go on with what a store has kept; `children` are the invocations that answer the recorded calls, by id.
+
+        A call of which the store has no answer is asked for anew, and with it what came after it. A child that had failed
+        counts as dealt with, until the attempt shows otherwise.
+        """
+        for index, entry in enumerate(entries):
+            if entry.kind is EntryKind.CALL:
+                record = children.get(entry.invocation_id or "")
+                if record is None:
+                    break
+                child = Child(lambda: self.position, index, entry.task_id or "", record._values)
+                child.submitted(record)
+                child.dealt_with = child.has_failed
+                self._children[index] = child
+            self.entries.append(entry)
+        self._binding = len(self.entries)
 
     def rewind(self, error: BaseException) -> None:
         """The attempt has failed, and another one follows."""
@@ -133,7 +159,7 @@ def journal_of(record: Record) -> Journal:
     """Return the journal of a workflow, made on first use."""
     more = record.need_more()
     if more.journal is None:
-        more.journal = Journal()
+        more.journal = Journal(record._task.runtime.journal_keeper(record))
     return cast(Journal, more.journal)
 
 

@@ -62,6 +62,7 @@ class Shutdown:
         if dispatcher.loop is asyncio.get_running_loop():
             dispatcher.crew.threads.close()
             await asyncio.sleep(0)  # carriers that found no work end in this turn
+            await dispatcher.stop()
             dispatcher.observers.tell()
 
     def hurry(self) -> None:
@@ -83,7 +84,7 @@ class Shutdown:
     async def _cancel_all(self) -> None:
         dispatcher = self._dispatcher
         for invocation in dispatcher.living():
-            dispatcher.scheduler.cancel(invocation, "the app was shut down")
+            dispatcher.end_for_shutdown(invocation)
         waiting = asyncio.create_task(self._wait_for_all(), context=Context())
         self._waiting.add(waiting)
         await asyncio.wait([waiting], timeout=0 if self._hurried else CANCEL_GRACE_SECONDS)

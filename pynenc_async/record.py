@@ -97,6 +97,8 @@ class More(msgspec.Struct, eq=False):
     """What the body awaits now, one entry for each of its waits: the edges of the wait graph."""
     journal: Any = None
     """What a workflow has asked for so far."""
+    durable: Any = None
+    """What a stored invocation needs: `scheduler.drafts.Durable`."""
     held: bool = False
     """Whether a delay or a limit keeps it out of the ready queue."""
     permit: tuple[Any] | None = None

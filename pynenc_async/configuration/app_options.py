@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Annotated, Final, get_type_hints
 
-from pynenc_async.option_rules import COUNT, POSITIVE, TEXT, Rule, is_number
+from pynenc_async.option_rules import COUNT, POSITIVE, SPAN, TEXT, Rule, is_number
 
 DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
@@ -12,7 +12,10 @@ DEFAULT_RETAIN_SECONDS: Final = 3_600.0
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_AGEING_SECONDS: Final = 60.0
 
-_URLS: Final = ("memory://", "sync://")
+DEFAULT_WINDOW: Final = 10_000
+DEFAULT_LEASE_SECONDS: Final = 10.0
+
+_URLS: Final = ("memory://", "sync://", "sqlite://")
 URL: Final = Rule(lambda value: isinstance(value, str) and value.startswith(_URLS), f"{' or '.join(map(repr, _URLS))}")
 AMOUNT: Final = Rule(lambda value: value == math.inf or (is_number(value) and value >= 0), "a number of 0 or more")
 
@@ -30,6 +33,8 @@ class AppOptions:
     drain_seconds: Annotated[float, AMOUNT] = DEFAULT_DRAIN_SECONDS
     ageing_seconds: Annotated[float | None, AMOUNT.or_none()] = DEFAULT_AGEING_SECONDS
     max_queued: Annotated[int | None, POSITIVE.or_none()] = None
+    store_window: Annotated[int, POSITIVE] = DEFAULT_WINDOW
+    lease_seconds: Annotated[float, SPAN] = DEFAULT_LEASE_SECONDS
 
 
 APP_DEFAULTS: Final = {field.name: field.default for field in fields(AppOptions)}

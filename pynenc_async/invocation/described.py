@@ -50,6 +50,9 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         return self._identity()[1]
 
     def _identity(self) -> Identity:
+        more = self._more
+        if more is not None and more.durable is not None:
+            return cast(Identity, more.durable.identity)  # its runner may have been another incarnation of this process
         parent: Any = self._parent
         runner_id: str = self._task.runtime.runner_id
         if parent is None:
@@ -89,6 +92,9 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
         """Every transition so far."""
+        stored: tuple[HistoryEntry, ...] | None = self._task.runtime.stored_history(self)
+        if stored is not None:
+            return stored
         runner_id = self._identity()[2] or ""
         return tuple(
             HistoryEntry(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from enum import Enum, auto
 from random import Random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
 from pynenc_async.context import CURRENT
@@ -19,9 +19,11 @@ from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.function import Function, FunctionKind, Values
+from pynenc_async.history import HistoryEntry
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
+from pynenc_async.invocation.finding import InvocationPage, find_in_memory
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.invocation.waiting import wait_for_room
 from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
@@ -36,6 +38,7 @@ from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
+from pynenc_async.store.values import Query
 
 
 class Phase(Enum):
@@ -52,6 +55,8 @@ class Phase(Enum):
 class Dispatcher:
     """Creates invocations and hands them to the scheduler."""
 
+    scheduler_type: ClassVar[type[Scheduler]] = Scheduler
+
     def __init__(
         self,
         *,
@@ -66,19 +71,18 @@ class Dispatcher:
         self._name: Final = name
         self.threads: Final = Place(max_threads)
         self.ids: Final = IdSource()
-        self.format_id: Final = self.ids.format
-        self.runner_id: Final = self.ids.runner_id
+        self.runner_id = self.ids.runner_id
         self.store: Final = Records(retain_count, retain_seconds)
-        self.scheduler: Final = Scheduler(
+        self.scheduler: Final = self.scheduler_type(
             store=self.store,
             clock=wall_clock_of(None),
             max_concurrency=max_concurrency,
             places=(self.threads,),
-            format_id=self.ids.format,
+            format_id=self.format_id,
             ageing_seconds=ageing_seconds,
         )
         scheduler = self.scheduler
-        self._room: Final = None if max_queued is None else Room(max_queued, lambda: scheduler.waiting)
+        self._room: Final = None if max_queued is None else Room(max_queued, self.count_waiting)
         scheduler.room = self._room
         self._duplicates: Final = Duplicates(scheduler.registry, self)
         self._phase = Phase.OPEN
@@ -145,6 +149,35 @@ class Dispatcher:
         self.bind(loop)
         self.phase = Phase.OPEN
 
+    async def start(self, loop: AbstractEventLoop) -> None:
+        """Admit calls, and run them on `loop`."""
+        self.open(loop)
+
+    async def stop(self) -> None:
+        """Nothing lives any more, and nothing is admitted."""
+
+    def end_for_shutdown(self, record: Record) -> None:
+        """Bring an invocation to its end, or give it back, because the app is shut down."""
+        self.scheduler.cancel(record, "the app was shut down")
+
+    async def until_accepted(self, record: Record) -> None:
+        """Return when the store holds the invocation durably: at once in memory."""
+
+    def journal_keeper(self, record: Record) -> Callable[[int], None] | None:
+        """Return what writes the journal of a workflow down as it grows; None in memory."""
+        del record
+        return None
+
+    def standing_elsewhere(self, task: Any, key: Any) -> DistributedInvocation[Any, Any] | None:
+        """Return the invocation of another process that makes a call with this key a duplicate."""
+        del task, key
+        return None
+
+    def stored_history(self, record: Record) -> tuple[HistoryEntry, ...] | None:
+        """Return the history of an invocation whose record does not know it; None where it does."""
+        del record
+        return None
+
     def _leave_loop(self) -> None:
         """Write off what the loop that is gone had under way."""
         if self._crew is not None:
@@ -164,8 +197,12 @@ class Dispatcher:
             if record._driver is not None:
                 self.scheduler.abandon(record, "its event loop was closed")
 
+    def format_id(self, number: int) -> str:
+        """Return the id of an invocation that lives here."""
+        return self.ids.format(number)
+
     def _name_record(self, record: Record) -> tuple[str, str]:
-        return self.ids.format(record._number), self.runner_id
+        return self.format_id(record._number), self.runner_id
 
     def _choose_way(self) -> None:
         self._plain_loop = self if self.loop is None or self.observers else self.loop
@@ -238,6 +275,10 @@ class Dispatcher:
         if self._room is not None:
             self._room.require(task.task_id)
         return self.submit(task, values)
+
+    def count_waiting(self) -> int:
+        """How many have been submitted and have not begun, or wait for their next attempt."""
+        return self.scheduler.waiting
 
     def require_room(self, task_id: str, count: int) -> None:
         """Raise `QueueFullError` unless `count` more may be submitted."""
@@ -343,9 +384,13 @@ class Dispatcher:
         self.store.drop_aged(self.scheduler.clock())
         return self.store.find(number)
 
+    async def find_page(self, query: Query) -> InvocationPage:
+        """Return a page of what is known of."""
+        return find_in_memory(self.all(), query)
+
     def require_loop(self, record: Record | None) -> AbstractEventLoop:
         """Return the loop on which a living invocation will end; raise for a restored handle, of which nothing is known."""
-        if record is not None and record._restored is not None:
+        if record is not None and record._number == 0 and record._restored is not None:
             raise InvocationNotFoundError(record._restored[0])
         if self.loop is None:
             raise self._not_started()

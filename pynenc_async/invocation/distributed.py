@@ -9,11 +9,10 @@ from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.errors import (
-    CycleDetectedError,
     InvocationCancelledError,
-    InvocationError,
     InvocationNotFinalError,
     InvocationNotFoundError,
+    PynencError,
 )
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
@@ -113,7 +112,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         return self._ended_at is not None
 
     async def accepted(self) -> Self:
-        """Return when the store holds the invocation durably: at once in memory."""
+        """Return when the store holds the invocation durably: at once in memory. Raises `StoreError` where it cannot."""
+        await self._task.runtime.until_accepted(self)
         return self
 
     async def cancel(self, reason: str = "") -> CancelOutcome:
@@ -188,9 +188,14 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
 
     def _failure(self) -> BaseException:
         more = self._more
+        if self._ended_at is None:
+            return InvocationNotFinalError(
+                self.invocation_id,
+                f"invocation {self.invocation_id} is not over, and its app is not running; the next start goes on with it",
+            )
         if self._status is _CANCELLED:
-            if isinstance(self._outcome, (InvocationError, CycleDetectedError)):
-                return self._outcome  # it has expired, can never get through a limit, or this is a restored handle
+            if isinstance(self._outcome, PynencError):
+                return self._outcome  # it says more: it has expired, can never get through a limit, was not stored
             return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
         if more is not None and more.alarm is not None:
             more.alarm.disarm()

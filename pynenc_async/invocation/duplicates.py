@@ -32,6 +32,10 @@ class Office(Protocol):
         """The same; raise `QueueFullError` where no more may wait."""
         ...
 
+    def standing_elsewhere(self, task: Any, key: Any) -> Handle | None:
+        """Return the invocation of another process that makes a call with this key a duplicate."""
+        ...
+
     def decide(self, decision: Callable[..., object], *args: object) -> None:
         """Let the scheduler decide something: now, or in its loop as soon as possible."""
         ...
@@ -49,7 +53,7 @@ class Duplicates:
         registry = self._registry
         with registry.lock:
             key = registry.key(task, values)
-            standing: Any = registry.find(key)
+            standing: Any = registry.find(key) or self._office.standing_elsewhere(task, key)
             if standing is None:
                 return self._register(key, task, values)
             on_duplicate = task.options.on_duplicate
@@ -88,11 +92,7 @@ class Duplicates:
     def _reuse(self, standing: Handle, task: Any, values: Values) -> ReusedInvocation[Any, Any]:
         different = _differences(task, standing._values, values)
         if task.options.on_duplicate is OnDuplicate.RAISE:
-            raise ConcurrencyLimitError(
-                standing.invocation_id,
-                f"{task.task_id} is registered already, as invocation {standing.invocation_id}; "
-                "its on_duplicate is 'raise'",
-            )
+            raise refused_duplicate(task, standing.invocation_id)
         if different and task.options.on_different_arguments_raise:
             shown = "; ".join(f"{name}: {show(old)} there, {show(new)} here" for name, (old, new) in different.items())
             raise ConcurrencyLimitError(
@@ -101,6 +101,15 @@ class Duplicates:
                 f"with other arguments: {shown}",
             )
         return ReusedInvocation(standing, different)
+
+
+def refused_duplicate(task: Any, standing_id: str) -> ConcurrencyLimitError:
+    """Return the error of a call that must not be a duplicate, and is one."""
+    return ConcurrencyLimitError(
+        standing_id,
+        f"{task.task_id} is registered already, as invocation {standing_id}; its on_duplicate is "
+        f"{task.options.on_duplicate.value!r}",
+    )
 
 
 def _differences(task: Any, old: Values, new: Values) -> dict[str, tuple[Any, Any]]:

@@ -54,7 +54,7 @@ class SchedulerCore:
         self.store: Final = store
         self.ready: Final = ReadyQueue(ageing_seconds)
         self._lanes: Final = self.ready.lanes
-        self.in_use = 0
+        self.in_use: int = 0
         self.paused = 0
         self.limit: Final = float("inf") if max_concurrency is None else max_concurrency
         self.now = clock()
@@ -261,7 +261,11 @@ class SchedulerCore:
 
     def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
         """Write the final status, give back what the record holds, and tell whoever waits."""
-        now = self.now = self.clock()
+        self.end_at(self.clock(), record, status, outcome, reason)
+
+    def end_at(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
+        """The same for an end that was reached at a moment that may have passed."""
+        self.now = now
         if record._status in HOLDS_SLOT:
             self._give_slot_back(record)
         elif not record._status.can_transition_to(status):

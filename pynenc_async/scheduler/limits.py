@@ -40,6 +40,10 @@ class Bucket:
         """Start one."""
         self._full_at = max(self._full_at, now) + rate.interval
 
+    def put_off(self, rate: Rate, now: float, wait: float) -> None:
+        """Allow the next start in `wait` seconds."""
+        self._full_at = max(self._full_at - rate.interval, now + wait + (rate.capacity - 1) * rate.interval)
+
     def is_full(self, now: float) -> bool:
         """Whether it knows nothing that a new one would not."""
         return self._full_at <= now
@@ -98,6 +102,9 @@ class Limiter:
         self._most_buckets = _MANY_BUCKETS
         self._asleep: Final[dict[Key, dict[Key, None]]] = {}
         """By the key of a bucket that has to fill first: the keys whose turn comes then. One timer for each bucket."""
+        self._full_elsewhere: Final[set[Key]] = set()
+        """The keys whose permits are held by other processes, as far as is known."""
+        self._total_is_full_elsewhere = False
         self.granted: Callable[[], None] = _nobody_listens
         """Called when time alone has made room: let `grant` be called."""
 
@@ -207,6 +214,28 @@ class Limiter:
         chosen = dict(zip(task.function.names, record._values, strict=True))
         return f"task {task.task_id} with " + ", ".join(f"{name}={chosen[name]!r:.100}" for name in names)
 
+    # -- what other processes hold -------------------------------------------------------------------------------------
+
+    def refuse(self, record: Record, rule: Rule, now: float, wait: float) -> None:
+        """Take the permit of `record` back: the store has refused it. A rate fits again in `wait` seconds."""
+        key = self._key(record)
+        if rule is Rule.TOTAL:
+            self._total_is_full_elsewhere = True
+        elif rule is Rule.KEY:
+            self._full_elsewhere.add(key)
+        else:
+            self._bucket(record).put_off(record._task.options.rate_limit, now, wait)
+        self.give_back(record, key)
+
+    def look_again(self) -> None:
+        """What other processes hold may have changed."""
+        if self._full_elsewhere or self._total_is_full_elsewhere:
+            self._full_elsewhere.clear()
+            self._total_is_full_elsewhere = False
+            for key in self._lines:
+                self._take_turn(key)
+            self.granted()
+
     # -- keys ----------------------------------------------------------------------------------------------------------
 
     def _key(self, record: Record) -> Key:
@@ -217,11 +246,15 @@ class Limiter:
 
     def _obstacle(self, record: Record, key: Key, now: float) -> Rule | None:
         options = record._task.options
-        if options.running_total is not None and self._total >= options.running_total:
+        if options.running_total is not None and (
+            self._total >= options.running_total or self._total_is_full_elsewhere
+        ):
             return Rule.TOTAL
         if options.running_concurrency is not ConcurrencyControlType.DISABLED:
             holders = self.holders.get(key)
             if holders is not None and len(holders) >= options.running_limit:
+                return Rule.KEY
+            if self._full_elsewhere and key in self._full_elsewhere:
                 return Rule.KEY
         if options.rate_limit is not None and self._bucket(record).wait(options.rate_limit, now):
             return Rule.RATE

@@ -108,7 +108,7 @@ class PolicedScheduler(SchedulerCore):
 
     def _wait_for_permit(self, record: Record, limiter: Limiter, rule: Rule, now: float) -> None:
         record.need_more().held = True
-        if record._status is REGISTERED:  # a retry stays one while it waits
+        if record._status is not RETRY:  # that stays one while it waits
             self._move(record, CONCURRENCY_CONTROLLED, limiter.describe(record, rule))
         limiter.wait(record, now)
         if record._waiters is not None and record._task.options.detect_cycles:
@@ -133,7 +133,7 @@ class PolicedScheduler(SchedulerCore):
     def _move(self, record: Record, status: InvocationStatus, reason: str = "") -> None:
         self.now = self.clock()
         record.leave_path()
-        self.note(record, status, 0, reason)
+        self.note(record, status, record._retries, reason)
         record._status = status
 
     # -- the way of an attempt -----------------------------------------------------------------------------------------

@@ -345,5 +345,5 @@ def test_the_command_prints_the_table(tmp_path):
 def test_every_keyword_of_the_app_is_an_option_with_the_same_default():
     keywords = inspect.signature(Pynenc).parameters
     assert {
-        name: one.default for name, one in keywords.items() if name not in ("task_defaults", "config")
+        name: one.default for name, one in keywords.items() if name not in ("task_defaults", "config", "store")
     } == APP_DEFAULTS

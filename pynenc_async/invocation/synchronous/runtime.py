@@ -96,6 +96,12 @@ class SynchronousRuntime:
         number = self._ids.parse(invocation_id)
         return None if number is None else self._known.get(number)
 
+    def journal_keeper(self, record: Record) -> None:
+        """A journal lives as long as its invocation."""
+
+    def stored_history(self, record: Record) -> None:
+        """There is no store that could know more than the record."""
+
     def all(self) -> Iterator[Invocation]:
         """Every known invocation, oldest first."""
         with self.lock:

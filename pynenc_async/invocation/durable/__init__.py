@@ -1,0 +1,1 @@
+"""Invocations that live in a store: submitted, claimed, watched, recovered."""

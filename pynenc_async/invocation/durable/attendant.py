@@ -1,0 +1,124 @@
+"""The attendant: the one Task of an app that looks after what lies outside of its memory.
+
+It is woken, never on a clock of its own but one: a bell that another runner rang, room for more of the backlog, a backlog
+entry that is due, and, twice within a lease, the question whether somebody has died.
+"""
+
+import asyncio
+from asyncio import AbstractEventLoop, Future, Task, TimerHandle
+from contextlib import suppress
+from contextvars import Context
+from typing import Final, Protocol
+
+from pynenc_async.errors import StoreError
+from pynenc_async.telemetry import logger
+
+PAUSE_SECONDS: Final = 0.5
+"""How long it waits before it asks a store again that has failed."""
+
+
+class Duties(Protocol):
+    """What there is to look after; `dispatcher.DurableDispatcher` is it."""
+
+    async def recover(self) -> None:
+        """Take over what belongs to the dead."""
+        ...
+
+    async def look_around(self) -> None:
+        """See what others have ended, and what they ask for."""
+        ...
+
+    async def fill_up(self) -> float | None:
+        """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
+        ...
+
+
+class Attendant:
+    """Sees to the duties, one at a time."""
+
+    def __init__(self, duties: Duties, *, lease_seconds: float) -> None:
+        self._duties: Final = duties
+        self._rounds_seconds: Final = lease_seconds / 2
+        self._loop: AbstractEventLoop | None = None
+        self._task: Task[None] | None = None
+        self._wanted: Future[None] | None = None
+        self._looks = self._fills = self._recovers = False
+        self._due: TimerHandle | None = None
+        self._rounds: TimerHandle | None = None
+
+    def start(self, loop: AbstractEventLoop) -> None:
+        """Begin, with everything."""
+        self._loop = loop
+        self._looks = self._fills = self._recovers = True
+        self._task = loop.create_task(self._attend(), name="pynenc-attendant", context=Context())
+        self._rounds = loop.call_later(self._rounds_seconds, self._next_round)
+
+    async def stop(self) -> None:
+        """End; what is under way is broken off."""
+        for timer in (self._due, self._rounds):
+            if timer is not None:
+                timer.cancel()
+        task, self._task = self._task, None
+        self._loop = self._due = self._rounds = None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def ring(self) -> None:
+        """Another runner has done something; callable in any thread."""
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # closed
+                loop.call_soon_threadsafe(self.look)
+
+    def look(self) -> None:
+        """See what others have ended, and what they ask for."""
+        self._looks = True
+        self._wake()
+
+    def fill(self) -> None:
+        """There is room for more of the backlog."""
+        if not self._fills:
+            self._fills = True
+            self._wake()
+
+    def _next_round(self) -> None:
+        if self._loop is not None:
+            self._rounds = self._loop.call_later(self._rounds_seconds, self._next_round)
+            self._recovers = self._looks = True
+            self._wake()
+
+    def _wake(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and not wanted.done():
+            wanted.set_result(None)
+
+    async def _attend(self) -> None:
+        while True:
+            while not (self._looks or self._fills or self._recovers):
+                self._wanted = asyncio.get_running_loop().create_future()
+                await self._wanted
+            try:
+                await self._see_to_it()
+            except StoreError as error:
+                logger.warning("the store does not answer, and is asked again: %s", error)
+                self._looks = self._fills = True
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _see_to_it(self) -> None:
+        if self._recovers:
+            await self._duties.recover()
+            self._recovers, self._fills = False, True
+        if self._looks:
+            self._looks = False  # first: a ring while it looks asks for another look
+            await self._duties.look_around()
+        if self._fills:
+            self._fills = False
+            self._expect(await self._duties.fill_up())
+
+    def _expect(self, seconds: float | None) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if seconds is not None and self._loop is not None:
+            self._due = self._loop.call_later(max(0.0, seconds), self.fill)

@@ -1,0 +1,155 @@
+"""What waits in the store and not in memory: put there where the window is full, and claimed as there is room again."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from pynenc_async.ids import IdSource
+from pynenc_async.invocation.durable.stored import Handle, living
+from pynenc_async.invocation.durable.watch import Watch
+from pynenc_async.journal import journal_of
+from pynenc_async.journal_entries import JournalEntry
+from pynenc_async.record import Record
+from pynenc_async.scheduler.drafts import durable_of
+from pynenc_async.scheduler.durable import DurableScheduler
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import StoredInvocation
+from pynenc_async.telemetry import logger
+
+_decode_entry: Final = msgspec.json.Decoder(JournalEntry).decode
+
+
+class BacklogKeeper:
+    """Keeps what is in memory within the window."""
+
+    def __init__(
+        self,
+        *,
+        backing: Store,
+        tasks: Mapping[str, Any],
+        desk: DurableScheduler,
+        ids: IdSource,
+        watch: Watch,
+        window: int,
+        adopted: WeakValueDictionary[str, Record],
+        find_here: Callable[[str], Record | None],
+    ) -> None:
+        self._backing: Final = backing
+        self._tasks: Final = tasks
+        self._desk: Final = desk
+        self._ids: Final = ids
+        self._watch: Final = watch
+        self._window: Final = window
+        self._find_here: Final = find_here
+        self._records: Final = desk.store.records
+        self.away: Final[WeakValueDictionary[int, Record]] = WeakValueDictionary()
+        """Handles to what was submitted here and lies in the backlog."""
+        self._adopted: Final = adopted
+        """What was submitted elsewhere and is run here."""
+        self._level: int | None = None
+        """The highest priority that the backlog may have; None: it is empty, as far as is known."""
+        self.size = 0
+        """How many lie there that were submitted here, as far as is known."""
+
+    # -- into the backlog ----------------------------------------------------------------------------------------------
+
+    def takes(self, level: int) -> bool:
+        """Whether a new invocation goes there: where the window is full, and behind what lies there already."""
+        waiting = self._desk.waiting
+        if self._level is None:
+            return waiting > (self._window if level <= 0 else 2 * self._window)
+        return level <= self._level or waiting > 2 * self._window
+
+    def note(self, level: int) -> None:
+        """Something of this priority goes there."""
+        self.size += 1
+        if self._level is None or level > self._level:
+            self._level = level
+
+    def put_away(self, record: Record) -> None:
+        """The store has it: here, only its handles keep it."""
+        if self._records.pop(record._number, None) is not None:
+            self.away[record._number] = record
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is room for what may lie there."""
+        return self._level is not None and self._desk.waiting <= self._window // 2
+
+    # -- out of the backlog --------------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Take over what belongs to the dead."""
+        found = await self._backing.recover(list(self._tasks), now=self._desk.clock())
+        if found.adopted:
+            self._level = max(self._level or 0, 0)
+            self.size += found.adopted
+            logger.warning(
+                "took over %d invocations of %d runners that are gone; %d of them were under way",
+                found.adopted,
+                len(found.runners),
+                found.interrupted,
+            )
+        for invocation_id in found.poisoned:
+            logger.error("invocation %s has crashed too often, and is not tried again", invocation_id)
+
+    async def fill_up(self) -> float | None:
+        """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
+        room = self._window - self._desk.waiting
+        if room < (self._window + 1) // 2:
+            return None  # asked again when there is more of it: see `is_wanted`
+        now = self._desk.clock()
+        claimed = await self._backing.claim(list(self._tasks), room, now=now)
+        for stored in claimed:
+            await self._take(stored)
+        self.size = max(0, self.size - len(claimed))
+        self._desk.settle()
+        if len(claimed) == room:
+            return None
+        return await self._look_ahead(now)
+
+    async def _look_ahead(self, now: float) -> float | None:
+        backlog = await self._backing.backlog(list(self._tasks), now=now)
+        self._level = max(backlog.ready, default=None)
+        self.size = sum(backlog.ready.values())
+        if backlog.ready:
+            return 0.0
+        return None if backlog.next_due is None else max(0.0, backlog.next_due - now)
+
+    async def _take(self, stored: StoredInvocation) -> None:
+        record = self._revive(stored)
+        self._records[record._number] = record
+        problem = durable_of(record).failure
+        if stored.cancel_reason is not None:
+            self._desk.cancel(record, stored.cancel_reason)
+        elif problem is not None:
+            self._desk.fail_unrunnable(record, problem)
+        else:
+            if record._task.options.workflow and stored.attempt:
+                await self._restore_journal(record)
+            self._desk.take_back(record, stored.deadline_at)
+
+    def _revive(self, stored: StoredInvocation) -> Record:
+        """Return what is going to be run: the very object that the handles in this process are."""
+        number = self._ids.parse(stored.invocation_id)
+        known = None if number is None else self.away.pop(number, None)
+        if known is not None:
+            return known
+        if number is None:
+            number = -next(self._ids.numbers)
+        watched = self._watch.pop(stored.invocation_id)
+        record = living(stored, self._tasks[stored.task_id], number, watched)
+        self._adopted[stored.invocation_id] = record
+        return record
+
+    async def _restore_journal(self, record: Record) -> None:
+        """Give a workflow that goes on here what it has asked for so far, and the invocations that answered."""
+        entries = [_decode_entry(entry) for entry in await self._backing.journal(cast(Handle, record).invocation_id)]
+        asked = [entry.invocation_id for entry in entries if entry.invocation_id is not None]
+        answers = {found: known for found in asked if (known := self._find_here(found)) is not None}
+        for stored in await self._backing.load([found for found in asked if found not in answers]):
+            if (handle := self._watch.open(stored)) is not None:
+                answers[stored.invocation_id] = handle
+        journal_of(record).restore(entries, answers)

@@ -1,0 +1,144 @@
+"""From a stored invocation to a handle: one that is only looked at, or one that lives here and is going to be run."""
+
+from contextvars import Context
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import msgspec
+
+from pynenc_async.arguments import decode_values
+from pynenc_async.codec import decode_with
+from pynenc_async.errors import InvocationError, RemoteError, SerializationError
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.durable.overrides import read_overrides
+from pynenc_async.outcome import ErrorData, rebuild
+from pynenc_async.record import Record
+from pynenc_async.scheduler.drafts import Durable, durable_of
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.values import StoredInvocation
+
+Handle = DistributedInvocation[Any, Any]
+_SUCCESS: Final = InvocationStatus.SUCCESS
+_NOWHERE: Final = Context()
+_decode_error: Final = msgspec.json.Decoder(ErrorData).decode
+
+
+def handle_of(stored: StoredInvocation, task: Any) -> Handle:
+    """Return a handle to an invocation that belongs to another runner, or has ended. Raises `SerializationError`."""
+    return _make(stored, _with_overrides(task, stored.options), 0, decode_values(task.function, stored.arguments))
+
+
+def living(stored: StoredInvocation, task: Any, number: int, watched: Handle | None) -> Handle:
+    """Return an invocation that is going to be run here, under a number of this process.
+
+    `watched` is a handle that looked at it from afar, and becomes it. Where its arguments cannot be decoded any more, its
+    `Durable.failure` says why.
+    """
+    error: SerializationError | None = None
+    try:
+        values = decode_values(task.function, stored.arguments)
+    except SerializationError as problem:
+        error, values = problem, (None,) * len(task.function.names)
+    handle = _make(stored, _with_overrides(task, stored.options), number, values, watched)
+    handle._context = _NOWHERE.copy()
+    durable_of(handle).failure = error
+    return handle
+
+
+def _make(
+    stored: StoredInvocation, task: Any, number: int, values: tuple[Any, ...], handle: Handle | None = None
+) -> Handle:
+    kind: Any = DistributedInvocation
+    record: Any = handle
+    if record is None:
+        record = kind.__new__(kind)
+        record._waiters = None
+    record._task, record._values, record._number = task, values, number
+    record._parent = identity = (stored.invocation_id, stored.parent_invocation_id, stored.home)
+    record._context = record._driver = record._more = None
+    record._registered_at, record._started_at = stored.registered_at, stored.started_at
+    record._ended_at = record._outcome = None
+    record._retries = max(0, stored.attempt - (stored.status not in _BETWEEN_ATTEMPTS))
+    record._status = stored.status
+    more = record.need_more()
+    more.durable = Durable(
+        identity=identity, revision=stored.revision, crashes=stored.crashes, known=True, away=number == 0
+    )
+    more.trail = [(stored.status, stored.registered_at, stored.attempt, "")]
+    if stored.ended_at is not None:
+        take_end(record, stored)
+    return cast(Handle, record)
+
+
+_BETWEEN_ATTEMPTS: Final = frozenset(
+    {InvocationStatus.RETRY, InvocationStatus.REROUTED, InvocationStatus.CONCURRENCY_CONTROLLED}
+)
+"""In these, the attempt of the store is one that is over: the next one has the next number."""
+
+
+def take_end(record: Record, stored: StoredInvocation) -> None:
+    """Let a handle know the end that the store has. Its waiters are told by whoever calls this."""
+    record._status = stored.status
+    record._started_at = stored.started_at
+    record._retries = max(0, stored.attempt - 1)
+    record._outcome = _outcome(record, stored)
+    record._ended_at = stored.ended_at
+
+
+def _outcome(record: Record, stored: StoredInvocation) -> Any:
+    task = record._task
+    try:
+        if stored.status is _SUCCESS:
+            return decode_with(task.function.result_decoder, stored.result or b"null", "result")
+        if stored.error is None:
+            return None
+        known = {task.function.module, *(kind.__module__ for kind in task.options.retry_for)}
+        error = rebuild(_decode_error(stored.error), known_modules=known)
+    except (SerializationError, msgspec.MsgspecError) as problem:
+        record._status = (
+            InvocationStatus.FAILED
+        )  # for who reads it here: there is an end, and no value that could be read
+        return problem if isinstance(problem, SerializationError) else SerializationError("error", str(problem))
+    cancelled = stored.status is InvocationStatus.CANCELLED and not isinstance(error, InvocationError | RemoteError)
+    return None if cancelled else error
+
+
+def tell_waiters(record: Record) -> None:
+    """Tell everybody who waits for the end of what is not run here."""
+    waiters, record._waiters = record._waiters, None
+    for waiter in waiters if isinstance(waiters, list) else (waiters,):
+        if waiter is not None:
+            waiter.notify(record)
+
+
+class _Follower:
+    """Gives one handle the end of another."""
+
+    def __init__(self, record: Record) -> None:
+        self._record: Final = record
+
+    def notify(self, leader: Record, /) -> None:
+        """The other one has ended."""
+        record = self._record
+        record._status, record._outcome, record._retries = leader._status, leader._outcome, leader._retries
+        record._started_at, record._ended_at = leader._started_at, leader._ended_at
+        tell_waiters(record)
+
+
+def follow(record: Record, leader: Record) -> None:
+    """Let `record`, which the store does not have, end as `leader` does."""
+    durable_of(record).leader = leader
+    follower = _Follower(record)
+    if leader._ended_at is not None:
+        follower.notify(leader)
+    else:
+        leader.add_waiter(follower)
+
+
+@lru_cache(maxsize=1_024)
+def _cached_overrides(task: Any, options: bytes) -> Any:
+    return task.with_options(**read_overrides(options))
+
+
+def _with_overrides(task: Any, options: bytes) -> Any:
+    return _cached_overrides(task, options) if options else task

@@ -1,0 +1,86 @@
+"""Handles to what another runner has, or what has ended: found in the store, and told of the end when it comes."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
+
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.durable.stored import Handle, handle_of, take_end, tell_waiters
+from pynenc_async.record import Record
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import StoredInvocation
+
+
+class Watch:
+    """The handles of one process that look at the store. Each invocation has one, as long as somebody holds it."""
+
+    def __init__(self, backing: Store, tasks: Mapping[str, Any]) -> None:
+        self._backing: Final = backing
+        self._tasks: Final = tasks
+        self._handles: Final[WeakValueDictionary[str, Handle]] = WeakValueDictionary()
+
+    def get(self, invocation_id: str) -> Handle | None:
+        """Return the handle that watches an invocation."""
+        return self._handles.get(invocation_id)
+
+    def pop(self, invocation_id: str) -> Handle | None:
+        """Return it, and watch no more: the invocation is going to live here."""
+        return self._handles.pop(invocation_id, None)
+
+    def add(self, record: Record) -> bool:
+        """Watch an invocation through a handle; say whether there is anything to wait for."""
+        if record._ended_at is not None:
+            return False
+        handle = cast(Handle, record)
+        self._handles[handle.invocation_id] = handle
+        return True
+
+    def find(self, invocation_id: str) -> Handle | None:
+        """Return a handle to a stored invocation of a task that is known here."""
+        stored = self._backing.peek(invocation_id)
+        return None if stored is None else self.open(stored)
+
+    def open(self, stored: StoredInvocation) -> Handle | None:
+        """Return a handle to a stored invocation, watched if it has not ended; None where its task is not known here."""
+        task = self._tasks.get(stored.task_id)
+        if task is None:
+            return None
+        handle = handle_of(stored, task)
+        self.add(handle)
+        return handle
+
+    def history(self, invocation_id: str) -> tuple[HistoryEntry, ...]:
+        """Return every transition that the store has."""
+        return tuple(
+            HistoryEntry(
+                status=step.status,
+                timestamp=step.timestamp,
+                order=order,
+                runner_id=step.runner_id,
+                attempt=step.attempt,
+                reason=step.reason,
+            )
+            for order, step in enumerate(self._backing.history(invocation_id))
+        )
+
+    async def look(self) -> None:
+        """Read where everything stands that is watched, and tell those who wait."""
+        if self._handles:
+            for stored in await self._backing.load(list(self._handles.keys())):
+                self._see(stored)
+
+    def _see(self, stored: StoredInvocation) -> None:
+        record = self._handles.get(stored.invocation_id)
+        if record is None or record._ended_at is not None:
+            return
+        record._status = stored.status
+        if stored.ended_at is not None:
+            take_end(record, stored)
+            del self._handles[stored.invocation_id]
+            tell_waiters(record)
+
+    def let_go(self) -> None:
+        """The store is closed: nobody will hear of an end any more."""
+        for record in list(self._handles.values()):
+            tell_waiters(record)
+        self._handles.clear()

@@ -1,0 +1,237 @@
+"""The ledger: gathers decisions, and commits them to a store in batches (group commit).
+
+While one batch is being committed, the next one gathers: so its size follows the load by itself, with no interval
+anywhere. What follows from a change happens when its batch is back, and never before.
+
+A store that cannot be written (full, locked, gone) loses nothing: the batch stays, and is tried again until it can be.
+Only invocations that it was to register are sent back: whoever submitted them is told.
+"""
+
+import asyncio
+from asyncio import AbstractEventLoop, Future, Task
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from typing import Final, Protocol
+
+from pynenc_async.errors import InvocationStatusError, StoreError
+from pynenc_async.record import Record, Step
+from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import CancelRequest, Change, JournalChange, Refusal, RefusalKind
+from pynenc_async.telemetry import logger
+
+MOST_AT_ONCE: Final = 512
+"""Changes in a batch. With more, the loop would wait for the store, and the store for the loop, instead of working both."""
+FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 1.0
+"""How long the ledger waits before it tries a store again that has failed."""
+
+
+class Settlement(Protocol):
+    """What follows from a commit; `durable.DurableScheduler` is it."""
+
+    def settled(self, draft: Draft, refusal: Refusal | None) -> None:
+        """The change of a draft was made, or refused."""
+        ...
+
+    def not_registered(self, record: Record, error: StoreError) -> None:
+        """The store did not take a new invocation."""
+        ...
+
+    def batch_settled(self) -> None:
+        """All drafts of a batch were settled."""
+        ...
+
+    def lost(self) -> None:
+        """Nothing will be committed any more."""
+        ...
+
+
+Other = tuple[CancelRequest | JournalChange, Callable[[Refusal | None], None] | None]
+"""A change that belongs to no draft, and who wants to hear of it."""
+
+
+class Ledger:
+    """The drafts of one app, and the one Task that commits them."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        self._settlement: Final = settlement
+        self._drafts: dict[int, Draft] = {}
+        self._others: list[Other] = []
+        self._failed: list[tuple[Draft, Change]] = []
+        """What a failed commit has left, to go first."""
+        self._wanted: Future[None] | None = None
+        """What the committer waits for while there is nothing to do."""
+        self._committer: Task[None] | None = None
+        self._loop: AbstractEventLoop | None = None
+        self._idle: list[Future[None]] = []
+        self.failure: StoreError | None = None
+        """Why the store cannot be written now; then nothing new is admitted."""
+        self.commits = 0
+
+    # -- writing down --------------------------------------------------------------------------------------------------
+
+    def register(self, record: Record, step: Step) -> Draft:
+        """Begin the draft of a new invocation."""
+        draft = self._drafts[record._number] = Draft(record, is_new=True)
+        draft.steps.append(step)
+        if self._wanted is not None:
+            self._wake()
+        return draft
+
+    def draft(self, record: Record) -> Draft:
+        """Return the open draft of an invocation that the store knows, or is about to."""
+        draft = self._drafts.get(record._number)
+        if draft is None:
+            draft = self._drafts[record._number] = Draft(record)
+            if self._wanted is not None:
+                self._wake()
+        return draft
+
+    def ask(self, change: CancelRequest | JournalChange, told: Callable[[Refusal | None], None] | None = None) -> None:
+        """Commit a change that is no step of an invocation of this runner.
+
+        It goes ahead of the drafts: what a workflow has asked for is known before that is done.
+        """
+        self._others.append((change, told))
+        if self._wanted is not None:
+            self._wake()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was decided is committed."""
+        return not (self._drafts or self._others or self._failed) and (
+            self._committer is None or self._wanted is not None
+        )
+
+    async def flush(self) -> None:
+        """Return when everything that has been decided is committed."""
+        while not self.is_idle:
+            future = asyncio.get_running_loop().create_future()
+            self._idle.append(future)
+            await future
+
+    # -- committing ----------------------------------------------------------------------------------------------------
+
+    def start(self, store: Store, loop: AbstractEventLoop) -> None:
+        """Commit to `store`, from a Task of `loop`."""
+        self._loop = loop
+        self._wanted = None
+        self._committer = loop.create_task(self._commit_until_stopped(store), name="pynenc-ledger", context=Context())
+
+    async def stop(self) -> None:
+        """Commit what is left, as far as the store can, and end."""
+        if self._committer is None:
+            return
+        if self.failure is None:
+            await self.flush()
+        committer, self._committer = self._committer, None
+        committer.cancel()
+        await asyncio.wait([committer])
+        self._wanted = None
+
+    def forget(self) -> None:
+        """The loop that committed is gone, and with it what it had not committed."""
+        self._drafts, self._others, self._failed = {}, [], []
+        self._committer = self._wanted = None
+
+    def _wake(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and not wanted.done():
+            wanted.set_result(None)
+
+    async def _commit_until_stopped(self, store: Store) -> None:
+        try:
+            await self._commit_for_ever(store)
+        finally:
+            if self._committer is not None:  # not by `stop`: the loop is on its way out, and waits for the bodies
+                self._settlement.lost()
+
+    async def _commit_for_ever(self, store: Store) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            await self._until_wanted()
+            batch, others = self._take()
+            try:
+                refusals = await _commit(store, [*(change for change, _ in others), *(change for _, change in batch)])
+            except StoreError as error:
+                self._keep(
+                    batch, others, error.with_traceback(None)
+                )  # it is raised elsewhere: see `without_our_frames`
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            if self.failure is not None:
+                logger.warning("the store can be written again")
+                self.failure, pause = None, FIRST_PAUSE_SECONDS
+            self.commits += 1
+            self._settle(batch, others, refusals)
+
+    async def _until_wanted(self) -> None:
+        if self._drafts or self._others or self._failed:
+            return
+        idle, self._idle = self._idle, []
+        self._wanted = asyncio.get_running_loop().create_future()
+        for future in idle:
+            if not future.done():
+                future.set_result(None)
+        await self._wanted
+
+    def _take(self) -> tuple[list[tuple[Draft, Change]], list[Other]]:
+        batch, self._failed = self._failed, []
+        drafts = self._drafts
+        room = MOST_AT_ONCE - len(batch)
+        if len(drafts) <= room:
+            self._drafts = {}
+            taken = list(drafts.values())
+        else:
+            taken = [drafts.pop(number) for number in list(drafts)[: max(room, 0)]]
+        batch += [(part, part.change()) for draft in taken for part in draft.parts()]
+        others, self._others = self._others, []
+        return batch, others
+
+    def _keep(self, batch: list[tuple[Draft, Change]], others: list[Other], error: StoreError) -> None:
+        if self.failure is None:
+            logger.error("the store cannot be written, and is tried again until it can be: %s", error)
+        self.failure = error
+        self._others = others + self._others
+        self._failed = [entry for entry in batch if not entry[0].is_new]
+        for draft, _ in batch:
+            if draft.is_new:
+                self._send_back(draft.record, error)
+        for draft in [draft for draft in self._drafts.values() if draft.is_new]:
+            self._send_back(draft.record, error)
+
+    def _send_back(self, record: Record, error: StoreError) -> None:
+        self._drafts.pop(record._number, None)  # what was decided about it meanwhile
+        self._settlement.not_registered(record, error)
+
+    def _settle(
+        self, batch: Sequence[tuple[Draft, Change]], others: Sequence[Other], refusals: list[Refusal | None]
+    ) -> None:
+        settled = self._settlement.settled
+        for (_, told), refusal in zip(others, refusals, strict=False):
+            if told is not None:
+                told(refusal)
+        for (draft, _), refusal in zip(batch, refusals[len(others) :], strict=True):
+            settled(draft, refusal)
+        self._settlement.batch_settled()
+
+
+async def _commit(store: Store, changes: list[Change]) -> list[Refusal | None]:
+    """Commit; a change that the status table forbids is refused alone, for a batch must not wait for it for ever."""
+    try:
+        return await store.commit(changes)
+    except InvocationStatusError as error:
+        if len(changes) == 1:
+            logger.exception("a change was decided that the status table forbids: %r", changes[0])
+            return [Refusal(RefusalKind.STALE, str(error))]
+        refusals: list[Refusal | None] = []
+        for change in changes:
+            refusals += await _commit(store, [change])
+        return refusals
+
+
+def is_lost(refusal: Refusal) -> bool:
+    """Whether a refusal says that somebody else has the invocation now."""
+    return refusal.kind in (RefusalKind.STALE, RefusalKind.UNKNOWN)
