@@ -188,4 +188,11 @@ class WorkerCrashedError(PynencError):
 
 
 class StoreError(PynencError):
-    """Raised when the store cannot do what was asked: unreachable, corrupt, full, or of another version."""
+    """Raised when the store cannot do what was asked: unreachable, corrupt, full, or of another version.
+
+    `temporary` says that the same may work later without anybody's help but room or patience: a full disk, a lock.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.temporary = temporary

@@ -21,6 +21,8 @@ RECOVERY_PATHS: Final[Mapping[InvocationStatus, tuple[InvocationStatus, ...]]] =
         _S.PAUSED: (_S.RUNNING_RECOVERY, _S.REROUTED),
         _S.RESUMED: (_S.RUNNING_RECOVERY, _S.REROUTED),
         _S.KILLED: (_S.REROUTED,),
+        _S.PENDING_RECOVERY: (_S.REROUTED,),
+        _S.RUNNING_RECOVERY: (_S.REROUTED,),
     }
 )
 """How a recovery leads from each status back to one that may be run; what is not named here stays in its status."""

@@ -201,7 +201,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     """A text that occurs in the task id, the arguments, the result or the error, whatever the case of its letters."""
     newest_first: bool = True
-    """Ordered by registration; of those registered at one moment, by id."""
+    """Ordered by registration; those registered at one moment have an order, too, which stays."""
     limit: int = 100
     after: str | None = None
     """`Page.next` of the page before."""

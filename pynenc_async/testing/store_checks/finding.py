@@ -150,12 +150,13 @@ async def text_places(bench: Bench) -> None:
 
 @FINDING.rule
 async def order(bench: Bench) -> None:
-    """What is found is ordered by registration, the newest first unless asked otherwise; of one moment, by id."""
+    """What is found is ordered by registration, the newest first unless asked otherwise; one moment is one order."""
     runner = await bench.runner()
     moments = {"c": NOW, "b": NOW + 0.001, "z": NOW + 1, "a": NOW + 1, "M": NOW + 1, "first": NOW - 1}
     expect_made(await runner.commit(*(new(name, at=at) for name, at in moments.items())))
-    ordered = ["first", "c", "b", "M", "a", "z"]
-    expect(await _found(runner), ordered, "the oldest first")
+    ordered = await _found(runner)
+    expect(ordered[:3], ["first", "c", "b"], "the oldest first")
+    expect(set(ordered[3:]), {"M", "a", "z"}, "what was registered at one moment")
     newest = await runner.store.find(Query())
     expect([row.invocation_id for row in newest.invocations], ordered[::-1], "the newest first")
     expect(newest.next, None, "`next` of the last page")

@@ -1,0 +1,256 @@
+"""A batch with something rare in it, or with changes to refuse: looked up first, then decided in order, then written.
+
+All happens in one transaction that holds the write lock, so what was read stays true until the end. However many changes
+there are, the number of statements stays small.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginning, forbidden, path_of
+from pynenc_async.store.sqlite.limits import Buckets, Permits
+from pynenc_async.store.sqlite.names import Names
+from pynenc_async.store.sqlite.plan import count_ended
+from pynenc_async.store.sqlite.rows import changed_row, move_arguments, move_outcome, new_row
+from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, UNIQUE
+from pynenc_async.store.sqlite.stands import Fires, Stands
+from pynenc_async.store.sqlite.statements import INSERT, REWRITE, Row, write_rows
+from pynenc_async.store.values import (
+    CancelRequest,
+    Change,
+    JournalChange,
+    NewInvocation,
+    Refusal,
+    RefusalKind,
+    Transition,
+)
+
+_UNKNOWN: Final = Refusal(kind=RefusalKind.UNKNOWN)
+_STALE: Final = Refusal(kind=RefusalKind.STALE)
+_EXISTS: Final = Refusal(kind=RefusalKind.EXISTS)
+
+
+@dataclass(slots=True)
+class Known:
+    """An invocation, as it is at this point of the batch."""
+
+    revision: int
+    home: int
+    code: int
+    marks: int
+
+
+@dataclass(slots=True)
+class Writes:
+    """What has been decided."""
+
+    rounds: list[tuple[list[Row], dict[int, Row]]] = field(default_factory=lambda: [([], {})])
+    ended: Counter[int] = field(default_factory=Counter[int])
+    marks: set[int] = field(default_factory=set[int])
+    """Of which the marks have changed."""
+    cancels: dict[int, str] = field(default_factory=dict[int, str])
+    journals: list[tuple[int, JournalChange]] = field(default_factory=list[tuple[int, JournalChange]])
+
+
+class Decision:
+    """The look at the file, the decisions, and what is to be written."""
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, *, home: int, dead: bool) -> None:
+        self._connection: Final = connection
+        self._names: Final = names
+        self._home: Final = home
+        self._dead: Final = dead
+        """Whether the runner has been declared dead: then only what is new is taken from it."""
+        self._keys: dict[str, int | None] = {}
+        self.known: dict[int, Known] = {}
+        self._writes: Final = Writes()
+        self._stands: Final = Stands(connection)
+        self._fires: Final = Fires(connection)
+        self._permits: Final = Permits(connection)
+        self._buckets: Final = Buckets(connection)
+
+    def make(self, changes: Sequence[Change]) -> list[Refusal | None]:
+        """Make the changes in order; return what became of each. Raises `InvocationStatusError`; then undo it all."""
+        self._look(changes)
+        refusals = [self._decide(change) for change in changes]
+        self._write()
+        return refusals
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _look(self, changes: Sequence[Change]) -> None:
+        connection = self._connection
+        self._keys = {one.invocation_id: self._names.find(connection, one.invocation_id) for one in changes}
+        question = (
+            "SELECT id, revision, home, status, marks FROM invocation WHERE id IN (SELECT value FROM json_each(?))"
+        )
+        keys = [key for key in self._keys.values() if key is not None]
+        for key, *state in connection.execute(question, (json.dumps(keys),)):
+            self.known[key] = Known(*state)
+        new = [one for one in changes if type(one) is NewInvocation]
+        starts = [one for one in changes if type(one) is Transition]
+        self._stands.look({one.unique.key for one in new if one.unique is not None}, self._with(UNIQUE))
+        self._fires.look([one.fire for one in new if one.fire is not None])
+        self._permits.look({permit.name for one in starts for permit in one.permits}, self._with(PERMITS))
+        self._buckets.look({one.rate.name for one in starts if one.rate is not None})
+
+    def _with(self, mark: int) -> list[int]:
+        return [key for key, known in self.known.items() if known.marks & mark]
+
+    # -- deciding ------------------------------------------------------------------------------------------------------
+
+    def _decide(self, change: Change) -> Refusal | None:
+        if isinstance(change, NewInvocation):
+            return self._begin(change)
+        key = self._keys[change.invocation_id]
+        known = None if key is None else self.known.get(key)
+        if key is None or known is None:
+            return _UNKNOWN
+        if isinstance(change, Transition):
+            return self._go_on(change, key, known)
+        if isinstance(change, JournalChange):
+            return self._write_journal(change, key, known)
+        return self._request(change, key, known)
+
+    def _begin(self, change: NewInvocation) -> Refusal | None:
+        path = path_of(change.steps)
+        check_beginning(change.steps)
+        key, now = self._keys[change.invocation_id], change.steps[-1][1]
+        if key is None:
+            raise LookupError(f"{change.invocation_id!r} has not been learnt")
+        if key in self.known:
+            return _EXISTS
+        unique = change.unique
+        if unique is not None and not unique.replace:
+            standing = self._stands.standing(unique.key, now)
+            if standing is not None:
+                return Refusal(kind=RefusalKind.DUPLICATE, detail=self._names.spell(self._connection, standing))
+        if change.fire is not None and not self._fires.take(change.fire):
+            return Refusal(kind=RefusalKind.FIRED)
+        known = self.known[key] = Known(len(change.steps), self._home, path.code, 0)
+        if unique is not None:
+            known.marks = UNIQUE
+            self._stands.enter(unique, key)
+            self._leave_stand(key, path)
+        self._add(change, path, key, known)
+        return None
+
+    def _add(self, change: NewInvocation, path: Path, key: int, known: Known) -> None:
+        names, connection, parent = self._names, self._connection, change.parent_invocation_id
+        row = new_row(
+            change,
+            path,
+            key,
+            task=names.tasks[change.task_id],
+            home=self._home,
+            parent=None if parent is None else names.find(connection, parent),
+            marks=known.marks,
+        )
+        self._writes.rounds[-1][0].append(row)
+        self._count(path)
+
+    def _go_on(self, change: Transition, key: int, known: Known) -> Refusal | None:
+        if self._dead or known.home != self._home or known.revision != change.revision:
+            return _STALE
+        path = path_of(change.steps)
+        if not path.before >> known.code & 1:
+            raise forbidden(STATUSES[known.code], change.steps[0][0])
+        if change.permits or change.rate is not None:
+            refusal = self._try_permits(change, key)
+            if refusal is not None:
+                return refusal
+        marks = known.marks
+        if change.permits or marks & PERMITS:
+            self._hold(change, path, key, known)
+        if marks & UNIQUE:
+            self._leave_stand(key, path)
+        known.revision += len(change.steps)
+        known.code = path.code
+        if path.final:
+            known.marks = 0
+        if known.marks != marks:
+            self._writes.marks.add(key)
+        self._change(key, changed_row(change, path, key, home=self._home))
+        self._count(path)
+        return None
+
+    def _try_permits(self, change: Transition, key: int) -> Refusal | None:
+        missing = self._permits.missing(change.permits, key)
+        if missing is not None:
+            return Refusal(kind=RefusalKind.LIMIT, detail=missing)
+        if change.rate is not None:
+            retry_at = self._buckets.take(change.rate, change.steps[-1][1])
+            if retry_at is not None:
+                return Refusal(kind=RefusalKind.RATE, detail=change.rate.name, retry_at=retry_at)
+        return None
+
+    def _hold(self, change: Transition, path: Path, key: int, known: Known) -> None:
+        if path.frees:
+            self._permits.free(key)
+        self._permits.take(change.permits, key)
+        if not path.owned:
+            self._permits.free(key)
+        known.marks = known.marks | PERMITS if self._permits.held(key) else known.marks & ~PERMITS
+
+    def _leave_stand(self, key: int, path: Path) -> None:
+        if path.start is not None:
+            self._stands.started(key)
+        if path.final:
+            self._stands.ended(key)
+
+    def _write_journal(self, change: JournalChange, key: int, known: Known) -> Refusal | None:
+        if self._dead or known.home != self._home:
+            return _STALE
+        self._writes.journals.append((key, change))
+        return None
+
+    def _request(self, change: CancelRequest, key: int, known: Known) -> Refusal | None:
+        if self._dead or known.code in FINAL:
+            return _STALE
+        if not known.marks & CANCEL:
+            known.marks |= CANCEL
+            self._writes.marks.add(key)
+            self._writes.cancels[key] = change.reason
+        return None
+
+    def _change(self, key: int, row: Row) -> None:
+        if key in self._writes.rounds[-1][1]:
+            self._writes.rounds.append(([], {}))
+        self._writes.rounds[-1][1][key] = row
+
+    def _count(self, path: Path) -> None:
+        if path.final:
+            self._writes.ended[path.code] += 1
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        connection, writes = self._connection, self._writes
+        for new, changed in writes.rounds:
+            write_rows(connection, INSERT, [move_arguments(connection, row) for row in new])
+            write_rows(connection, REWRITE, [move_outcome(connection, row) for row in changed.values()])
+        count_ended(connection, writes.ended)
+        connection.executemany(
+            "UPDATE invocation SET marks = ?, cancel_reason = CASE WHEN ? THEN coalesce(cancel_reason, ?) END WHERE id = ?",
+            [
+                (self.known[key].marks, self.known[key].marks & CANCEL, writes.cancels.get(key), key)
+                for key in writes.marks
+            ],
+        )
+        for key, change in writes.journals:
+            write_journal(connection, key, change.index, change.entries)
+        self._stands.write()
+        self._fires.write()
+        self._permits.write()
+        self._buckets.write()
+
+
+def write_journal(connection: sqlite3.Connection, key: int, index: int, entries: Iterable[bytes]) -> None:
+    """Let the journal be `entries` from `index` on."""
+    connection.execute("DELETE FROM journal WHERE invocation = ? AND position >= ?", (key, index))
+    rows: list[Any] = [(key, position, entry) for position, entry in enumerate(entries, index)]
+    connection.executemany("INSERT INTO journal (invocation, position, entry) VALUES (?, ?, ?)", rows)

@@ -1,0 +1,77 @@
+"""Runners come and go: their rows, and their leases.
+
+The lease is there before the row, and goes after it: a runner that others can see is one that can be seen to live. A
+runner that joins again gets a new key, so that what it had under the old one is not its own any more.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pynenc_async.store.sqlite.bell import Bell
+from pynenc_async.store.sqlite.lease import Lease
+from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
+from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.work import Work
+
+_ENROL: Final = (
+    "INSERT INTO runner (runner_id, state, lease, pid, port, token, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+)
+_RETIRE: Final = f"""
+UPDATE runner SET state = CASE WHEN EXISTS (
+    SELECT 1 FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND home = runner.key
+) THEN {DEAD} ELSE {BURIED} END
+WHERE key = ?"""
+
+
+def enrol(connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Bell) -> int:
+    """Make a living runner known; return its key."""
+    connection.execute(_ENROL, (runner_id, ALIVE, lease.name, os.getpid(), bell.port, bell.token, time.time()))
+    ((key,),) = connection.execute("SELECT last_insert_rowid()").fetchall()
+    return int(key)
+
+
+def retire(connection: sqlite3.Connection, key: int) -> None:
+    """Say that a runner is dead, and whether it has left something."""
+    connection.execute(_RETIRE, (key,))
+
+
+class Rejoin(Work):
+    """A runner that was declared dead begins anew. Returns whether it was dead."""
+
+    doing = "joining again"
+
+    def __init__(
+        self, runner_id: str, bell: Bell, take_lease: Callable[[], Lease], joined: Callable[[Lease], None]
+    ) -> None:
+        self._runner_id: Final = runner_id
+        self._bell: Final = bell
+        self._take_lease: Final = take_lease
+        self._joined: Final = joined
+        self._lease: Lease | None = None
+        self._key: int | None = None
+
+    def prepare(self, session: Session) -> None:  # noqa: ARG002
+        """Take the new lease."""
+        self._lease = self._take_lease()
+
+    def perform(self, session: Session) -> bool:
+        """Retire the one before and enrol."""
+        if session.alive or self._lease is None:
+            return False
+        retire(session.connection, session.home)
+        self._key = enrol(session.connection, self._runner_id, self._lease, self._bell)
+        return True
+
+    def settle(self, session: Session, *, done: bool) -> None:
+        """Be the new one from here on."""
+        if self._lease is None:
+            return
+        if not done or self._key is None:
+            self._lease.end()
+            return
+        session.marked.clear()
+        session.home = self._key
+        self._joined(self._lease)

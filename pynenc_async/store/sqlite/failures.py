@@ -1,0 +1,55 @@
+"""What SQLite complains about, as a `StoreError` that names the file, what was found and what to do."""
+
+import sqlite3
+from typing import Final
+
+from pynenc_async.errors import StoreError
+
+_PRIMARY: Final = 0xFF
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class Failures:
+    """Translates the errors of one file; `busy_timeout` is for how long its locks were waited for."""
+
+    def __init__(self, path: str, busy_timeout: float) -> None:
+        self._path: Final = path
+        self._busy_timeout: Final = busy_timeout
+
+    def translate(self, error: sqlite3.Error, doing: str) -> StoreError:
+        """Return what to raise for `error`, which came up while `doing` something."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+        where = f"SQLite store {self._path}"
+        if code in _FULL:
+            return StoreError(
+                f"{where}: cannot write ({error}) while {doing}; nothing was changed. "
+                "Make room on the disk (or lift the limit on file sizes), and it goes on by itself",
+                temporary=True,
+            )
+        if code in _BUSY:
+            return StoreError(
+                f"{where}: another process or connection has held the file locked for more than "
+                f"{self._busy_timeout:g} s ({error}) while {doing}; nothing was changed. Find who has a transaction open "
+                f"on it (`fuser {self._path}`), or raise busy_timeout",
+                temporary=True,
+            )
+        if code in _DAMAGED:
+            return StoreError(
+                f"{where}: the file is damaged ({error}), found while {doing}. Stop all that use it, keep it, and go on "
+                "with a backup; `sqlite3 <file> .recover` may save what is readable"
+            )
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
+            return StoreError(
+                f"{where}: no access ({error}) while {doing}; this process must be able to read and write the file and to "
+                "create files next to it"
+            )
+        return StoreError(f"{where}: {type(error).__name__}: {error}, while {doing}; nothing was changed")
+
+
+def is_of_one_change(error: sqlite3.Error) -> bool:
+    """Whether the error comes from what was written, not from the file: others of the transaction are not concerned."""
+    return isinstance(
+        error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError)
+    )

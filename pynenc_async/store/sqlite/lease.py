@@ -1,0 +1,146 @@
+"""The lease of a runner: a small file next to the database, locked by its process, with the moment until which it holds.
+
+It is not in the database, for there a renewal would have to wait for whoever writes, and a busy store would look like a
+dead one. The kernel frees the lock when the process dies, however it dies, so death is seen at once; a process that is
+stopped keeps its lock, and then the moment decides. That is measured by the monotonic clock, which all processes of a
+host share and nobody can set; the id of the boot tells it from the clock of an earlier one.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # Windows: the moment alone decides
+    _fcntl = None  # type: ignore[assignment]
+
+fcntl: Final[Any] = _fcntl
+
+_CONTENT: Final = Struct("<dd36sI")
+"""Until when, how long each lease is, the boot, the process."""
+_MOMENT: Final = Struct("<d")
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+
+
+def _path(database: str, name: str) -> str:
+    return f"{database}-runner-{name}"
+
+
+def _boot() -> bytes:
+    try:
+        return Path(_BOOT_ID).read_bytes().strip()[:36]
+    except OSError:
+        return b""
+
+
+class Lease:
+    """A lease that this process has. One thread at a time may use it."""
+
+    def __init__(self, name: str, path: str, descriptor: int, seconds: float) -> None:
+        self.name: Final = name
+        """By which others find it."""
+        self._path: Final = path
+        self._descriptor: int | None = descriptor
+        self._seconds = seconds
+
+    @classmethod
+    def take(cls, database: str, seconds: float) -> "Lease":
+        """Begin a lease. Raises OSError."""
+        name = secrets.token_hex(8)
+        path = _path(database, name)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        lease = cls(name, path, descriptor, seconds)
+        try:
+            _lock(descriptor)
+            _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
+        except BaseException:
+            lease.end()
+            raise
+        return lease
+
+    def renew(self) -> None:
+        """Begin it anew. Raises OSError."""
+        if self._descriptor is None:
+            return
+        _write(self._descriptor, _MOMENT.pack(time.monotonic() + self._seconds))
+
+    def end(self) -> None:
+        """End it: the file goes."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # somebody has declared us dead, and tidied up
+            Path(self._path).unlink()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the file and leave it where it is: in a forked child it is the parent's."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, content)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock the file; return whether that worked, None where files cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def is_dead(database: str, name: str) -> bool:
+    """Whether the runner has lost its lease: its process is gone, or has not renewed it in time."""
+    try:
+        descriptor = os.open(_path(database, name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # not to be seen from here; somebody else may
+    try:
+        return _lock(descriptor) is True or _is_over(os.read(descriptor, _CONTENT.size))
+    finally:
+        os.close(descriptor)
+
+
+def _is_over(content: bytes) -> bool:
+    if len(content) < _CONTENT.size:
+        return False  # it is just being taken
+    until, seconds, boot, _ = _CONTENT.unpack(content)
+    now = time.monotonic()
+    # A moment that lies further ahead than a lease is long was written before the clock began anew.
+    return boot.rstrip(b"\0") != _boot() or not now <= until <= now + seconds
+
+
+def process_of(database: str, name: str) -> int | None:
+    """Return the id of the process that has the lease, for people."""
+    with contextlib.suppress(OSError), Path(_path(database, name)).open("rb") as file:
+        content = file.read(_CONTENT.size)
+        if len(content) == _CONTENT.size:
+            return int(_CONTENT.unpack(content)[3])
+    return None
+
+
+def tidy(database: str, name: str) -> None:
+    """Remove the file of a runner that was declared dead, unless its process still has it."""
+    path = _path(database, name)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _lock(descriptor) is not False:
+                Path(path).unlink()
+        finally:
+            os.close(descriptor)

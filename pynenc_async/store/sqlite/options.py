@@ -1,0 +1,96 @@
+"""What a URL says about the store: `sqlite:///jobs.db`, `sqlite:////var/lib/jobs.db?durability=full&lease=30`."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pynenc_async.errors import StoreError
+
+LEASE: Final = 10.0
+BUSY_TIMEOUT: Final = 30.0
+_FORMS: Final = "sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///C:/path.db"
+
+
+class Durability(StrEnum):
+    """What a commit survives once it has returned."""
+
+    NORMAL = "normal"
+    """The death of the process, by whatever cause. Loss of power may undo the last commits, never damage the file."""
+    FULL = "full"
+    """Loss of power as well: each transaction waits for the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteOptions:
+    """Where the file is and how it is used. Raises `StoreError` for what cannot be."""
+
+    path: str
+    durability: Durability = Durability.NORMAL
+    lease_seconds: float = LEASE
+    """A runner that has not renewed its lease for so long is dead."""
+    busy_timeout: float = BUSY_TIMEOUT
+    """Seconds for which the lock of another process is waited for."""
+
+    def __post_init__(self) -> None:
+        if not self.path or "\0" in self.path:
+            raise StoreError(f"SQLite store: the URL names no file; write {_FORMS}")
+        if ":memory:" in self.path:
+            raise StoreError("SQLite store: ':memory:' would keep nothing; write memory:// for a store in memory")
+        if self.durability not in list(Durability):
+            raise _bad("durability", str(self.durability), f"{' or '.join(Durability)}")
+        object.__setattr__(self, "durability", Durability(self.durability))
+        if not 0 < self.lease_seconds < math.inf:
+            raise _bad("lease", str(self.lease_seconds), "a number of seconds above 0, for instance lease=10")
+        if not 0 <= self.busy_timeout <= 1e6:  # noqa: PLR2004  SQLite counts milliseconds in 32 bits
+            raise _bad("busy_timeout", str(self.busy_timeout), "a number of seconds, for instance busy_timeout=30")
+
+    @classmethod
+    def from_url(cls, url: str) -> "SqliteOptions":
+        """Read a URL. Raises `StoreError`, which names the part that is wrong and says what it should be."""
+        parts = urlsplit(url)
+        if parts.scheme != "sqlite":
+            raise StoreError(f"{url!r} is no URL of a SQLite store; write {_FORMS}")
+        if parts.netloc:
+            raise StoreError(f"{url!r}: a file has no host, {parts.netloc!r} was found; write {_FORMS}")
+        if not parts.path.startswith("/"):
+            raise StoreError(f"{url!r}: three slashes come before the name of the file; write {_FORMS}")
+        if parts.fragment:
+            raise StoreError(f"{url!r}: '#' begins a fragment; write %23 for a '#' in the name of the file")
+        values = _parameters(url, parts.query)
+        return cls(
+            path=unquote(parts.path)[1:],  # the first slash ends the (empty) host
+            durability=_durability(values.pop("durability", Durability.NORMAL)),
+            lease_seconds=_number("lease", values.pop("lease", str(LEASE))),
+            busy_timeout=_number("busy_timeout", values.pop("busy_timeout", str(BUSY_TIMEOUT))),
+        )
+
+
+def _parameters(url: str, query: str) -> dict[str, str]:
+    known = ("durability", "lease", "busy_timeout")
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise StoreError(f"{url!r}: unknown parameter {name!r}; there are {', '.join(known)}")
+        if name in values:
+            raise StoreError(f"{url!r}: parameter {name!r} is there twice; keep one of them")
+        values[name] = value
+    return values
+
+
+def _durability(value: str) -> Durability:
+    if value not in list(Durability):
+        raise _bad("durability", value, " or ".join(Durability))
+    return Durability(value)
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise _bad(name, value, f"a number of seconds, for instance {name}=10") from None
+
+
+def _bad(name: str, value: str, wanted: str) -> StoreError:
+    return StoreError(f"SQLite store: parameter {name!r} must be {wanted}, not {value!r}")

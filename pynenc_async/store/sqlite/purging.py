@@ -1,0 +1,103 @@
+"""Forgetting what has ended, a bounded piece at a time, so that others get their turn between the pieces."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pynenc_async.store.sqlite import large
+from pynenc_async.store.sqlite.plan import count_ended
+from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.values import Retention
+
+PIECE: Final = 1_000
+"""How many go in one transaction: some 10 ms."""
+_SMALL_PIECE: Final = 100
+"""The same while the size of the file decides, which is known only afterwards."""
+_FIRES_KEPT: Final = 30 * 86_400.0
+"""Seconds for which the fires of schedules are remembered; of each schedule the last is never forgotten."""
+_SLACK: Final = 8
+"""One page in so many may stay free in the file, to be used again, before pages go back to the file system."""
+_PAGES_AT_ONCE: Final = 2_000
+
+_OLDEST: Final = (
+    "SELECT id, status, arguments, result, error FROM invocation INDEXED BY invocation_ended "
+    "WHERE ended_at IS NOT NULL AND ended_at < ? ORDER BY ended_at LIMIT ?"
+)
+_ALWAYS: Final = 1e300
+
+
+def purge_piece(session: Session, retention: Retention, now: float, limit: int) -> int:
+    """Forget up to `limit` of what exceeds the retention; return how many. Zero: it is not exceeded any more."""
+    connection = session.connection
+    rows = _exceeding(connection, retention, now, min(limit, PIECE))
+    if rows:
+        return _forget(connection, rows)
+    forgotten = 0
+    # How much room an invocation takes is seen when it is gone.
+    while (
+        retention.bytes is not None
+        and forgotten < min(limit, _SMALL_PIECE)
+        and used_bytes(connection) > retention.bytes
+    ):
+        rows = connection.execute(_OLDEST, (_ALWAYS, 1)).fetchall()
+        if not rows:
+            break
+        forgotten += _forget(connection, rows)
+    return forgotten
+
+
+def _exceeding(connection: sqlite3.Connection, retention: Retention, now: float, most: int) -> list[tuple[Any, ...]]:
+    """Return the rows of what ended the longest ago, as far as there are too many, or too old ones."""
+    if retention.seconds is not None:
+        rows = connection.execute(_OLDEST, (now - retention.seconds, most)).fetchall()
+        if rows:
+            return rows
+    if retention.count is not None:
+        ((ended,),) = connection.execute("SELECT sum(ended) FROM tally").fetchall()
+        if ended > retention.count:
+            return connection.execute(_OLDEST, (_ALWAYS, min(most, ended - retention.count))).fetchall()
+    return []
+
+
+def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    keys = json.dumps([row[0] for row in rows])
+    connection.execute("DELETE FROM journal WHERE invocation IN (SELECT value FROM json_each(?))", (keys,))
+    connection.execute("DELETE FROM invocation WHERE id IN (SELECT value FROM json_each(?))", (keys,))
+    count_ended(connection, {code: -count for code, count in Counter(row[1] for row in rows).items()})
+    large.release(connection, (cell for row in rows for cell in row[2:]))
+    return len(rows)
+
+
+def sweep(session: Session, now: float) -> None:
+    """Forget what has had its time: stands, full buckets, fires."""
+    connection = session.connection
+    connection.execute("DELETE FROM stand WHERE until IS NOT NULL AND until <= ?", (now,))
+    connection.execute("DELETE FROM bucket WHERE full_at <= ?", (now,))
+    connection.execute(
+        "DELETE FROM fire WHERE moment < ? AND moment < "
+        "(SELECT max(moment) FROM fire AS later WHERE later.schedule = fire.schedule)",
+        (now - _FIRES_KEPT,),
+    )
+
+
+def give_back(session: Session, *, all_of_it: bool) -> bool:
+    """Give free pages back to the file system; return whether there are more to give."""
+    connection = session.connection
+    free = _pragma(connection, "freelist_count")
+    kept = 0 if all_of_it else _pragma(connection, "page_count") // _SLACK
+    if free <= kept:
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({min(free - kept, _PAGES_AT_ONCE)})").fetchall()
+    return free - kept > _PAGES_AT_ONCE
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of what is in the file, without its free pages."""
+    pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
+    return pages * _pragma(connection, "page_size")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchall()[0][0])

@@ -1,0 +1,122 @@
+"""What dead runners had goes to a living one. All of it is decided and written in one transaction."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps
+from pynenc_async.store.sqlite.codes import CODES, STATUSES, path_of
+from pynenc_async.store.sqlite.plan import count_ended
+from pynenc_async.store.sqlite.rows import changed_row, move_outcome
+from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
+from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.statements import REWRITE, write_rows
+from pynenc_async.store.values import Recovery, Transition
+
+_S: Final = InvocationStatus
+
+_DEAD_ONES: Final = "SELECT key, runner_id, state, lease FROM runner WHERE state < 2 AND key != ?"
+_HOMES: Final = "home IN (SELECT value FROM json_each(?))"
+_TASKS: Final = "task IN (SELECT value FROM json_each(?))"
+_THESE: Final = "IN (SELECT value FROM json_each(?))"
+_WAITING: Final = ", ".join(
+    str(CODES[status]) for status in (_S.SCHEDULED, _S.REGISTERED, _S.CONCURRENCY_CONTROLLED, _S.REROUTED, _S.RETRY)
+)
+_UNDER_WAY: Final = f"""
+SELECT id, status, attempt, revision, crashes, max_crashes, home FROM invocation INDEXED BY invocation_ended
+WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS} AND status NOT IN ({_WAITING})"""
+_HOMES_LEFT: Final = f"""
+SELECT DISTINCT home FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS}"""
+_ADOPT: Final = f"""
+UPDATE invocation INDEXED BY invocation_ended
+SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
+WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS}"""
+_PARKED: Final = f"""
+SELECT task_id, count(*) FROM invocation INDEXED BY invocation_ended JOIN task ON task.key = invocation.task
+WHERE ended_at IS NULL AND {_HOMES} GROUP BY task.key"""
+_BURY: Final = f"""
+UPDATE runner SET state = {BURIED} WHERE key {_THESE} AND NOT EXISTS (
+    SELECT 1 FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND home = runner.key)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An invocation that was under way when its runner died."""
+
+    key: int
+    code: int
+    attempt: int
+    revision: int
+    crashes: int
+    max_crashes: int
+    home: int
+
+    @property
+    def interrupted(self) -> bool:
+        return STATUSES[self.code] in INTERRUPTED
+
+    @property
+    def poisoned(self) -> bool:
+        return self.interrupted and self.crashes + 1 >= self.max_crashes
+
+
+def recover(session: Session, task_ids: Collection[str], now: float, is_dead: Callable[[str], bool]) -> Recovery:
+    """Take over what is dead. `is_dead` looks at the lease of that name."""
+    if not session.alive:
+        return Recovery()  # the dead do not bury the dead
+    connection, names = session.connection, session.names
+    runners = connection.execute(_DEAD_ONES, (session.home,)).fetchall()
+    died = [key for key, _, state, lease in runners if state == ALIVE and is_dead(lease)]
+    left = [key for key, _, state, _ in runners if state == DEAD]
+    dead = json.dumps(died + left)
+    if not died and not left:
+        return Recovery()
+    connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
+    tasks = json.dumps(names.find_tasks(connection, task_ids))
+    cases = [_Case(*row) for row in connection.execute(_UNDER_WAY, (dead, tasks)).fetchall()]
+    bequeathed = {home for (home,) in connection.execute(_HOMES_LEFT, (dead, tasks)).fetchall()}
+    _end_attempts(session, cases, now)
+    adopted = connection.execute(_ADOPT, (session.home, dead, tasks)).rowcount
+    parked = dict(connection.execute(_PARKED, (dead,)).fetchall())
+    connection.execute(_BURY, (dead,))
+    return Recovery(
+        runners=tuple(runner_id for key, runner_id, *_ in runners if key in bequeathed or key in died),
+        adopted=adopted,
+        interrupted=sum(case.interrupted and not case.poisoned for case in cases),
+        poisoned=tuple(names.spell(connection, case.key) for case in cases if case.poisoned),
+        parked=parked,
+    )
+
+
+def _end_attempts(session: Session, cases: Sequence[_Case], now: float) -> None:
+    connection = session.connection
+    write_rows(connection, REWRITE, [_row(session, case, now) for case in cases])
+    under_way = json.dumps([case.key for case in cases])
+    crashed = json.dumps([case.key for case in cases if case.interrupted])
+    poisoned = json.dumps([case.key for case in cases if case.poisoned])
+    count_ended(connection, Counter({CODES[_S.FAILED]: sum(case.poisoned for case in cases)}))
+    connection.execute(f"UPDATE invocation SET crashes = crashes + 1 WHERE id {_THESE}", (crashed,))
+    connection.execute(f"DELETE FROM permit WHERE holder {_THESE}", (under_way,))
+    connection.execute(f"UPDATE invocation SET marks = marks & ~2 WHERE id {_THESE} AND marks & 2", (under_way,))
+    connection.execute(
+        f"UPDATE invocation SET home = ?, marks = 0, cancel_reason = NULL WHERE id {_THESE}", (session.home, poisoned)
+    )
+    connection.execute(f"DELETE FROM stand WHERE until IS NULL AND invocation {_THESE}", (poisoned,))
+
+
+def _row(session: Session, case: _Case, now: float) -> tuple[Any, ...]:
+    names, connection = session.names, session.connection
+    steps = recovery_steps(
+        STATUSES[case.code],
+        attempt=case.attempt,
+        is_poison=case.poisoned,
+        dead_runner=names.runner_id(connection, case.home),
+        now=now,
+    )
+    error = poison_error(names.spell(connection, case.key), case.crashes + 1) if case.poisoned else None
+    change = Transition(invocation_id="", revision=case.revision, steps=steps, error=error, taken=False)
+    row = changed_row(change, path_of(steps), case.key, home=session.home)
+    return move_outcome(connection, row)

@@ -1,0 +1,190 @@
+"""The tables, as steps from one version of the file to the next.
+
+An invocation is one row. Its primary key is made of its id, `<runner id>-<number>`: the key of the runner in the upper
+bits, the number in the lower ones, so that the id needs no index of its own, and what one runner submits lies together.
+An id of another form is spelled out in `other_id`, and its key has no runner.
+Everything rare (unique keys, permits, journals, large values) has a table of its own, and the row says in `marks` whether
+to look there.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pynenc_async.status import RULES
+from pynenc_async.store.sqlite.codes import CLAIMABLE, CODES, FINAL
+
+APPLICATION_ID: Final = 0x50594E43  # "PYNC": in the header of the file, so that others know whose it is
+NUMBER_BITS: Final = 40
+"""Of the primary key: a runner may submit a million million invocations, and there may be eight million runners."""
+
+UNIQUE: Final = 1
+"""In `marks`: it stands, or has stood, under a unique key."""
+PERMITS: Final = 2
+"""In `marks`: it holds permits."""
+CANCEL: Final = 4
+"""In `marks`: somebody has asked to cancel it."""
+
+ALIVE: Final = 0
+DEAD: Final = 1
+"""A runner whose lease has ended, and that has left something behind."""
+BURIED: Final = 2
+"""A runner whose lease has ended, and of which nothing is left to take over."""
+
+
+def _codes(codes: Sequence[int] | frozenset[int]) -> str:
+    return ", ".join(str(code) for code in sorted(codes))
+
+
+_FIRST: Final = f"""
+CREATE TABLE status (code INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, final INTEGER NOT NULL) STRICT;
+
+CREATE TABLE task (key INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE other_id (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE runner (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    runner_id TEXT NOT NULL,
+    state INTEGER NOT NULL CHECK (state IN ({ALIVE}, {DEAD}, {BURIED})),
+    lease TEXT,
+    pid INTEGER,
+    port INTEGER,
+    token BLOB,
+    opened_at REAL
+) STRICT;
+CREATE INDEX runner_name ON runner (runner_id);
+CREATE INDEX runner_state ON runner (state) WHERE state < {BURIED};
+
+CREATE TABLE invocation (
+    id INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    home INTEGER NOT NULL,
+    status INTEGER NOT NULL CHECK (status IN ({_codes(frozenset(CODES.values()))})),
+    revision INTEGER NOT NULL CHECK (revision > 0),
+    attempt INTEGER NOT NULL,
+    retries INTEGER NOT NULL,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    max_crashes INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    registered_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    due_at REAL,
+    deadline_at REAL,
+    taken INTEGER NOT NULL CHECK (taken IN (0, 1)),
+    backlog REAL,
+    marks INTEGER NOT NULL DEFAULT 0,
+    parent INTEGER,
+    cancel_reason TEXT,
+    options BLOB NOT NULL,
+    history BLOB NOT NULL,
+    arguments ANY NOT NULL,
+    result ANY,
+    error ANY,
+    CHECK ((ended_at IS NOT NULL) = (status IN ({_codes(FINAL)}))),
+    CHECK (backlog IS NULL OR (taken = 0 AND status IN ({_codes(CLAIMABLE)})))
+) STRICT;
+CREATE INDEX invocation_ended ON invocation (ended_at, home);
+CREATE INDEX invocation_task ON invocation (task, registered_at);
+CREATE INDEX invocation_ready ON invocation (home, priority DESC, registered_at, id, task) WHERE backlog = 0;
+CREATE INDEX invocation_due ON invocation (home, backlog, task, priority) WHERE backlog > 0;
+CREATE INDEX invocation_parent ON invocation (parent) WHERE parent IS NOT NULL;
+CREATE INDEX invocation_cancel ON invocation (home) WHERE cancel_reason IS NOT NULL;
+
+CREATE TABLE value (
+    key INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    uses INTEGER NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE journal (
+    invocation INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    entry BLOB NOT NULL,
+    PRIMARY KEY (invocation, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stand (
+    key TEXT PRIMARY KEY,
+    invocation INTEGER NOT NULL,
+    until_started INTEGER NOT NULL,
+    until REAL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stand_invocation ON stand (invocation);
+CREATE INDEX stand_until ON stand (until) WHERE until IS NOT NULL;
+
+CREATE TABLE fire (
+    schedule TEXT NOT NULL,
+    moment REAL NOT NULL,
+    PRIMARY KEY (schedule, moment)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE permit (
+    name TEXT NOT NULL,
+    holder INTEGER NOT NULL,
+    PRIMARY KEY (name, holder)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX permit_holder ON permit (holder);
+
+CREATE TABLE bucket (name TEXT PRIMARY KEY, full_at REAL NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tally (status INTEGER PRIMARY KEY, ended INTEGER NOT NULL) STRICT;
+
+CREATE VIEW invocations AS
+    SELECT coalesce(
+            (SELECT runner_id FROM runner WHERE key = invocation.id >> {NUMBER_BITS})
+                || '-' || (invocation.id & {(1 << NUMBER_BITS) - 1}),
+            (SELECT other_id.id FROM other_id WHERE other_id.key = invocation.id)
+        ) AS invocation_id,
+        task.task_id,
+        status.name AS status,
+        home.runner_id AS home,
+        revision, attempt, retries, crashes, priority, taken,
+        datetime(registered_at, 'unixepoch') AS registered,
+        datetime(started_at, 'unixepoch') AS started,
+        datetime(ended_at, 'unixepoch') AS ended,
+        CAST(coalesce((SELECT data FROM value WHERE key = arguments AND typeof(arguments) = 'integer'), arguments) AS TEXT)
+            AS arguments,
+        CAST(coalesce((SELECT data FROM value WHERE key = result AND typeof(result) = 'integer'), result) AS TEXT)
+            AS result,
+        CAST(coalesce((SELECT data FROM value WHERE key = error AND typeof(error) = 'integer'), error) AS TEXT) AS error
+    FROM invocation
+    JOIN task ON task.key = invocation.task
+    JOIN runner AS home ON home.key = invocation.home
+    JOIN status ON status.code = invocation.status;
+"""
+
+
+def _first() -> tuple[str, ...]:
+    rows = ", ".join(f"({code}, '{status}', {int(RULES[status].final)})" for status, code in CODES.items())
+    tallies = ", ".join(f"({code}, 0)" for code in sorted(FINAL))
+    statements = [statement.strip() for statement in _FIRST.split(";") if statement.strip()]
+    return (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        *statements,
+        f"INSERT INTO status VALUES {rows}",
+        f"INSERT INTO tally VALUES {tallies}",
+    )
+
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(),)
+"""What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
+
+VERSION: Final = len(MIGRATIONS)
+TABLES: Final = frozenset(
+    {
+        "status",
+        "task",
+        "other_id",
+        "runner",
+        "invocation",
+        "value",
+        "journal",
+        "stand",
+        "fire",
+        "permit",
+        "bucket",
+        "tally",
+    }
+)

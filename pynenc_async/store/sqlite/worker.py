@@ -1,0 +1,103 @@
+"""A thread that serves coroutines: what they ask waits in a queue, and is answered together with what waits beside it."""
+
+import asyncio
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from pynenc_async.clock import thread_work_of
+
+Answer = tuple["Job", Any, BaseException | None]
+
+
+class Job:
+    """One question, whoever asks it, and where the answer goes."""
+
+    __slots__ = ("_done", "future", "loop", "weight", "work")
+
+    def __init__(self, work: Any, weight: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.work: Final = work
+        self.weight: Final = weight
+        self.loop: Final = loop
+        self.future: Final[asyncio.Future[Any]] = loop.create_future()
+        began, self._done = thread_work_of(loop)
+        began()
+
+    def handed_over(self) -> None:
+        """The answer is on its way, or will never be."""
+        self._done()
+
+
+class Worker:
+    """One thread and its queue. `serve` gets what waits, and returns the answers, one for each job, in any order."""
+
+    def __init__(self, name: str, serve: Callable[[Sequence[Job]], list[Answer]], *, most: int) -> None:
+        self._serve: Final = serve
+        self._most: Final = most
+        """How much weight is served at once."""
+        self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
+        self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    async def ask(self, work: Any, *, weight: int = 1) -> Any:
+        """Have the work done; return the answer, or raise what it raised."""
+        job = Job(work, weight, asyncio.get_running_loop())
+        self._queue.put(job)
+        return await job.future
+
+    def stop(self) -> None:
+        """Serve what has been asked, and end; returns when that is so. Later questions are never answered."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            job = self._queue.get()
+            if job is None:
+                return
+            jobs, goes_on = self._gather(job)
+            deliver(self._serve(jobs))
+            del job, jobs  # while the thread waits, it holds nobody's results
+            if not goes_on:
+                return
+
+    def _gather(self, first: Job) -> tuple[list[Job], bool]:
+        jobs, weight = [first], first.weight
+        while weight < self._most:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                return jobs, False
+            jobs.append(job)
+            weight += job.weight
+        return jobs, True
+
+
+def deliver(answers: Sequence[Answer]) -> None:
+    """Bring the answers to the loops that wait for them: each is woken once."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_loop[answer[0].loop].append(answer)
+    for loop, its_answers in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, its_answers)
+        for job, _, _ in its_answers:
+            job.handed_over()
+
+
+def _settle(answers: Sequence[Answer]) -> None:
+    for job, value, error in answers:
+        if job.future.cancelled():
+            continue
+        if error is None:
+            job.future.set_result(value)
+        else:
+            job.future.set_exception(error)
