@@ -6,7 +6,7 @@ from typing import Final
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Change, RefusalKind, StoredStep, Transition
-from pynenc_async.testing.store_checks.bench import NOW, Bench, Runner, S, in_status, move, new, start
+from pynenc_async.testing.store_checks.bench import NOW, Bench, Runner, S, in_status, move, new, start, steps_of
 from pynenc_async.testing.store_checks.check import (
     BrokenRuleError,
     Subject,
@@ -46,6 +46,25 @@ async def fields(bench: Bench) -> None:
     expect((row.started_at, row.ended_at), (NOW + 21, NOW + 22.5), "started_at (of the last attempt), ended_at")
     expect((row.result, row.error, row.num_retries), (b'"yes"', None, 1), "result, error, num_retries")
     expect((row.registered_at, row.home, row.taken), (NOW, runner.id, True), "registered_at, home, taken")
+
+
+@MOVING.rule
+async def several_attempts(bench: Bench) -> None:
+    """Several attempts may be in one change: the last one counts, and all are in the history."""
+    runner = await bench.runner()
+    steps = (
+        *steps_of(S.PENDING, S.RUNNING, at=NOW + 1, attempt=1),
+        *steps_of(S.RETRY, at=NOW + 2, attempt=1),
+        *steps_of(S.PENDING, S.RUNNING, at=NOW + 3, attempt=2),
+        *steps_of(S.RETRY, at=NOW + 4, attempt=2),
+        *steps_of(S.PENDING, S.RUNNING, S.PAUSED, at=NOW + 5, attempt=3),
+    )
+    expect_made(await runner.commit(new("a"), Transition(invocation_id="a", revision=1, steps=steps)))
+    row = await runner.row("a")
+    expect((row.status, row.revision, row.attempt), (S.PAUSED, 10, 3), "status, revision, attempt")
+    expect((row.num_retries, row.started_at), (2, NOW + 5), "num_retries, started_at")
+    told = [(step.status, step.timestamp, step.attempt, step.reason) for step in runner.store.history("a")[1:]]
+    expect(told, list(steps), "the history")
 
 
 @MOVING.rule
