@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from pynenc_async.errors import StoreError
 from pynenc_async.store.base import Store
 from pynenc_async.store.memory_backlog import Heir, claim, describe_backlog
@@ -139,10 +137,9 @@ class MemoryStore(Store):
     def _rejoin(self) -> None:
         if not self._hub.is_alive(self._runner_id):
             with Transaction() as transaction:
-                for row in list(self._tables.invocations.values()):
-                    if row.home == self._runner_id and row.ended_at is None:
-                        orphan = msgspec.structs.replace(row, home="")  # nobody's, until somebody recovers it
-                        transaction.put(self._tables.invocations, row.invocation_id, orphan)
+                for row in self._tables.invocations.values():
+                    if row.home == self._runner_id:
+                        transaction.put(self._tables.orphans, row.invocation_id, None)
         self._hub.renew(self._runner_id)
 
     def listen(self, ring: Callable[[], None]) -> None:
@@ -223,7 +220,7 @@ class MemoryStore(Store):
         return [
             CancelRequest(invocation_id=row.invocation_id, reason=row.cancel_reason or "")
             for row in rows
-            if row.home == self._runner_id
+            if self._tables.is_home(self._runner_id, row)
         ]
 
     async def journal(self, invocation_id: str) -> list[bytes]:

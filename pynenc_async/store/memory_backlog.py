@@ -41,7 +41,7 @@ def describe_backlog(tables: Tables, runner_id: str, task_ids: Collection[str], 
 
 def _backlog(tables: Tables, runner_id: str, task_ids: Collection[str]) -> Iterator[StoredInvocation]:
     for row in tables.invocations.values():
-        if row.home == runner_id and not row.taken and row.status in _CLAIMABLE and row.task_id in task_ids:
+        if tables.is_home(runner_id, row) and not row.taken and row.status in _CLAIMABLE and row.task_id in task_ids:
             yield row
 
 
@@ -65,14 +65,13 @@ class Heir:
         """Take over what is of one of the tasks; `found` are those whose death was noticed just now."""
         runners, parked, adopted = dict.fromkeys(found), Counter[str](), 0
         for row in list(self._tables.invocations.values()):
-            if row.ended_at is not None or not is_dead(row.home):
+            if row.ended_at is not None or not (row.invocation_id in self._tables.orphans or is_dead(row.home)):
                 continue
             if row.task_id not in task_ids:
                 parked[row.task_id] += 1
                 continue
             adopted += self._take_over(row)
-            if row.home:
-                runners[row.home] = None
+            runners[row.home] = None
         return Recovery(
             runners=tuple(runners),
             adopted=adopted,
@@ -83,6 +82,7 @@ class Heir:
 
     def _take_over(self, row: StoredInvocation) -> bool:
         """Take over one; say whether it is in the backlog now."""
+        self._transaction.drop(self._tables.orphans, row.invocation_id)
         has_crashed = row.status in INTERRUPTED
         crashes = row.crashes + has_crashed
         is_poison = has_crashed and crashes >= row.max_crashes

@@ -125,7 +125,7 @@ class Writer:
             self._transaction.drop(tables.asked, invocation_id)
 
     def _is_home(self, row: StoredInvocation) -> bool:
-        return self._is_alive and row.home == self._runner_id
+        return self._is_alive and self._tables.is_home(self._runner_id, row)
 
     # -- permits and stands --------------------------------------------------------------------------------------------
 

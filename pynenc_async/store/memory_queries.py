@@ -95,3 +95,4 @@ def _forget(tables: Tables, transaction: Transaction, invocation_id: str) -> Non
     transaction.drop(tables.histories, invocation_id)
     transaction.drop(tables.journals, invocation_id)
     transaction.drop(tables.keys, invocation_id)
+    transaction.drop(tables.orphans, invocation_id)

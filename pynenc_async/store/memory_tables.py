@@ -43,6 +43,8 @@ class Tables:
         self.journals: Final[dict[str, tuple[bytes, ...]]] = {}
         self.asked: Final[dict[str, None]] = {}
         """Which somebody wants to be cancelled."""
+        self.orphans: Final[dict[str, None]] = {}
+        """Which belong to a former life of their home: to nobody, until somebody recovers them."""
         self.stands: Final[dict[str, Stand]] = {}
         """By unique key."""
         self.keys: Final[dict[str, str]] = {}
@@ -54,6 +56,10 @@ class Tables:
         """The names of the permits that an invocation holds."""
         self.buckets: Final[dict[str, float]] = {}
         """When each rate has its whole capacity again: the generic cell rate algorithm."""
+
+    def is_home(self, runner_id: str, row: StoredInvocation) -> bool:
+        """Whether an invocation belongs to a runner, in its present life."""
+        return row.home == runner_id and row.invocation_id not in self.orphans
 
     def standing(self, key: str, now: float) -> str | None:
         """Return who stands under a key."""

@@ -4,20 +4,32 @@ import asyncio
 
 import pytest
 from hypothesis import given, settings
+from store_harnesses import HARNESSES
 
 from pynenc_async.store.memory import MemoryStore
 from pynenc_async.testing import BrokenRuleError, MemoryStoreHarness
 from pynenc_async.testing.store_checks.program import Commit, Register, Walk
 from pynenc_async.testing.store_programs import run_store_program, store_programs
 
-EXAMPLES = 100
-RUN = settings(max_examples=EXAMPLES, deadline=None)
+RUN = settings(max_examples=30, deadline=None)
+SOAK = settings(max_examples=1_000, deadline=None)
+PROGRAMS = store_programs(operations=25)
 
 
+@pytest.mark.parametrize("make_harness", HARNESSES)
 @RUN
-@given(store_programs())
-def test_memory(program):
-    asyncio.run(run_store_program(MemoryStoreHarness, program))
+@given(PROGRAMS)
+def test_random_programs(make_harness, program):
+    asyncio.run(run_store_program(make_harness, program))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("make_harness", HARNESSES)
+@SOAK
+@given(store_programs(operations=60))
+def test_many_long_random_programs(make_harness, program):
+    asyncio.run(run_store_program(make_harness, program))
 
 
 class Limitless(MemoryStore):

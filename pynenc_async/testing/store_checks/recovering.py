@@ -23,6 +23,8 @@ _PATHS: Final[dict[InvocationStatus, tuple[InvocationStatus, ...]]] = {
     S.PAUSED: (S.RUNNING_RECOVERY, S.REROUTED),
     S.RESUMED: (S.RUNNING_RECOVERY, S.REROUTED),
     S.KILLED: (S.REROUTED,),
+    S.PENDING_RECOVERY: (S.REROUTED,),
+    S.RUNNING_RECOVERY: (S.REROUTED,),
 }
 _INTERRUPTED: Final = (S.RUNNING, S.PAUSED, S.RESUMED)
 _ENDED: Final = tuple(status for status in S if status.is_final())

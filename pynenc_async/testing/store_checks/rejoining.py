@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pynenc_async.store.values import JournalChange, Recovery, RefusalKind
+from pynenc_async.store.values import CancelRequest, JournalChange, Recovery, RefusalKind
 from pynenc_async.testing.store_checks.bench import NOW, TASKS, Bench, Runner, S, move, new, start
 from pynenc_async.testing.store_checks.check import Subject, expect, expect_kinds, expect_made
 
@@ -32,12 +32,26 @@ async def a_new_life(bench: Bench) -> None:
 
 @REJOINING.rule
 async def not_its_own(bench: Bench) -> None:
-    """What it had is not its own any more: it can neither change nor claim it."""
-    runner, _ = await _reborn(bench)
+    """What it had is not its own any more: it can neither change nor claim it, nor is it told of requests."""
+    runner, witness = await _reborn(bench)
+    expect_made(await witness.commit(CancelRequest(invocation_id="a", reason="")))
+    expect(await runner.store.cancel_requests(), [], "what it is told")
     late = (move("a", 3, S.SUCCESS), start("b"), JournalChange(invocation_id="a", index=0, entries=(b"late",)))
     expect_kinds(await runner.commit(*late), *[RefusalKind.STALE] * 3, what="changes of what it had")
     expect(await runner.claim_ids(), [], "what it claims")
     expect((await runner.row("a")).status, S.RUNNING, "the status of what it had")
+
+
+@REJOINING.rule
+async def ended(bench: Bench) -> None:
+    """What has ended in its former life is not its own either, and stays where it is."""
+    runner, witness = await bench.runners(2)
+    expect_made(await runner.commit(new("a"), move("a", 1, S.CANCELLED)))
+    await bench.bury(runner, by=witness)
+    await runner.store.rejoin()
+    expect_kinds(await runner.commit(move("a", 2, S.RUNNING)), RefusalKind.STALE, what="a change of what has ended")
+    expect(await witness.store.recover(TASKS, now=NOW), Recovery(), "what is recovered")
+    expect((await witness.row("a")).status, S.CANCELLED, "its status")
 
 
 @REJOINING.rule
