@@ -33,6 +33,7 @@ from pynenc_async.errors import (
     StoreError,
     StreamTruncatedError,
     TaskDefinitionError,
+    TriggerDefinitionError,
     WorkerCrashedError,
     WorkflowNondeterminismError,
 )
@@ -50,6 +51,11 @@ from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
+from pynenc_async.triggers.conditions import Condition
+from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
+from pynenc_async.triggers.options import Pass, TriggerOptions
+from pynenc_async.triggers.trigger import Trigger
+from pynenc_async.triggers.vocabulary import emitted, failed, reached, returned, succeeded
 
 __all__ = [
     "AppNotStartedError",
@@ -61,6 +67,7 @@ __all__ = [
     "CancelOutcome",
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
+    "Condition",
     "ConfigurationError",
     "CycleDetectedError",
     "DirectCallError",
@@ -79,8 +86,10 @@ __all__ = [
     "MiddlewareError",
     "NotInWorkflowError",
     "Observation",
+    "Occurrence",
     "OnDuplicate",
     "OnLimit",
+    "Pass",
     "Progress",
     "Pynenc",
     "PynencError",
@@ -102,10 +111,19 @@ __all__ = [
     "TaskDefinitionError",
     "TaskOptions",
     "TransitionEvent",
+    "Trigger",
+    "TriggerDefinitionError",
+    "TriggerEvent",
+    "TriggerOptions",
     "UniqueUntil",
     "WorkerCrashedError",
     "WorkflowNondeterminismError",
     "current_invocation",
+    "emitted",
+    "failed",
     "inject",
+    "reached",
     "report_progress",
+    "returned",
+    "succeeded",
 ]

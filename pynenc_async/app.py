@@ -46,6 +46,13 @@ from pynenc_async.store.values import Query
 from pynenc_async.surroundings import AnyMiddleware, Selection, Surroundings
 from pynenc_async.task import Task
 from pynenc_async.task_registry import TaskDecorator, TaskRegistry
+from pynenc_async.triggers.conditions import Condition
+from pynenc_async.triggers.declaring import TriggerDecorator
+from pynenc_async.triggers.firing import LoopStage
+from pynenc_async.triggers.inline import InlineStage
+from pynenc_async.triggers.options import TriggerOptions, TriggerOptionsDict
+from pynenc_async.triggers.trigger import Trigger
+from pynenc_async.triggers.triggers import Triggers
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -116,9 +123,13 @@ class Pynenc:
         self._registry: Final = TaskRegistry(self, self._configuration.task_options, self._surroundings.surround)
         self._dispatcher: Final = dispatcher_for(f"app {self.app_id!r}", options, self._registry.tasks, store)
         self._shutdown: Final = Shutdown(self._dispatcher, resources)
-        self.runtime: Final[Any] = (
-            SynchronousRuntime(self._dispatcher.ids, options.retain_count) if self.is_synchronous else self._dispatcher
+        stage = (
+            InlineStage(SynchronousRuntime(self._dispatcher.ids, options.retain_count))
+            if self.is_synchronous
+            else LoopStage(self._dispatcher)
         )
+        self.runtime: Final[Any] = stage.runtime
+        self._triggers: Final = Triggers(stage)
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
@@ -292,6 +303,28 @@ class Pynenc:
         if self.is_synchronous:
             raise PynencError("a synchronous app has no loop in which observers are called; use 'memory://' to observe")
         return self._dispatcher.observers.add(callback)
+
+    # -- triggers ------------------------------------------------------------------------------------------------------
+
+    def on(self, condition: Condition, /, **options: Unpack[TriggerOptionsDict]) -> TriggerDecorator:
+        """Let a task run when `condition` is met: above `@app.task`, or `app.on(...)(task)`. See `pynenc_async.triggers`.
+
+        Invocations count that are submitted from then on. `TriggerOptions` describes the options. Raises
+        `InvalidTaskOptionsError` for wrong ones and, where a task is decorated, `TriggerDefinitionError`.
+        """
+        return TriggerDecorator(self._triggers.add, condition, TriggerOptions.build(options))
+
+    @property
+    def triggers(self) -> dict[str, Trigger]:
+        """The triggers by name; `app.triggers[name].remove()` ends one."""
+        return self._triggers.by_name
+
+    def emit(self, event: str, payload: object = None) -> tuple[DistributedInvocation[Any, Any], ...]:
+        """Fire, now, the triggers that wait for `emitted(event)`, and return what was fired. Callable in any thread.
+
+        `payload` is any object. Raises `AppNotStartedError` where a call would.
+        """
+        return self._triggers.emit(event, payload)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,14 @@ class InvalidTaskOptionsError(PynencError):
         self.problem = problem
 
 
+class TriggerDefinitionError(PynencError):
+    """Raised by `app.on(...)` for what cannot be a trigger: a name in use, a task of another app, arguments that do not fit."""
+
+    def __init__(self, trigger: str, problem: str, fix: str) -> None:
+        super().__init__(f"trigger {trigger!r}: {problem}; {fix}")
+        self.trigger = trigger
+
+
 class ConfigurationError(PynencError):
     """Raised by `Pynenc(...)` when a configuration file cannot be read, or has another form than it should."""
 

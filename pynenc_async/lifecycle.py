@@ -50,13 +50,17 @@ class Shutdown:
         finally:
             self._waiting.discard(waiting)
             waiting.cancel()
-        return not dispatcher.living()
+        return not self._living()
 
     async def stop(self, drain_seconds: float) -> None:
         """Drain for so long, cancel the rest, abandon what ignores it, and admit nothing more."""
-        if not await self.drain(drain_seconds):
-            await self._cancel_all()
         dispatcher = self._dispatcher
+        if not await self.drain(drain_seconds):
+            dispatcher.watches.refuse()
+            try:
+                await self._cancel_all()
+            finally:
+                dispatcher.watches.accept()
         dispatcher.phase = Phase.CLOSED
         await self._resources.close(0.0 if self._hurried else CLOSE_SECONDS)
         if dispatcher.loop is asyncio.get_running_loop():
@@ -76,8 +80,13 @@ class Shutdown:
         self._hurried = False
         self._resources.begin()
 
+    def _living(self) -> list[Any]:
+        """Every invocation that has not ended, with what is fired by those that have."""
+        self._dispatcher.watches.backlog.work_off()
+        return self._dispatcher.living()
+
     async def _wait_for_all(self) -> None:
-        while living := self._dispatcher.living():
+        while living := self._living():
             for invocation in living:
                 await invocation.wait()
 

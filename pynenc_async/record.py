@@ -62,6 +62,14 @@ class Waiter(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Who is told of every transition of an invocation, from its submission to its end."""
+
+    def moved(self, record: "Record", status: InvocationStatus, timestamp: float, attempt: int, reason: str, /) -> None:
+        """Take the news; called inside a decision, in any thread: it must neither block nor run user code."""
+        ...
+
+
 class Driver(Protocol):
     """What drives a body that has begun and has not ended."""
 
@@ -117,6 +125,7 @@ class More(msgspec.Struct, eq=False):
     stream: Any = None
     traceback: Any = None
     alarm: Any = None
+    watch: Watch | None = None
 
     def twin(self) -> "More":
         """Return a copy without the alarm, which belongs to the handles of users alone."""

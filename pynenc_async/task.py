@@ -51,7 +51,7 @@ class Task(Generic[Params, Result]):
         self.key_indexes: Final = _indexes(function, options.key_arguments)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
-        self.queue: Callable[[Any], None] = app.runtime.queue_of(options)
+        self.queue: Callable[[Any], None] = app.runtime.queue_of(self)
         self.submit_values: Final[Callable[[Any, Values], Any]] = app.runtime.submitter_of(options)
         self.__name__ = function.qualname.rpartition(".")[2]
         self.__qualname__ = function.qualname
@@ -80,7 +80,7 @@ class Task(Generic[Params, Result]):
     def queued_by(self, queue: Callable[[Any], None]) -> Self:
         """Return the same task for one use, whose invocation `queue` takes in."""
         use = copy(self)
-        use.queue = queue
+        use.queue = self.runtime.watches.watched(self.task_id, queue)
         return use
 
     def key_values(self, values: Values) -> Values:

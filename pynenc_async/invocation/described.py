@@ -46,7 +46,7 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def parent_invocation_id(self) -> str | None:
-        """The invocation in whose body it was submitted."""
+        """The invocation in whose body it was submitted, or for which a trigger fired it."""
         return self._identity()[1]
 
     def _identity(self) -> Identity:

@@ -36,6 +36,7 @@ from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Place
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
 from pynenc_async.store.values import Query
@@ -93,6 +94,7 @@ class Dispatcher:
         """The loop in which calls are queued at once: none while somebody observes."""
         self.observers: Final = Observers(self._name_record, self._choose_way)
         scheduler.observers = self.observers
+        self.watches: Final = Watches(self._queue_for)
         self._standbys: dict[Carrier, None] = {}
         self._crew: Crew | None = None
         self._inbox: Final[deque[Record]] = deque()
@@ -134,6 +136,7 @@ class Dispatcher:
         self._crew = Crew(scheduler, self.threads, loop, _batches(tie_break_of(loop)))
         scheduler.settle = self._crew.settle
         self.observers.bind(loop)
+        self.watches.backlog.bind(loop)
         self._choose_way()
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
@@ -237,6 +240,11 @@ class Dispatcher:
             self._take_in(record)
         return record
 
+    def enter(self, record: Record) -> None:
+        """Take in an invocation that no body has submitted; the app admits calls."""
+        self._records[record._number] = record
+        self._take_in(record)
+
     def _take_in(self, record: Record) -> None:
         """The rare cases: somebody observes, or the call comes from another thread."""
         if self.observers:
@@ -244,6 +252,7 @@ class Dispatcher:
                 record._status = InvocationStatus.SCHEDULED
             status, now, attempt, reason = record.leave_path()[0]
             self.observers.announce(record, None, status, now, attempt, reason)
+        self.watches.begin(record)
         if _get_running_loop() is self.loop:
             self._queue(record)
             self.crew.settle()
@@ -258,8 +267,11 @@ class Dispatcher:
         if isinstance(parent, Record) and not record._task.options.detached:
             self._adopt(parent, record)
 
-    def queue_of(self, options: TaskOptions) -> Callable[[Record], None]:
-        """Return what queues an invocation with these options: looked up once for a task, not for each call."""
+    def queue_of(self, use: Any) -> Callable[[Record], None]:
+        """Return what queues the invocations of a task or a use of it: looked up once, not for each call."""
+        return self.watches.enrol(use)
+
+    def _queue_for(self, options: TaskOptions) -> Callable[[Record], None]:
         if options.starts_later or options.is_limited or options.deadline is not None or options.expires_in is not None:
             return self.scheduler.admit
         return self.scheduler.ready.lane(options.priority).items.append
@@ -317,6 +329,11 @@ class Dispatcher:
         if task.options.detect_cycles:
             refuse_repeated_ancestor(task, values, parent)
         return parent
+
+    def admit(self) -> None:
+        """Raise `AppNotStartedError` where a call would; in memory the app starts itself."""
+        if _get_running_loop() is not self._open_loop:
+            self._admit(CURRENT.get())
 
     def _admit(self, parent: Record | None) -> None:
         """The rare cases: first call, another loop, another thread, an app that is stopping."""

@@ -187,17 +187,21 @@ class SchedulerCore:
         return record
 
     def note(self, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
-        """Write a transition down, unless the time slots of the record say it all."""
+        """Write a transition down, unless the time slots of the record say it all, and tell who watches."""
         self.note_at(self.now, record, status, attempt, reason)
 
     def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
         """The same for a transition that was made at another moment; callable in any thread."""
         more = record._more
-        if more is not None and more.trail is not None:
+        if more is None:
+            return
+        if more.trail is not None:
             previous = more.trail[-1][0]
             more.trail.append((status, now, attempt, reason))
             if self.observers:
                 self.observers.announce(record, previous, status, now, attempt, reason)
+        if more.watch is not None:
+            more.watch.moved(record, status, now, attempt, reason)
 
     # -- endings -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +305,7 @@ class SchedulerCore:
         return record._retries + (record._status is not RETRY)
 
     def _clear(self, record: Record, more: More) -> None:
-        more.children = more.blocked_on = more.journal = None
+        more.children = more.blocked_on = more.journal = more.watch = None
         if more.handed is not None:
             more.handed.abandon()
             more.handed = None

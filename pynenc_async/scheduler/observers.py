@@ -4,15 +4,13 @@ Only invocations that were submitted while somebody observes are told of; the ot
 """
 
 from asyncio import AbstractEventLoop
-from asyncio.events import _get_running_loop
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, Self
 
 import msgspec
 
 from pynenc_async.record import Record
+from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
 
@@ -60,9 +58,7 @@ class Observers:
         self._describe: Final = describe
         self._changed: Final = changed
         self._observations: Final[list[Observation]] = []
-        self._events: Final[deque[TransitionEvent]] = deque()
-        self._loop: AbstractEventLoop | None = None
-        self._called = False
+        self._events: Final[Backlog[TransitionEvent]] = Backlog(self._tell_of)
 
     def __bool__(self) -> bool:
         return bool(self._observations)
@@ -76,9 +72,7 @@ class Observers:
 
     def bind(self, loop: AbstractEventLoop) -> None:
         """Tell in `loop` from now on, beginning with what could not be told in the one before."""
-        self._loop, self._called = loop, False
-        if self._events:
-            self._call_soon()
+        self._events.bind(loop)
 
     def announce(
         self,
@@ -91,7 +85,7 @@ class Observers:
     ) -> None:
         """Note a transition, to be told soon; callable in any thread."""
         invocation_id, runner_id = self._describe(record)
-        self._events.append(
+        self._events.put(
             TransitionEvent(
                 invocation_id=invocation_id,
                 task_id=record._task.task_id,
@@ -103,34 +97,20 @@ class Observers:
                 runner_id=runner_id,
             )
         )
-        if not self._called:
-            self._call_soon()
 
     def tell(self) -> None:
         """Tell everything that has not been told. An observer that raises is logged, and told nothing more."""
-        self._called = False
-        events = self._events
-        while events:
-            event = events.popleft()
-            for observation in list(self._observations):
-                try:
-                    observation.callback(event)
-                except Exception:  # noqa: BLE001  user code
-                    logger.exception("the observer %r raised, and is told nothing more", observation.callback)
-                    self._remove(observation)
+        self._events.work_off()
+
+    def _tell_of(self, event: TransitionEvent) -> None:
+        for observation in list(self._observations):
+            try:
+                observation.callback(event)
+            except Exception:  # noqa: BLE001  user code
+                logger.exception("the observer %r raised, and is told nothing more", observation.callback)
+                self._remove(observation)
 
     def _remove(self, observation: Observation) -> None:
         if observation in self._observations:
             self._observations.remove(observation)
             self._changed()
-
-    def _call_soon(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        call_soon = loop.call_soon if _get_running_loop() is loop else loop.call_soon_threadsafe
-        with suppress(RuntimeError):  # closed: the next loop tells it
-            self._called = True  # first: another thread may be about to ask as well
-            call_soon(self.tell)
-            return
-        self._called = False

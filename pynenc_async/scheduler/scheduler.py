@@ -46,8 +46,8 @@ class Scheduler(PolicedScheduler):
         """End, as CANCELLED, an invocation whose body is not under way."""
         more = record.need_more()
         if record._status is PENDING:
-            if more.trail is None:
-                record._started_at = None  # it never began, and its history need not say that it was handed out
+            if more.trail is None and more.watch is None:
+                record._started_at = None  # it never began, and unless that was told, its history need not say so
             self.end(record, CANCELLED, outcome, reason)
             return
         queued = not more.held and record._status is not SCHEDULED

@@ -2,7 +2,20 @@
 
 from collections.abc import AsyncIterator
 
-from pynenc_async import DistributedInvocation, DistributedInvocationGroup, Pynenc, Task, TaskOptions, inject
+from pynenc_async import (
+    DistributedInvocation,
+    DistributedInvocationGroup,
+    InvocationStatus,
+    Pynenc,
+    Task,
+    TaskOptions,
+    emitted,
+    failed,
+    inject,
+    reached,
+    returned,
+    succeeded,
+)
 
 app = Pynenc(max_concurency=3)  # wrong: unknown option of the app
 typed_app = Pynenc(max_concurrency="3")  # wrong: mistyped option of the app
@@ -116,6 +129,22 @@ def takes(task: Task[[str], int]) -> None:
 
 
 takes(add)  # wrong: other parameters
+
+
+succeeded(5)  # wrong: no task
+failed(add, "ValueError")  # wrong: no exception class
+reached(add, 5)  # wrong: no status
+reached(InvocationStatus.RUNNING)  # wrong: no task
+returned(add, "text")  # wrong: it returns an int
+returned(add, lambda value: value.upper())  # wrong: an int
+emitted(5)  # wrong: no name
+emitted("x") & "y"  # wrong: no condition
+app.on("x")  # wrong: no condition
+app.on(emitted("x"), argument=(1,))  # wrong: unknown option
+app.on(emitted("x"), arguments=5)  # wrong: mistyped option
+app.on(emitted("x"), arguments=lambda event: event.results)  # wrong: no such member
+app.on(emitted("x"))(print)  # wrong: no task
+app.emit(5)  # wrong: no name
 
 
 class MyApp(Pynenc):  # wrong: final

@@ -9,18 +9,28 @@ from pynenc_async import (
     BaseInvocation,
     CallNext,
     CancelOutcome,
+    Condition,
     DistributedInvocation,
     DistributedInvocationGroup,
     HistoryEntry,
     InvocationStatus,
     InvocationTimeoutError,
+    Occurrence,
+    Pass,
     Pynenc,
     Resource,
     RetryError,
     Task,
     TaskOptions,
+    Trigger,
+    TriggerEvent,
     current_invocation,
+    emitted,
+    failed,
     inject,
+    reached,
+    returned,
+    succeeded,
 )
 
 app = Pynenc("memory://", app_id="typed", max_concurrency=10)
@@ -194,6 +204,35 @@ async def surrounded() -> None:
 async def streams() -> None:
     assert_type([item async for item in count(3).stream()], list[int])
     assert_type([item async for item in words("a", "b", times=2).stream(from_start=False)], list[str])
+
+
+@app.on(succeeded(add), arguments=lambda event: (event.result,))
+@app.on(failed(add, (ValueError, OSError)) | failed(in_thread, KeyError), arguments=Pass.VALUES)
+@app.task(priority=1)
+async def triggered(value: object) -> str:
+    return str(value)
+
+
+def order_of(occurrence: Occurrence) -> str:
+    return str(occurrence.payload)
+
+
+def arguments_of(event: TriggerEvent) -> dict[str, object]:
+    return {"value": event[add].result}
+
+
+async def triggers() -> None:
+    assert_type(await triggered(1), str)
+    condition: Condition = (returned(add, 5) | returned(add, lambda sum_: sum_ > 5)) & emitted("x")
+    condition = condition & reached("some.task", InvocationStatus.RUNNING).where(lambda one: one.arguments["a"])
+    by_key = app.on(condition, name="n", arguments=arguments_of, by=order_of, within=5, max_keys=3, max_chain=None)
+    assert_type(await by_key(halved)(1), float)
+    app.on(emitted("x"), arguments={"a": 1})(add)
+    app.on(emitted("x"), name="same arguments", arguments=add.args(1))(add)
+    assert_type(app.triggers, dict[str, Trigger])
+    [fired] = app.emit("x", object())
+    assert_type(fired.status, InvocationStatus)
+    app.emit("x")
 
 
 def takes_a_task(task: Task[[str], int]) -> DistributedInvocation[[str], int]:

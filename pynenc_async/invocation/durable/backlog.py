@@ -35,6 +35,7 @@ class BacklogKeeper:
         window: int,
         adopted: WeakValueDictionary[str, Record],
         find_here: Callable[[str], Record | None],
+        revived: Callable[[Record], None],
     ) -> None:
         self._backing: Final = backing
         self._tasks: Final = tasks
@@ -43,6 +44,8 @@ class BacklogKeeper:
         self._watch: Final = watch
         self._window: Final = window
         self._find_here: Final = find_here
+        self._revived: Final = revived
+        """Called with what comes from the store and was not known in this process."""
         self._records: Final = desk.store.records
         self.away: Final[WeakValueDictionary[int, Record]] = WeakValueDictionary()
         """Handles to what was submitted here and lies in the backlog."""
@@ -142,6 +145,7 @@ class BacklogKeeper:
         watched = self._watch.pop(stored.invocation_id)
         record = living(stored, self._tasks[stored.task_id], number, watched)
         self._adopted[stored.invocation_id] = record
+        self._revived(record)
         return record
 
     async def _restore_journal(self, record: Record) -> None:

@@ -117,6 +117,7 @@ class DurableDispatcher(Dispatcher):
             window=self._window,
             adopted=self._adopted,
             find_here=self._find_here,
+            revived=self.watches.resume,
         )
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)

@@ -88,6 +88,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         run = self._claim(offered)
         if run is offered:
             offered.run(self)
+            self._task.runtime.follow_up_blocking()
         elif run is not None:
             block_until_end(self, run, self.invocation_id, timeout)
 
@@ -119,6 +120,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         run = self._start()
         if run is not None:
             await wait_for_end(self, run)
+            await self._task.runtime.follow_up()
 
     def _start(self) -> Any:
         """Make sure that it runs, in this loop if nowhere else; return the run, or None after its end."""
@@ -156,6 +158,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
             self._cancel(reason)
             for invocation in tree:
                 await invocation._until_stopped()
+            await self._task.runtime.follow_up()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED

@@ -112,7 +112,11 @@ class SynchronousRecord(Record):
         attempt = self._retries + 1 if to is PENDING else self._lease.attempt
         self._lease = advance(self._lease, to, runner_id=self._desk.runner_id, attempt=attempt)
         self._status = to
-        self.leave_path().append((to, _now(), attempt, reason))
+        now = _now()
+        self.leave_path().append((to, now, attempt, reason))
+        watch = self.need_more().watch
+        if watch is not None:
+            watch.moved(self, to, now, attempt, reason)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class SynchronousRecord(Record):
 
     def _leave_family(self) -> None:
         more, parent = self.need_more(), self._parent
-        more.children = more.blocked_on = more.journal = None
+        more.children = more.blocked_on = more.journal = more.watch = None
         if more.stream is not None:
             more.stream.close()
         if isinstance(parent, Record):

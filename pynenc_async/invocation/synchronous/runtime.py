@@ -19,6 +19,9 @@ from pynenc_async.journal import call_in_workflow, must_record
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
+from pynenc_async.scheduler.watches import Watches
+from pynenc_async.status import InvocationStatus
+from pynenc_async.telemetry import logger
 
 Invocation = SynchronousInvocation[Any, Any]
 
@@ -36,7 +39,10 @@ class SynchronousRuntime:
         self.blocked: Final[dict[int, SynchronousRecord]] = {}
         self.scheduler: Final = None
         """There are no slots: a body that awaits an invocation of another app has none to give away."""
-        self._ids: Final = ids
+        self.ids: Final = ids
+        self.watches: Final = Watches()
+        self.followers: Final[deque[Invocation]] = deque()
+        """What triggers have fired, and what has not run."""
         self._known: Final[WeakValueDictionary[int, Invocation]] = WeakValueDictionary()
         self._running: Final[set[Invocation]] = set()
         self._ended: Final[deque[Invocation]] = deque(maxlen=retain_count)
@@ -50,11 +56,42 @@ class SynchronousRuntime:
             parent = None
         if parent is not None and task.options.detect_cycles:
             refuse_repeated_ancestor(task, values, parent)
-        number = next(self._ids.numbers)
+        number = next(self.ids.numbers)
         invocation: Invocation = SynchronousInvocation(task, values, number, parent)
-        with self.lock:
-            self._known[number] = invocation
+        self.enter(invocation)
         return invocation
+
+    def enter(self, invocation: Invocation) -> None:
+        """Take in a new invocation; nothing runs."""
+        with self.lock:
+            self._known[invocation._number] = invocation
+        self.watches.begin(invocation)
+
+    # -- what triggers fire --------------------------------------------------------------------------------------------
+
+    async def follow_up(self) -> None:
+        """Run what is fired by what has happened, to its end."""
+        while follower := self._next_follower():
+            await follower.until_ended()
+            _report(follower)
+
+    def follow_up_blocking(self) -> None:
+        """The same, for a thread."""
+        while follower := self._next_follower():
+            follower._run_or_block(None)
+            _report(follower)
+
+    def start_followers(self) -> None:
+        """Let what is fired by what has happened run in the running loop."""
+        while follower := self._next_follower():
+            follower._start()
+
+    def _next_follower(self) -> Invocation | None:
+        self.watches.backlog.work_off()
+        try:
+            return self.followers.popleft()
+        except IndexError:  # none, or another thread was faster
+            return None
 
     def group(
         self, task: TaskRecord, params: Iterable[Any] | AsyncIterable[Any], window: int | None
@@ -62,7 +99,7 @@ class SynchronousRuntime:
         """Submit many invocations of one task."""
         return SynchronousInvocationGroup(task, params, window)
 
-    def queue_of(self, options: TaskOptions) -> None:
+    def queue_of(self, use: object) -> None:
         """There is none: nothing waits to be run here, so priorities mean nothing."""
 
     def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
@@ -93,7 +130,7 @@ class SynchronousRuntime:
 
     def find(self, invocation_id: str) -> Invocation | None:
         """Return the invocation with this id, if it is still known."""
-        number = self._ids.parse(invocation_id)
+        number = self.ids.parse(invocation_id)
         return None if number is None else self._known.get(number)
 
     def journal_keeper(self, record: Record) -> None:
@@ -115,3 +152,16 @@ class SynchronousRuntime:
             message = f"invocation {invocation_id} is under way in another event loop; read its items there"
             raise InvocationNotFinalError(invocation_id, message)
         return loop
+
+
+def _report(follower: Invocation) -> None:
+    """Nobody reads what was fired: its failure is logged."""
+    if follower._status is InvocationStatus.FAILED:
+        error: BaseException = follower._outcome
+        logger.error(
+            "invocation %s of task %s failed, and nobody looked at the error",
+            follower.invocation_id,
+            follower._task.task_id,
+            exc_info=(type(error), error, error.__traceback__),
+            extra={"invocation_id": follower.invocation_id, "task_id": follower._task.task_id},
+        )

@@ -35,7 +35,11 @@ class SynchronousStream(Generic[Item]):
             stream.when_item(signal)
             with waiting(invocation):
                 await signal.future
-        return await anext(self._reader)
+        try:
+            return await anext(self._reader)
+        except StopAsyncIteration:
+            await invocation._task.runtime.follow_up()
+            raise
 
     def _at_hand(self) -> bool:
         """Whether the next item, or the end, need not be waited for."""

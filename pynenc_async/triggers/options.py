@@ -1,0 +1,76 @@
+"""How a trigger fires: what `app.on(...)` accepts besides the condition."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self, TypedDict, get_type_hints
+
+from pynenc_async.arguments import Arguments
+from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule
+from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
+
+
+class Pass(StrEnum):
+    """What the call is given, where no function says so."""
+
+    NOTHING = "nothing"
+    """No arguments."""
+    VALUES = "values"
+    """The result, error or payload of each occurrence, as positional arguments in the order of the conditions."""
+    EVENT = "event"
+    """The `TriggerEvent`, as the only argument."""
+
+
+CallArguments = tuple[Any, ...] | Mapping[str, Any] | Arguments
+"""The arguments of a call, as `parallelize` takes them."""
+ArgumentsOption = CallArguments | Callable[[TriggerEvent], CallArguments] | Pass
+
+_ARGUMENTS: Final = Rule(
+    lambda value: isinstance(value, (tuple, Mapping, Arguments, Pass)) or callable(value),
+    "a tuple, a dict, task.args(...), a function of a TriggerEvent that returns one of them, or a member of Pass",
+)
+_KEY: Final = Rule(callable, "a function of an Occurrence that returns a key").or_none()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerOptions:
+    """What `app.on(condition, ...)` accepts."""
+
+    arguments: Annotated[ArgumentsOption, _ARGUMENTS] = Pass.NOTHING
+    """The arguments of the call: the same ones each time, or what a function makes of the `TriggerEvent`."""
+    name: Annotated[str | None, TEXT.or_none()] = None
+    """Unique in the app; None: it is named after its task and its condition."""
+    by: Annotated[Callable[[Occurrence], Hashable] | None, _KEY] = None
+    """What occurrences are joined by: each key for itself."""
+    within: Annotated[float | None, SPAN.or_none()] = None
+    """How many seconds the occurrences that are joined may lie apart, by their timestamps."""
+    max_keys: Annotated[int, POSITIVE] = 10_000
+    """How many keys may wait for the rest of what they need; the one that has waited longest is dropped, and logged."""
+    max_chain: Annotated[int | None, POSITIVE.or_none()] = 100
+    """How many fires, each caused by the one before, are no endless chain; None: any number, as for what feeds itself."""
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any]) -> Self:
+        """Check `values`; raise `InvalidTaskOptionsError` that names the option."""
+        owner = f"trigger {values['name']!r}" if values.get("name") else "app.on(...)"
+        unknown = [name for name in values if name not in _RULES]
+        if unknown:
+            raise InvalidTaskOptionsError(owner, unknown[0], f"is unknown; the options are {', '.join(_RULES)}")
+        return cls(**{name: _RULES[name].check(owner, name, value) for name, value in values.items()})
+
+
+class TriggerOptionsDict(TypedDict, total=False):
+    """The keywords of `app.on(...)`; `TriggerOptions` says what they mean."""
+
+    arguments: ArgumentsOption
+    name: str | None
+    by: Callable[[Occurrence], Hashable] | None
+    within: float | timedelta | None
+    max_keys: int
+    max_chain: int | None
+
+
+_HINTS: Final = get_type_hints(TriggerOptions, include_extras=True)
+_RULES: Final[Mapping[str, Rule]] = {one.name: _HINTS[one.name].__metadata__[0] for one in fields(TriggerOptions)}
