@@ -119,14 +119,18 @@ class DurableScheduler(Scheduler):
             self.set_deadline(record, self.agenda.now() + max(0.0, deadline_at - self.clock()))
         if record._ended_at is not None or durable_of(record).ending:
             return
+        self._make_runnable(record)
+        self._register(record)
+
+    def _make_runnable(self, record: Record) -> None:
         if record._status is SCHEDULED:
             self._move(record, REGISTERED)
         elif record._status is CONCURRENCY_CONTROLLED:
             self._move(record, REROUTED)
-        self._register(record)
 
     def fail_unrunnable(self, record: Record, error: BaseException) -> None:
         """End an invocation whose body cannot even be called."""
+        self._make_runnable(record)
         self._begin(record)
         self.end(record, FAILED, error)
 
@@ -340,11 +344,16 @@ class DurableScheduler(Scheduler):
         if draft.is_new:
             self.refused(record, refusal)
         elif not durable.ending:
-            self._wait_for_others(record, refusal)
+            self._wait_for_others(draft, refusal)
 
-    def _wait_for_others(self, record: Record, refusal: Refusal) -> None:
-        """Other processes hold what a start needs: it was none, and waits for its turn."""
-        self._take_start_back(record)
+    def _wait_for_others(self, draft: Draft, refusal: Refusal) -> None:
+        """Other processes hold what a start needs: it was none, and waits for its turn.
+
+        A start that was tried in vain leaves no trace in the store, and so rings nobody's bell: else two processes that
+        wait would wake one another for ever.
+        """
+        record = draft.record
+        self._take_start_back(record, len(draft.steps) - 1)
         limiter, rule = record._task.limiter, rule_of(refusal)
         now = self.agenda.now()
         wait = 0.0 if refusal.retry_at is None else max(0.0, refusal.retry_at - self.clock())
@@ -352,10 +361,9 @@ class DurableScheduler(Scheduler):
         limiter.refuse(record, rule, now, wait)
         self._wait_for_permit(record, limiter, rule, now)
 
-    def _take_start_back(self, record: Record) -> None:
+    def _take_start_back(self, record: Record, noted: int) -> None:
         trail = record.leave_path()
-        while trail[-1][0] in HOLDS_SLOT:
-            trail.pop()
+        del trail[-noted:]
         self._give_slot_back(record)
         record._status = trail[-1][0]
         if not any(step[0] is PENDING for step in trail):

@@ -28,6 +28,8 @@ REROUTED: Final = InvocationStatus.REROUTED
 _SLACK: Final = 1e-6
 """Seconds by which a timer may ring early, as far as timeouts are concerned."""
 
+_WAITING: Final = (RETRY, CONCURRENCY_CONTROLLED)
+
 
 class PolicedScheduler(SchedulerCore):
     """The scheduler core, and the policies of tasks."""
@@ -108,7 +110,7 @@ class PolicedScheduler(SchedulerCore):
 
     def _wait_for_permit(self, record: Record, limiter: Limiter, rule: Rule, now: float) -> None:
         record.need_more().held = True
-        if record._status is not RETRY:  # that stays one while it waits
+        if record._status not in _WAITING:  # a retry stays one while it waits
             self._move(record, CONCURRENCY_CONTROLLED, limiter.describe(record, rule))
         limiter.wait(record, now)
         if record._waiters is not None and record._task.options.detect_cycles:
