@@ -16,7 +16,6 @@ import anyio
 from pynenc_async.configuration.app_options import (
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
-    DEFAULT_LEASE_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
@@ -64,7 +63,8 @@ Func = TypeVar("Func", bound=Callable[..., Any])
 class Pynenc:
     """An invocation runtime inside one process.
 
-    `url`: `memory://` runs on the event loop, `sync://` runs inline when a result is read (tests and scripts only).
+    `url`: `memory://` runs on the event loop; `sqlite:///jobs.db` does so too, and keeps everything in that file, which
+    processes of one host may share; `sync://` runs inline when a result is read (tests and scripts only).
     `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
     `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
@@ -93,7 +93,7 @@ class Pynenc:
         max_queued: int | None = None,
         store: Callable[[], Store] | None = None,
         store_window: int = DEFAULT_WINDOW,
-        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        lease_seconds: float | None = None,
         task_defaults: TaskOptionsDict | None = None,
         config: str | os.PathLike[str] | None = None,
     ) -> None:

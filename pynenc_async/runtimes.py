@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pynenc_async.configuration.app_options import AppOptions
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.durable.dispatcher import DurableDispatcher
 from pynenc_async.store.base import Store
+from pynenc_async.store.sqlite import SqliteOptions, SqliteStore
+
+NewStore = Callable[[], Store]
+_LEASE_SECONDS: Final = 10.0
 
 
-def dispatcher_for(
-    name: str, options: AppOptions, tasks: Mapping[str, Any], new_store: Callable[[], Store] | None
-) -> Dispatcher:
-    """Return what submits and runs the calls of an app. Raises `InvalidTaskOptionsError` for a URL that names no store."""
+def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new_store: NewStore | None) -> Dispatcher:
+    """Return what submits and runs the calls of an app. Raises `StoreError` for a URL that names no file."""
     wiring: dict[str, Any] = {
         "name": name,
         "max_concurrency": options.max_concurrency,
@@ -23,12 +25,16 @@ def dispatcher_for(
         "ageing_seconds": options.ageing_seconds or None,
         "max_queued": options.max_queued,
     }
+    lease_seconds = options.lease_seconds
+    if new_store is None and options.url.startswith("sqlite:"):
+        sqlite = SqliteOptions.from_url(options.url)
+        new_store, lease_seconds = (lambda: SqliteStore(sqlite)), lease_seconds or sqlite.lease_seconds
     if new_store is None:
         return Dispatcher(**wiring)
     return DurableDispatcher(
         new_store=new_store,
         tasks=tasks,
         window=options.store_window,
-        lease_seconds=options.lease_seconds,
+        lease_seconds=lease_seconds or _LEASE_SECONDS,
         **wiring,
     )

@@ -13,7 +13,6 @@ DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_AGEING_SECONDS: Final = 60.0
 
 DEFAULT_WINDOW: Final = 10_000
-DEFAULT_LEASE_SECONDS: Final = 10.0
 
 _URLS: Final = ("memory://", "sync://", "sqlite://")
 URL: Final = Rule(lambda value: isinstance(value, str) and value.startswith(_URLS), f"{' or '.join(map(repr, _URLS))}")
@@ -34,7 +33,7 @@ class AppOptions:
     ageing_seconds: Annotated[float | None, AMOUNT.or_none()] = DEFAULT_AGEING_SECONDS
     max_queued: Annotated[int | None, POSITIVE.or_none()] = None
     store_window: Annotated[int, POSITIVE] = DEFAULT_WINDOW
-    lease_seconds: Annotated[float, SPAN] = DEFAULT_LEASE_SECONDS
+    lease_seconds: Annotated[float | None, SPAN.or_none()] = None
 
 
 APP_DEFAULTS: Final = {field.name: field.default for field in fields(AppOptions)}

@@ -1,9 +1,10 @@
 """Several processes on one store: takeover, limits, unique keys, handles and cancellations across them."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
-from helpers import S, Gauge
+from helpers import Gauge, S
 
 from pynenc_async import ConcurrencyLimitError, Rate, ReusedInvocation
 
@@ -124,7 +125,7 @@ async def test_rates_hold_across_processes(world):
     tasks = [with_tasks(app) for app in apps]
     async with apps[0], apps[1]:
         times = sorted([await handle for handle in [one.rated() for one in tasks for _ in range(4)]])
-    assert all(later - earlier > 0.99 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier > 0.99 for earlier, later in pairwise(times))
 
 
 async def test_a_unique_call_of_another_process_is_reused(world):
