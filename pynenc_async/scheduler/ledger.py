@@ -11,6 +11,7 @@ import asyncio
 from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from itertools import islice, takewhile
 from typing import Final, Protocol
 
 from pynenc_async.errors import InvocationStatusError, StoreError
@@ -22,6 +23,8 @@ from pynenc_async.telemetry import logger
 
 MOST_AT_ONCE: Final = 512
 """Changes in a batch. With more, the loop would wait for the store, and the store for the loop, instead of working both."""
+FEWEST_NEW: Final = 64
+"""How many invocations that have not begun are registered with each batch, however busy the others are."""
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 """How long the ledger waits before it tries a store again that has failed."""
@@ -57,6 +60,9 @@ class Ledger:
     def __init__(self, settlement: Settlement) -> None:
         self._settlement: Final = settlement
         self._drafts: dict[int, Draft] = {}
+        """Of what the store knows: what follows from them keeps the rest going, so they go first."""
+        self._new: dict[int, Draft] = {}
+        """Of new invocations. One that gets its slot before it is registered is registered and begun in one change."""
         self._others: list[Other] = []
         self._failed: list[tuple[Draft, Change]] = []
         """What a failed commit has left, to go first."""
@@ -73,7 +79,7 @@ class Ledger:
 
     def register(self, record: Record, step: Step) -> Draft:
         """Begin the draft of a new invocation."""
-        draft = self._drafts[record._number] = Draft(record, is_new=True)
+        draft = self._new[record._number] = Draft(record, is_new=True)
         draft.steps.append(step)
         if self._wanted is not None:
             self._wake()
@@ -81,9 +87,10 @@ class Ledger:
 
     def draft(self, record: Record) -> Draft:
         """Return the open draft of an invocation that the store knows, or is about to."""
-        draft = self._drafts.get(record._number)
+        number = record._number
+        draft = self._drafts.get(number) or self._new.get(number)
         if draft is None:
-            draft = self._drafts[record._number] = Draft(record)
+            draft = self._drafts[number] = Draft(record)
             if self._wanted is not None:
                 self._wake()
         return draft
@@ -100,9 +107,10 @@ class Ledger:
     @property
     def is_idle(self) -> bool:
         """Whether everything that was decided is committed."""
-        return not (self._drafts or self._others or self._failed) and (
-            self._committer is None or self._wanted is not None
-        )
+        return not self._has_work() and (self._committer is None or self._wanted is not None)
+
+    def _has_work(self) -> bool:
+        return bool(self._drafts or self._new or self._others or self._failed)
 
     async def flush(self) -> None:
         """Return when everything that has been decided is committed."""
@@ -132,7 +140,7 @@ class Ledger:
 
     def forget(self) -> None:
         """The loop that committed is gone, and with it what it had not committed."""
-        self._drafts, self._others, self._failed = {}, [], []
+        self._drafts, self._new, self._others, self._failed = {}, {}, [], []
         self._committer = self._wanted = None
 
     def _wake(self) -> None:
@@ -168,7 +176,7 @@ class Ledger:
             self._settle(batch, others, refusals)
 
     async def _until_wanted(self) -> None:
-        if self._drafts or self._others or self._failed:
+        if self._has_work():
             return
         idle, self._idle = self._idle, []
         self._wanted = asyncio.get_running_loop().create_future()
@@ -179,13 +187,15 @@ class Ledger:
 
     def _take(self) -> tuple[list[tuple[Draft, Change]], list[Other]]:
         batch, self._failed = self._failed, []
-        drafts = self._drafts
         room = MOST_AT_ONCE - len(batch)
-        if len(drafts) <= room:
-            self._drafts = {}
-            taken = list(drafts.values())
+        taken: list[Draft]
+        if len(self._drafts) + len(self._new) <= room:
+            taken = [*self._drafts.values(), *self._new.values()]
+            self._drafts, self._new = {}, {}
         else:
-            taken = [drafts.pop(number) for number in list(drafts)[: max(room, 0)]]
+            taken = _take_first(self._drafts, room)
+            begun = sum(1 for _ in takewhile(_begins, islice(self._new.values(), MOST_AT_ONCE)))
+            taken += _take_first(self._new, max(room - len(taken), min(begun, MOST_AT_ONCE // 2), FEWEST_NEW))
         batch += [(part, part.change()) for draft in taken for part in draft.parts()]
         others, self._others = self._others, []
         return batch, others
@@ -199,10 +209,11 @@ class Ledger:
         for draft, _ in batch:
             if draft.is_new:
                 self._send_back(draft.record, error)
-        for draft in [draft for draft in self._drafts.values() if draft.is_new]:
+        for draft in list(self._new.values()):
             self._send_back(draft.record, error)
 
     def _send_back(self, record: Record, error: StoreError) -> None:
+        self._new.pop(record._number, None)
         self._drafts.pop(record._number, None)  # what was decided about it meanwhile
         self._settlement.not_registered(record, error)
 
@@ -216,6 +227,14 @@ class Ledger:
         for (draft, _), refusal in zip(batch, refusals[len(others) :], strict=True):
             settled(draft, refusal)
         self._settlement.batch_settled()
+
+
+def _begins(draft: Draft) -> bool:
+    return draft.is_start
+
+
+def _take_first(drafts: dict[int, Draft], most: int) -> list[Draft]:
+    return [drafts.pop(number) for number in list(islice(drafts, most))]
 
 
 async def _commit(store: Store, changes: list[Change]) -> list[Refusal | None]:
