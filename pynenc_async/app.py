@@ -19,6 +19,7 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
+    DEFAULT_STORE_RETAIN_SECONDS,
     DEFAULT_WINDOW,
 )
 from pynenc_async.configuration.configuration import Configuration
@@ -93,6 +94,9 @@ class Pynenc:
         max_queued: int | None = None,
         store: Callable[[], Store] | None = None,
         store_window: int = DEFAULT_WINDOW,
+        store_retain_seconds: float | None = DEFAULT_STORE_RETAIN_SECONDS,
+        store_retain_count: int | None = None,
+        store_retain_bytes: int | None = None,
         lease_seconds: float | None = None,
         task_defaults: TaskOptionsDict | None = None,
         config: str | os.PathLike[str] | None = None,
@@ -110,6 +114,9 @@ class Pynenc:
                 "ageing_seconds": ageing_seconds,
                 "max_queued": max_queued,
                 "store_window": store_window,
+                "store_retain_seconds": store_retain_seconds,
+                "store_retain_count": store_retain_count,
+                "store_retain_bytes": store_retain_bytes,
                 "lease_seconds": lease_seconds,
             }
         )
@@ -325,6 +332,13 @@ class Pynenc:
         `payload` is any object. Raises `AppNotStartedError` where a call would.
         """
         return self._triggers.emit(event, payload)
+
+    async def backup(self, target: str | os.PathLike[str]) -> None:
+        """Write a copy of the store to the file `target`, while everything goes on. Raises `StoreError`.
+
+        Raises `PynencError` for an app in memory.
+        """
+        await self._dispatcher.backup(os.fspath(target))
 
     # -- life ----------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.durable.dispatcher import DurableDispatcher
 from pynenc_async.store.base import Store
 from pynenc_async.store.sqlite import SqliteOptions, SqliteStore
+from pynenc_async.store.values import Retention
 
 NewStore = Callable[[], Store]
 _LEASE_SECONDS: Final = 10.0
@@ -36,5 +37,8 @@ def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new
         tasks=tasks,
         window=options.store_window,
         lease_seconds=lease_seconds or _LEASE_SECONDS,
+        retention=Retention(
+            seconds=options.store_retain_seconds, count=options.store_retain_count, bytes=options.store_retain_bytes
+        ),
         **wiring,
     )

@@ -13,6 +13,7 @@ DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_AGEING_SECONDS: Final = 60.0
 
 DEFAULT_WINDOW: Final = 10_000
+DEFAULT_STORE_RETAIN_SECONDS: Final = 7 * 86_400.0
 
 _URLS: Final = ("memory://", "sync://", "sqlite://")
 URL: Final = Rule(lambda value: isinstance(value, str) and value.startswith(_URLS), f"{' or '.join(map(repr, _URLS))}")
@@ -33,6 +34,9 @@ class AppOptions:
     ageing_seconds: Annotated[float | None, AMOUNT.or_none()] = DEFAULT_AGEING_SECONDS
     max_queued: Annotated[int | None, POSITIVE.or_none()] = None
     store_window: Annotated[int, POSITIVE] = DEFAULT_WINDOW
+    store_retain_seconds: Annotated[float | None, AMOUNT.or_none()] = DEFAULT_STORE_RETAIN_SECONDS
+    store_retain_count: Annotated[int | None, COUNT.or_none()] = None
+    store_retain_bytes: Annotated[int | None, COUNT.or_none()] = None
     lease_seconds: Annotated[float | None, SPAN.or_none()] = None
 
 

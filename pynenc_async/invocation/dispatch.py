@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
 from pynenc_async.context import CURRENT
-from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
+from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError, PynencError
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.function import Function, FunctionKind, Values
@@ -400,6 +400,10 @@ class Dispatcher:
             return None
         self.store.drop_aged(self.scheduler.clock())
         return self.store.find(number)
+
+    async def backup(self, target: str) -> None:
+        """Raise: what is in memory alone has no copy."""
+        raise PynencError(f"{self._name} keeps nothing outside of its memory, so {target!r} could not be written")
 
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what is known of."""

@@ -1,7 +1,7 @@
 """The attendant: the one Task of an app that looks after what lies outside of its memory.
 
 It is woken, never on a clock of its own but one: a bell that another runner rang, room for more of the backlog, a backlog
-entry that is due, and, twice within a lease, the question whether somebody has died.
+entry that is due, and, twice within a lease, the questions whether somebody has died and what may be forgotten.
 """
 
 import asyncio
@@ -28,6 +28,10 @@ class Duties(Protocol):
         """See what others have ended, and what they ask for."""
         ...
 
+    async def tidy_up(self) -> bool:
+        """Forget some of what has ended long ago; say whether there is more of it."""
+        ...
+
     async def fill_up(self) -> float | None:
         """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
         ...
@@ -42,7 +46,7 @@ class Attendant:
         self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
         self._wanted: Future[None] | None = None
-        self._looks = self._fills = self._recovers = False
+        self._looks = self._fills = self._recovers = self._tidies = False
         self._due: TimerHandle | None = None
         self._rounds: TimerHandle | None = None
 
@@ -95,7 +99,7 @@ class Attendant:
 
     async def _attend(self) -> None:
         while True:
-            while not (self._looks or self._fills or self._recovers):
+            while not (self._looks or self._fills or self._recovers or self._tidies):
                 self._wanted = asyncio.get_running_loop().create_future()
                 await self._wanted
             try:
@@ -108,13 +112,15 @@ class Attendant:
     async def _see_to_it(self) -> None:
         if self._recovers:
             await self._duties.recover()
-            self._recovers, self._fills = False, True
+            self._recovers, self._fills, self._tidies = False, True, True
         if self._looks:
             self._looks = False  # first: a ring while it looks asks for another look
             await self._duties.look_around()
         if self._fills:
             self._fills = False
             self._expect(await self._duties.fill_up())
+        if self._tidies:
+            self._tidies = await self._duties.tidy_up()
 
     def _expect(self, seconds: float | None) -> None:
         if self._due is not None:

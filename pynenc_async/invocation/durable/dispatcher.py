@@ -33,11 +33,13 @@ from pynenc_async.scheduler.permits import unique_of
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import JournalChange, Query, Refusal, RefusalKind
+from pynenc_async.store.values import JournalChange, Query, Refusal, RefusalKind, Retention
 from pynenc_async.telemetry import logger
 
 _SCHEDULED: Final = InvocationStatus.SCHEDULED
 _RETRY: Final = InvocationStatus.RETRY
+MOST_FORGOTTEN: Final = 1_000
+"""How much is forgotten at once: a transaction of which nobody notices anything."""
 _encode_plain: Final = msgspec.json.Encoder().encode
 
 
@@ -63,6 +65,7 @@ class DurableDispatcher(Dispatcher):
         tasks: Mapping[str, Any],
         window: int,
         lease_seconds: float,
+        retention: Retention,
         **wiring: Any,
     ) -> None:
         super().__init__(**wiring)
@@ -70,6 +73,7 @@ class DurableDispatcher(Dispatcher):
         self._tasks: Final = tasks
         self._window: Final = window
         self._lease_seconds: Final = lease_seconds
+        self._retention: Final = retention
         self._desk: Final = cast(DurableScheduler, self.scheduler)
         self._desk.hand_over = self._hand_over
         self._desk.stored = self._put_away
@@ -341,6 +345,15 @@ class DurableDispatcher(Dispatcher):
     async def fill_up(self) -> float | None:
         """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
         return await self._session.backlog.fill_up() if self._phase is Phase.OPEN else None
+
+    async def tidy_up(self) -> bool:
+        """Forget some of what has ended long ago; say whether there is more of it."""
+        forgotten = await self._session.store.purge(self._retention, now=self._desk.clock(), limit=MOST_FORGOTTEN)
+        return forgotten == MOST_FORGOTTEN
+
+    async def backup(self, target: str) -> None:
+        """Write a copy of the store to `target`, while everything goes on."""
+        await self._session.store.backup(target)
 
     def _fill_if_wanted(self) -> None:
         if self._opening is not None and self._opening.backlog.is_wanted:
