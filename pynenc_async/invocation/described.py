@@ -60,7 +60,9 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         if isinstance(parent, tuple):
             return cast(Identity, parent)
         number = parent._number if isinstance(parent, Record) else parent
-        return f"{runner_id}-{self._number}", f"{runner_id}-{number}", runner_id
+        # Below 0 it was taken over from another runner, and goes by the id that it got there.
+        parent_id = f"{runner_id}-{number}" if number >= 0 else self._task.runtime.format_id(number)
+        return f"{runner_id}-{self._number}", parent_id, runner_id
 
     @property
     def status(self) -> InvocationStatus:

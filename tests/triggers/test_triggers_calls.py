@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 
 import pytest
-from helpers import Gate, S, assert_at_rest, assert_lawful, statuses
+from helpers import Gate, S, assert_at_rest, assert_lawful, statuses, turns
 from trigger_world import reporter, settled, worker
 
 from pynenc_async import (
@@ -143,6 +143,32 @@ async def test_the_fired_invocation_names_its_cause_and_is_tied_to_nothing():
         assert follower.status is S.SUCCESS
         assert_lawful(follower)
     await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("teller", ["trigger", "observer"])
+async def test_what_user_code_submits_when_it_is_told_is_not_a_child_of_the_body_that_it_is_told_of(teller):
+    app = Pynenc()
+    work, other = worker(app), worker(app, "other")
+    made = []
+
+    def submit(event):
+        made.append(other(1))
+        return (event,)
+
+    @app.task
+    async def parent():
+        await work(1)
+        await turns(5)
+
+    if teller == "trigger":
+        reporter(app, reached(work, S.REGISTERED, S.SUCCESS), arguments=submit)
+    else:
+        app.observe(lambda event: event.task_id == work.task_id and submit(event))
+    await parent()
+    await settled(app)
+    assert len(made) >= 2
+    assert {handle.parent_invocation_id for handle in made} == {None}
+    assert {handle.status for handle in made} == {S.SUCCESS}
 
 
 @pytest.mark.virtual

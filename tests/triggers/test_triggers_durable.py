@@ -1,7 +1,6 @@
 """Triggers of an app with a store: they fire for what is stored, and what they fire is stored."""
 
 import asyncio
-import itertools
 
 import pytest
 from helpers import S
@@ -84,30 +83,37 @@ async def test_what_waits_in_the_store_alone_fires_when_it_is_run():
     assert sorted(seen) == list(range(20))
 
 
-async def test_what_another_start_takes_over_fires_there():
+async def test_what_another_start_takes_over_fires_there_and_is_named_as_the_cause():
     hub, seen = MemoryHub(), []
-    for number in itertools.count():
+
+    def start(*, hangs):
         app = app_on(hub)
+        child = worker(app, "child")
 
         async def body() -> int:
-            if number == 0:  # noqa: B023  the app of this round runs it
-                await asyncio.Event().wait()
+            await (asyncio.Event().wait() if hangs else child(1))
             return 1
 
         work = task_of(app, body, "body")
         note, seen_here = noter(app)
         app.on(succeeded(work), arguments=lambda event: (event.result,))(note)
-        async with app:
-            if number == 0:
-                work()
-                await asyncio.sleep(1)
-                await app.shutdown(drain_seconds=0)
-            else:
-                await asyncio.sleep(60)
-        seen += seen_here
-        if number:
-            break
-    assert seen == [1]
+        seen.append(seen_here)
+        return app, work
+
+    app, work = start(hangs=True)
+    async with app:
+        taken_over = work()
+        await asyncio.sleep(1)
+        await app.shutdown(drain_seconds=0)
+    app, _ = start(hangs=False)
+    async with app:
+        await asyncio.sleep(60)
+    assert seen == [[], [1]]
+    parents = {row.task_id: row.parent_invocation_id for row in hub.tables.invocations.values()}
+    cause = taken_over.invocation_id
+    assert {task_id.rpartition(".")[2]: parent for task_id, parent in parents.items()} == {
+        "body": None, "child": cause, "note": cause,
+    }  # fmt: skip
 
 
 async def test_an_emission_needs_a_started_app_and_its_call_survives():
