@@ -5,8 +5,9 @@ from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
 from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.durable.stored import Handle, handle_of, take_end, tell_waiters
+from pynenc_async.invocation.durable.stored import Handle, follow, handle_of, take_end, tell_waiters
 from pynenc_async.record import Record
+from pynenc_async.scheduler.drafts import durable_of
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
 
@@ -28,11 +29,16 @@ class Watch:
         return self._handles.pop(invocation_id, None)
 
     def add(self, record: Record) -> bool:
-        """Watch an invocation through a handle; say whether there is anything to wait for."""
+        """Watch an invocation through a handle; say whether there is anything to wait for.
+
+        Where another handle watches it already, this one ends with that.
+        """
         if record._ended_at is not None:
             return False
         handle = cast(Handle, record)
-        self._handles[handle.invocation_id] = handle
+        known = self._handles.setdefault(handle.invocation_id, handle)
+        if known is not handle and durable_of(handle).leader is not known:
+            follow(handle, known)
         return True
 
     def find(self, invocation_id: str) -> Handle | None:
@@ -45,6 +51,9 @@ class Watch:
         task = self._tasks.get(stored.task_id)
         if task is None:
             return None
+        known = self._handles.get(stored.invocation_id)
+        if known is not None:
+            return known
         handle = handle_of(stored, task)
         self.add(handle)
         return handle
