@@ -49,7 +49,10 @@ from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import OnDuplicate, OnLimit, TaskOptions, UniqueUntil
 from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
+from pynenc_async.schedules.schedule import Schedule, current_fire
+from pynenc_async.schedules.specs import Misfire, Overlap, ScheduleOptions
 from pynenc_async.status import InvocationStatus
+from pynenc_async.store.values import Fire
 from pynenc_async.task import Task
 from pynenc_async.triggers.conditions import Condition
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
@@ -73,6 +76,7 @@ __all__ = [
     "DirectCallError",
     "DistributedInvocation",
     "DistributedInvocationGroup",
+    "Fire",
     "HistoryEntry",
     "InvalidTaskOptionsError",
     "InvocationCancelledError",
@@ -84,11 +88,13 @@ __all__ = [
     "InvocationStatusError",
     "InvocationTimeoutError",
     "MiddlewareError",
+    "Misfire",
     "NotInWorkflowError",
     "Observation",
     "Occurrence",
     "OnDuplicate",
     "OnLimit",
+    "Overlap",
     "Pass",
     "Progress",
     "Pynenc",
@@ -102,6 +108,8 @@ __all__ = [
     "ResourceScope",
     "RetryError",
     "ReusedInvocation",
+    "Schedule",
+    "ScheduleOptions",
     "SerializationError",
     "StoreError",
     "StreamTruncatedError",
@@ -118,6 +126,7 @@ __all__ = [
     "UniqueUntil",
     "WorkerCrashedError",
     "WorkflowNondeterminismError",
+    "current_fire",
     "current_invocation",
     "emitted",
     "failed",

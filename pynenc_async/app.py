@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, overload
 
@@ -38,6 +38,10 @@ from pynenc_async.options import TaskOptionsDict
 from pynenc_async.resource import Resource, ResourceDecorator, ResourceScope, ScopeName
 from pynenc_async.runtimes import dispatcher_for
 from pynenc_async.scheduler.observers import Observation, Observer
+from pynenc_async.schedules.clockwork import Clockwork
+from pynenc_async.schedules.declaring import ScheduleDecorator, at_cron, at_interval
+from pynenc_async.schedules.schedule import Schedule
+from pynenc_async.schedules.specs import ScheduleOptionsDict
 from pynenc_async.signals import Interruption
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
@@ -129,7 +133,8 @@ class Pynenc:
         self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)
         self._registry: Final = TaskRegistry(self, self._configuration.task_options, self._surroundings.surround)
         self._dispatcher: Final = dispatcher_for(f"app {self.app_id!r}", options, self._registry.tasks, store)
-        self._shutdown: Final = Shutdown(self._dispatcher, resources)
+        self._clockwork: Final = Clockwork(self._dispatcher)
+        self._shutdown: Final = Shutdown(self._dispatcher, resources, self._clockwork.stop)
         stage = (
             InlineStage(SynchronousRuntime(self._dispatcher.ids, options.retain_count))
             if self.is_synchronous
@@ -140,6 +145,8 @@ class Pynenc:
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
+    @overload
+    def task(self, func: Task[Params, Result], /) -> Task[Params, Result]: ...
     @overload
     def task(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
     @overload
@@ -227,6 +234,27 @@ class Pynenc:
         """
         unused = self._configuration.without_task(self._registry.tasks)
         return explain(self._app_options, self._registry.options, unused, title=f"app {self.app_id!r}")
+
+    # -- schedules -----------------------------------------------------------------------------------------------------
+
+    def cron(
+        self, expression: str, /, *, tz: str | tzinfo = "UTC", **options: Unpack[ScheduleOptionsDict]
+    ) -> ScheduleDecorator:
+        """Run a function or a task at the moments of a cron expression, in a time zone, while the app runs.
+
+        `ScheduleOptions` has the options, `pynenc_async.schedules` says what they mean; those of `task` are accepted, too.
+        Raises `InvalidTaskOptionsError`, and `ImportError` without the extra `cron`. With `sync://` nothing fires.
+        """
+        return at_cron(self._registry, self._clockwork, expression, tz, options)
+
+    def every(self, interval: float | timedelta, /, **options: Unpack[ScheduleOptionsDict]) -> ScheduleDecorator:
+        """Run a function or a task each `interval` (seconds, or a `timedelta`) while the app runs; otherwise like `cron`."""
+        return at_interval(self._registry, self._clockwork, interval, options)
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The schedules by name: when each fires next, and what pauses, resumes and removes it."""
+        return dict(self._clockwork.schedules)
 
     # -- invocations ---------------------------------------------------------------------------------------------------
 
@@ -343,10 +371,11 @@ class Pynenc:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Admit calls, and run them in the running loop. In memory the first call does the same."""
+        """Admit calls, run them in the running loop, and let schedules fire. In memory the first call admits calls, too."""
         if not self.is_synchronous:
             self._shutdown.begin()
             await self._dispatcher.start(asyncio.get_running_loop())
+            self._clockwork.start()
 
     async def drain(self, seconds: float | None = None) -> bool:
         """Admit no more calls but those of running bodies, and wait for what is under way; cancel nothing.

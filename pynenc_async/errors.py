@@ -16,7 +16,7 @@ class TaskDefinitionError(PynencError):
 
 
 class InvalidTaskOptionsError(PynencError):
-    """Raised by `@app.task(...)`, `with_options` and `Pynenc(...)` for an unknown or mistyped option."""
+    """Raised by `@app.task(...)`, `@app.cron(...)`, `with_options`, `Pynenc(...)` for an unknown or mistyped option."""
 
     def __init__(self, owner: str, option: str, problem: str) -> None:
         super().__init__(f"{owner}: option {option!r} {problem}")

@@ -1,6 +1,7 @@
 """How an app stops: admit nothing from outside, wait for what is under way, cancel the rest, close, let go of the loop."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
@@ -18,9 +19,11 @@ CANCEL_GRACE_SECONDS: Final = 5.0
 class Shutdown:
     """The end of an app on a loop; its whole time is bounded by the drain, the grace and the closing of resources."""
 
-    def __init__(self, dispatcher: Dispatcher, resources: AppResources) -> None:
+    def __init__(self, dispatcher: Dispatcher, resources: AppResources, halt: Callable[[], None]) -> None:
         self._dispatcher: Final = dispatcher
         self._resources: Final = resources
+        self._halt: Final = halt
+        """Keeps schedules from firing."""
         self._waiting: set[asyncio.Task[None]] = set()
         self._hurried = False
 
@@ -37,6 +40,7 @@ class Shutdown:
                 f"invocation {describe(body)} shuts down the app that would wait for it; "
                 "do so outside of bodies, or in an asyncio Task that the body does not await",
             )
+        self._halt()
         if dispatcher.phase is Phase.OPEN:
             dispatcher.phase = Phase.DRAINING
         if dispatcher.loop is not asyncio.get_running_loop():

@@ -13,6 +13,7 @@ from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.store.values import Fire
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -43,6 +44,8 @@ class Task(Generic[Params, Result]):
         self.function: Final = function
         self.options: Final = options
         self.task_id: Final = function.task_id
+        self.fire: Fire | None = None
+        """The moment of a schedule for which this use of the task runs."""
         self.func: Final = cast("Callable[Params, Any]", function.func)
         """The function as it was written."""
         self.runtime: Final[Any] = app.runtime
@@ -81,6 +84,12 @@ class Task(Generic[Params, Result]):
         """Return the same task for one use, whose invocation `queue` takes in."""
         use = copy(self)
         use.queue = self.runtime.watches.watched(self.task_id, queue)
+        return use
+
+    def for_fire(self, fire: Fire) -> Self:
+        """Return the same task for one use, which a schedule makes of it."""
+        use = copy(self)
+        use.fire = fire
         return use
 
     def key_values(self, values: Values) -> Values:

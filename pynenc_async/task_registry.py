@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from typing import Any, Final, ParamSpec, TypeVar, final, overload
+from typing import Any, Final, ParamSpec, TypeVar, cast, final, overload
 
 from pynenc_async.configuration.configuration import Resolved
 from pynenc_async.errors import TaskDefinitionError
@@ -29,11 +29,24 @@ class TaskRegistry:
         self._surround: Final = surround
         self.tasks: Final[dict[str, Task[Any, Any]]] = {}
         self.options: Final[dict[str, Resolved[TaskOptions]]] = {}
+        self._implied: Final[dict[Task[Any, Any], dict[str, Any]]] = {}
+        """Tasks that no `@app.task` has made, with the options that they were given."""
+        self._successors: Final[dict[Task[Any, Any], Task[Any, Any]]] = {}
 
-    def register(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
+    def imply(self, func: Callable[..., Any], options: dict[str, Any]) -> Task[Any, Any]:
+        """Make a task of `func` for another decorator; `@app.task` above that one may still give it options."""
+        task = self.register(func, options)
+        self._implied[task] = options
+        return task
+
+    def current(self, task: Task[Any, Any]) -> Task[Any, Any]:
+        """Return `task`, or what `@app.task` has made of it since."""
+        return self._successors.get(task, task)
+
+    def register(self, func: Any, options: dict[str, Any]) -> Task[Any, Any]:
         """Make a task of `func`. Raises `TaskDefinitionError`, and `InvalidTaskOptionsError` for wrong options."""
         if isinstance(func, Task):
-            raise TaskDefinitionError(func.task_id, "is already a task", "decorate the function once")
+            return self._redecorate(cast(Any, func), options)
         function = Function(func)
         known = self.tasks.get(function.task_id)
         if known is not None and not _is_redefinition(known.function, function):
@@ -49,6 +62,13 @@ class TaskRegistry:
         self.tasks[function.task_id] = task
         return task
 
+    def _redecorate(self, task: Task[Any, Any], options: dict[str, Any]) -> Task[Any, Any]:
+        implied = self._implied.pop(task, None)
+        if implied is None:
+            raise TaskDefinitionError(task.task_id, "is already a task", "decorate the function once")
+        successor = self._successors[task] = self.register(task.func, {**implied, **options})
+        return successor
+
 
 @final
 class TaskDecorator:
@@ -58,6 +78,8 @@ class TaskDecorator:
         self._registry: Final = registry
         self._options: Final = options
 
+    @overload
+    def __call__(self, func: Task[Params, Result], /) -> Task[Params, Result]: ...
     @overload
     def __call__(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
     @overload

@@ -136,5 +136,16 @@ def test_the_package_is_typed():
 def test_importing_the_package_imports_no_extra():
     code = "import sys, pynenc_async; print(*sys.modules)"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    extras = {"uvloop", "rich", "tqdm", "fastapi", "pydantic", "starlette", "uvicorn", "hypothesis", "pytest"}
+    extras = {
+        "uvloop",
+        "rich",
+        "tqdm",
+        "fastapi",
+        "pydantic",
+        "starlette",
+        "uvicorn",
+        "hypothesis",
+        "pytest",
+        "cronsim",
+    }
     assert not extras & set(outcome.stdout.split())

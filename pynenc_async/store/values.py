@@ -4,6 +4,7 @@ Arguments, results and errors are JSON text in bytes (`codec.encode`, `outcome.d
 All moments are wall time, in seconds since the epoch.
 """
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,7 +34,14 @@ class Fire(msgspec.Struct, frozen=True):
     """One moment of one schedule: of all invocations that name it, in all processes, one is registered."""
 
     schedule: str
+    """The name of the schedule."""
     moment: float
+    """The scheduled one, not that at which it was carried out."""
+
+    @property
+    def at(self) -> datetime:
+        """The moment, in UTC."""
+        return datetime.fromtimestamp(self.moment, UTC)
 
 
 class Permit(msgspec.Struct, frozen=True):

@@ -80,6 +80,28 @@ async def double(number: int) -> int:
 app.direct_task(max_retry=3)  # wrong: unknown option
 
 
+app.cron(5)  # wrong: not an expression
+app.cron("* * * * *", tz=1)  # wrong: no time zone
+app.every("5")  # wrong: no interval
+app.every(5, misfire="never")  # wrong: no such policy
+app.every(5, overlap=True)  # wrong: mistyped option
+app.every(5, max_retry=3)  # wrong: unknown option
+app.every(5, args=[1])  # wrong: not a tuple
+app.every(5)(5)  # wrong: not a function
+
+
+@app.every(5)
+async def ticked(number: int) -> int:
+    return number
+
+
+async def scheduled_calls() -> None:
+    await ticked("1")  # wrong: type
+    text: str = await ticked(1)  # wrong: the result is an int
+    app.schedules["x"].next_fire = None  # wrong: read-only
+    _ = text
+
+
 async def direct_calls() -> None:
     await double("1")  # wrong: type
     text: str = await double(1)  # wrong: the value is an int

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, assert_type
 
 from pynenc_async import (
@@ -12,18 +13,23 @@ from pynenc_async import (
     Condition,
     DistributedInvocation,
     DistributedInvocationGroup,
+    Fire,
     HistoryEntry,
     InvocationStatus,
     InvocationTimeoutError,
+    Misfire,
     Occurrence,
+    Overlap,
     Pass,
     Pynenc,
     Resource,
     RetryError,
+    Schedule,
     Task,
     TaskOptions,
     Trigger,
     TriggerEvent,
+    current_fire,
     current_invocation,
     emitted,
     failed,
@@ -199,6 +205,39 @@ async def surrounded() -> None:
     assert_type(await report("ann", db=Database(), s="mine"), str)
     async with database.open() as db:
         assert_type(db, Database)
+
+
+@app.cron("*/5 * * * *", tz="Europe/Berlin", misfire="all", overlap="queue", max_retries=3, args=("a",))
+async def cleaned(place: str) -> int:
+    return len(place)
+
+
+@app.task(timeout=5)
+@app.every(timedelta(minutes=5), jitter=timedelta(seconds=9), start=datetime(2025, 1, 1, tzinfo=UTC), name="often")
+def counted() -> float:
+    return 1.5
+
+
+@app.every(5, misfire=Misfire.SKIP, overlap=Overlap.ALLOW, kwargs={"n": 3})
+@app.task
+async def streamed(n: int) -> AsyncIterator[str]:
+    yield "a" * n
+
+
+async def schedules() -> None:
+    assert_type(await cleaned("b"), int)
+    assert_type(await counted(), float)
+    assert_type([item async for item in streamed(1).stream()], list[str])
+    assert_type(await app.every(5, args=add.args(1, b=2))(add)(1), int)
+    schedule = app.schedules["often"]
+    assert_type(schedule, Schedule)
+    assert_type(schedule.next_fire, datetime | None)
+    assert_type(schedule.upcoming(3), list[datetime])
+    schedule.pause()
+    fire = current_fire()
+    assert_type(fire, Fire | None)
+    if fire is not None:
+        assert_type(fire.at, datetime)
 
 
 async def streams() -> None:
