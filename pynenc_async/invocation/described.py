@@ -66,7 +66,10 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def status(self) -> InvocationStatus:
-        """Where it stands now."""
+        """Where it stands now: for what another process has, as the store says."""
+        more = self._more
+        if more is not None and more.durable is not None and more.durable.away and self._ended_at is None:
+            self._task.runtime.refresh(self)
         return self._status
 
     @property

@@ -208,3 +208,30 @@ def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_i
     assert by_task["innocent"].status is S.SUCCESS
     assert Counter(row.status for row in world.rows()) == {S.FAILED: 1, S.SUCCESS: 2}
     assert_all_is_well(world)
+
+
+def test_a_loop_that_ends_without_a_shutdown_loses_nothing():
+    world = World()
+    app = world.app()
+
+    @app.task
+    async def slow(x: int) -> int:
+        await asyncio.sleep(10)
+        return x
+
+    async def begin():
+        await app.start()
+        handle = slow(3)
+        await handle.accepted()
+        await asyncio.sleep(1)
+        return handle
+
+    async def go_on():
+        async with app:
+            return await app.get_invocation(handle.invocation_id)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        handle = runner.run(begin())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(go_on()) == 3
+    assert_all_is_well(world)

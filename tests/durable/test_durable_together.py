@@ -61,6 +61,20 @@ async def test_a_handle_restored_in_another_process_wakes_with_the_end(world):
         assert [entry.status for entry in from_json.history] == [entry.status for entry in handle.history]
 
 
+async def test_the_status_of_what_another_process_has_is_that_of_the_store(world):
+    one, other = world.app(), world.app()
+    tasks, _ = with_tasks(one), with_tasks(other)
+    async with one, other:
+        handle = tasks.slow(7)
+        await handle.accepted()
+        watched = other.get_invocation(handle.invocation_id)
+        await asyncio.sleep(1)
+        assert watched.status is S.RUNNING
+        await asyncio.sleep(20)
+        assert watched.status is S.SUCCESS
+        assert watched.result == 7
+
+
 async def test_what_a_dead_process_had_is_taken_over_within_the_lease_and_a_tick(world):
     one, other = world.app(lease_seconds=6), world.app(lease_seconds=6)
     tasks, _ = with_tasks(one), with_tasks(other)

@@ -322,7 +322,12 @@ class DurableDispatcher(Dispatcher):
 
     def _follow_from_afar(self, record: Record) -> None:
         if self._session.watch.add(record):
-            self._session.attendant.look()
+            self._session.attendant.ring()
+
+    def refresh(self, record: Record) -> None:
+        """Read anew where an invocation stands that another runner has; callable in any thread."""
+        if self._opening is not None:
+            self._opening.watch.refresh(record)
 
     # -- duties of the attendant ---------------------------------------------------------------------------------------
 

@@ -73,10 +73,20 @@ class Watch:
         )
 
     async def look(self) -> None:
-        """Read where everything stands that is watched, and tell those who wait."""
-        if self._handles:
-            for stored in await self._backing.load(list(self._handles.keys())):
+        """Read where everything stands for whose end somebody waits, and tell them."""
+        awaited = [found for found, handle in list(self._handles.items()) if handle._waiters is not None]
+        if awaited:
+            for stored in await self._backing.load(awaited):
                 self._see(stored)
+
+    def refresh(self, record: Record) -> None:
+        """Read where one invocation stands, without waiting; callable in any thread."""
+        stored = self._backing.peek(cast(Handle, record).invocation_id)
+        if stored is None:
+            return
+        record._status = stored.status
+        if stored.ended_at is not None and record._waiters is None:  # else `look` tells those who wait
+            take_end(record, stored)
 
     def _see(self, stored: StoredInvocation) -> None:
         record = self._handles.get(stored.invocation_id)
