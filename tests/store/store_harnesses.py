@@ -24,8 +24,8 @@ class SqliteStoreHarness(StoreHarness):
         return store
 
     async def lose(self, store):
-        store._keeper.lease._seconds = -1.0  # as if it had not been renewed for so long
-        store._keeper.lease.renew()
+        store._opened.lease._seconds = -1.0  # as if it had not been renewed for so long
+        store._opened.lease.renew()
 
     async def stop(self):
         await asyncio.to_thread(shutil.rmtree, self._directory)

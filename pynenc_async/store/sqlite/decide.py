@@ -15,10 +15,10 @@ from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginni
 from pynenc_async.store.sqlite.limits import Buckets, Permits
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.plan import count_ended
-from pynenc_async.store.sqlite.rows import changed_row, move_arguments, move_outcome, new_row
+from pynenc_async.store.sqlite.rows import changed_row, move_arguments, move_outcome, new_row_rare
 from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, UNIQUE
 from pynenc_async.store.sqlite.stands import Fires, Stands
-from pynenc_async.store.sqlite.statements import INSERT, REWRITE, Row, write_rows
+from pynenc_async.store.sqlite.statements import INSERT_RARE, REWRITE, Row, write_rows
 from pynenc_async.store.values import (
     CancelRequest,
     Change,
@@ -141,7 +141,7 @@ class Decision:
 
     def _add(self, change: NewInvocation, path: Path, key: int, known: Known) -> None:
         names, connection, parent = self._names, self._connection, change.parent_invocation_id
-        row = new_row(
+        row = new_row_rare(
             change,
             path,
             key,
@@ -231,8 +231,10 @@ class Decision:
     def _write(self) -> None:
         connection, writes = self._connection, self._writes
         for new, changed in writes.rounds:
-            write_rows(connection, INSERT, [move_arguments(connection, row) for row in new])
-            write_rows(connection, REWRITE, [move_outcome(connection, row) for row in changed.values()])
+            new_rows = [move_arguments(connection, row) for row in new]
+            write_rows(connection, INSERT_RARE, new_rows, home=self._home)
+            changed_rows = [move_outcome(connection, row) for row in changed.values()]
+            write_rows(connection, REWRITE, changed_rows, home=self._home)
         count_ended(connection, writes.ended)
         connection.executemany(
             "UPDATE invocation SET marks = ?, cancel_reason = CASE WHEN ? THEN coalesce(cancel_reason, ?) END WHERE id = ?",

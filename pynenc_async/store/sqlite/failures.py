@@ -8,7 +8,6 @@ from pynenc_async.errors import StoreError
 _PRIMARY: Final = 0xFF
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Failures:
@@ -35,7 +34,11 @@ class Failures:
                 f"on it (`fuser {self._path}`), or raise busy_timeout",
                 temporary=True,
             )
-        if code in _DAMAGED:
+        if code == sqlite3.SQLITE_NOTADB:
+            return StoreError(
+                f"{where}: this is no SQLite database ({error}). Name another file, or put a backup in its place"
+            )
+        if code == sqlite3.SQLITE_CORRUPT:
             return StoreError(
                 f"{where}: the file is damaged ({error}), found while {doing}. Stop all that use it, keep it, and go on "
                 "with a backup; `sqlite3 <file> .recover` may save what is readable"

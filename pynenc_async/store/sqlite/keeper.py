@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell
-from pynenc_async.store.sqlite.lease import Lease, is_dead
+from pynenc_async.store.sqlite.lease import is_dead
 from pynenc_async.store.sqlite.schema import ALIVE
 from pynenc_async.store.sqlite.session import Session
 
@@ -20,7 +20,13 @@ class Keeper:
     """Renews the lease at each tick, and rings where something may have changed."""
 
     def __init__(
-        self, database: str, connection: sqlite3.Connection, session: Session, bell: Bell, lease: Lease, seconds: float
+        self,
+        database: str,
+        connection: sqlite3.Connection,
+        session: Session,
+        bell: Bell,
+        renew: Callable[[], None],
+        seconds: float,
     ) -> None:
         self._database: Final = database
         self._connection: Final = connection
@@ -28,8 +34,7 @@ class Keeper:
         self._session: Final = session
         self._bell: Final = bell
         self._tick: Final = min(seconds / 3, _LONGEST_TICK)
-        self.lease = lease
-        """Another one after the runner has joined again."""
+        self._renew: Final = renew
         self.ring: Callable[[], None] | None = None
         self._version = 0
         self._stop: Final = threading.Event()
@@ -66,7 +71,7 @@ class Keeper:
         """Make one tick; return whether others should be told that something may have changed."""
         with contextlib.suppress(OSError):  # no room for eight bytes: the next tick tries again
             if self._session.alive:
-                self.lease.renew()
+                self._renew()
         return self._refresh()
 
     def _refresh(self) -> bool:

@@ -9,6 +9,7 @@ host share and nobody can set; the id of the boot tells it from the clock of an 
 import contextlib
 import os
 import secrets
+import threading
 import time
 from pathlib import Path
 from struct import Struct
@@ -39,7 +40,7 @@ def _boot() -> bytes:
 
 
 class Lease:
-    """A lease that this process has. One thread at a time may use it."""
+    """A lease that this process has."""
 
     def __init__(self, name: str, path: str, descriptor: int, seconds: float) -> None:
         self.name: Final = name
@@ -47,6 +48,8 @@ class Lease:
         self._path: Final = path
         self._descriptor: int | None = descriptor
         self._seconds = seconds
+        self._lock: Final = threading.Lock()
+        """So that nothing is written into a file that has been closed: its number may be that of another one by then."""
 
     @classmethod
     def take(cls, database: str, seconds: float) -> "Lease":
@@ -65,17 +68,17 @@ class Lease:
 
     def renew(self) -> None:
         """Begin it anew. Raises OSError."""
-        if self._descriptor is None:
-            return
-        _write(self._descriptor, _MOMENT.pack(time.monotonic() + self._seconds))
+        with self._lock:
+            if self._descriptor is not None:
+                _write(self._descriptor, _MOMENT.pack(time.monotonic() + self._seconds))
 
     def end(self) -> None:
         """End it: the file goes."""
-        if self._descriptor is None:
-            return
-        with contextlib.suppress(OSError):  # somebody has declared us dead, and tidied up
-            Path(self._path).unlink()
-        self.let_go()
+        with self._lock:
+            if self._descriptor is not None:
+                with contextlib.suppress(OSError):  # somebody has declared us dead, and tidied up
+                    Path(self._path).unlink()
+                self.let_go()
 
     def let_go(self) -> None:
         """Close the file and leave it where it is: in a forked child it is the parent's."""

@@ -9,35 +9,69 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 
 from pynenc_async.errors import InvocationStatusError
-from pynenc_async.store.sqlite.codes import check_beginning, path_of
+from pynenc_async.store.sqlite.codes import Path, check_beginning, path_of
+from pynenc_async.store.sqlite.large import LARGE
 from pynenc_async.store.sqlite.names import Names
-from pynenc_async.store.sqlite.rows import changed_row, is_large, move_arguments, move_outcome, new_row
-from pynenc_async.store.sqlite.statements import INSERT, UPDATE, Row, write_rows
+from pynenc_async.store.sqlite.rows import (
+    changed_row,
+    end_row,
+    is_large,
+    move_arguments,
+    move_outcome,
+    new_row,
+    step_row,
+)
+from pynenc_async.store.sqlite.statements import INSERT, MAKE_CHANGE, MAKE_END, TAKE_STEP, Row, write_rows
 from pynenc_async.store.values import Change, NewInvocation, Transition
 
 
-class Plan:
-    """Rows in rounds: in each one the new ones come first, and no invocation is changed twice."""
+class Round:
+    """Rows that can be written in any order, once the new ones are there: no invocation is changed twice."""
 
-    __slots__ = ("_seen", "ended", "large", "rounds")
+    __slots__ = ("changes", "ends", "news", "steps")
 
     def __init__(self) -> None:
-        self.rounds: list[tuple[list[Row], list[Row]]] = [([], [])]
+        self.news: list[Row] = []
+        self.steps: list[Row] = []
+        self.ends: list[Row] = []
+        self.changes: list[Row] = []
+
+    def execute(self, connection: sqlite3.Connection, home: int, *, has_large: bool) -> bool:
+        """Write the rows; return False, in the middle of it, when one of them finds something else than it expects."""
+        news, ends, changes = self.news, self.ends, self.changes
+        if has_large:
+            news = [move_arguments(connection, row) for row in news]
+            ends = [move_outcome(connection, row) for row in ends]
+            changes = [move_outcome(connection, row) for row in changes]
+        return all(
+            write_rows(connection, statement, rows, home=home) == len(rows)
+            for statement, rows in ((INSERT, news), (TAKE_STEP, self.steps), (MAKE_END, ends), (MAKE_CHANGE, changes))
+        )
+
+
+class Plan:
+    """What a batch comes to, in rounds."""
+
+    __slots__ = ("ended", "has_large", "home", "rounds")
+
+    def __init__(self, home: int) -> None:
+        self.home = home
+        self.rounds = [Round()]
         self.ended: Counter[int] = Counter()
         """How many end in each final status."""
-        self.large = False
-        self._seen: set[int] = set()
+        self.has_large = False
+
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether it needs no transaction: there is one row, and nothing else to write."""
+        only = self.rounds[0]
+        rows = len(only.news) + len(only.steps) + len(only.ends) + len(only.changes)
+        return rows == 1 and len(self.rounds) == 1 and not self.ended and not self.has_large
 
     def execute(self, connection: sqlite3.Connection) -> bool:
         """Make all changes; return False, in the middle of it, when one cannot be made as planned."""
-        for new, changed in self.rounds:
-            if self.large:
-                new = [move_arguments(connection, row) for row in new]  # noqa: PLW2901
-                changed = [move_outcome(connection, row) for row in changed]  # noqa: PLW2901
-            if write_rows(connection, INSERT, new) != len(new):
-                return False
-            if write_rows(connection, UPDATE, changed) != len(changed):
-                return False
+        if not all(one.execute(connection, self.home, has_large=self.has_large) for one in self.rounds):
+            return False
         count_ended(connection, self.ended)
         return True
 
@@ -64,9 +98,9 @@ def make_plan(
 def _make_plan(
     connection: sqlite3.Connection, changes: Sequence[Change], names: Names, home: int, marked: Container[int]
 ) -> Plan | None:
-    plan = Plan()
-    new, changed = plan.rounds[0]
-    seen, ended = plan._seen, plan.ended
+    plan = Plan(home)
+    current = plan.rounds[0]
+    seen: set[int] = set()
     for change in changes:
         if type(change) is Transition:
             if change.permits or change.rate is not None:
@@ -76,38 +110,43 @@ def _make_plan(
             if key is None or key in marked:
                 return None
             if key in seen:
-                new, changed = _next_round(plan)
+                current = _next_round(plan, seen)
             seen.add(key)
-            changed.append(changed_row(change, path, key, home=home))
-            plan.large = plan.large or is_large(change.result) or is_large(change.error)
+            _add(plan, current, change, path, key)
         elif type(change) is NewInvocation:
-            if change.unique is not None or change.fire is not None:
-                return None
             path = path_of(change.steps)
             check_beginning(change.steps)
+            if change.unique is not None or change.fire is not None or path.final or path.retries:
+                return None
             key = names.learn(connection, change.invocation_id)
             if key in seen:
-                new, changed = _next_round(plan)
+                current = _next_round(plan, seen)
+            task = names.tasks.get(change.task_id) or names.learn_task(connection, change.task_id)
             parent = change.parent_invocation_id
-            new.append(
-                new_row(
-                    change,
-                    path,
-                    key,
-                    task=names.tasks.get(change.task_id) or names.learn_task(connection, change.task_id),
-                    home=home,
-                    parent=None if parent is None else names.learn(connection, parent),
-                )
-            )
-            plan.large = plan.large or is_large(change.arguments)
+            parent_key = None if parent is None else names.learn(connection, parent)
+            current.news.append(new_row(change, path, key, task=task, home=home, parent=parent_key))
+            plan.has_large = plan.has_large or len(change.arguments) > LARGE
         else:
             return None
-        if path.final:
-            ended[path.code] += 1
     return plan
 
 
-def _next_round(plan: Plan) -> tuple[list[Row], list[Row]]:
-    plan._seen.clear()
-    plan.rounds.append(([], []))
+def _add(plan: Plan, current: Round, change: Transition, path: Path, key: int) -> None:
+    if not change.taken or change.due_at is not None or path.retries:
+        current.changes.append(changed_row(change, path, key, home=plan.home))
+    elif not path.final and change.result is None and change.error is None:
+        current.steps.append(step_row(change, path, key, home=plan.home))
+        return
+    elif path.final:
+        current.ends.append(end_row(change, path, key, home=plan.home))
+    else:
+        current.changes.append(changed_row(change, path, key, home=plan.home))
+    if path.final:
+        plan.ended[path.code] += 1
+    plan.has_large = plan.has_large or is_large(change.result) or is_large(change.error)
+
+
+def _next_round(plan: Plan, seen: set[int]) -> Round:
+    seen.clear()
+    plan.rounds.append(Round())
     return plan.rounds[-1]

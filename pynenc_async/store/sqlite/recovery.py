@@ -93,7 +93,7 @@ def recover(session: Session, task_ids: Collection[str], now: float, is_dead: Ca
 
 def _end_attempts(session: Session, cases: Sequence[_Case], now: float) -> None:
     connection = session.connection
-    write_rows(connection, REWRITE, [_row(session, case, now) for case in cases])
+    write_rows(connection, REWRITE, [_row(session, case, now) for case in cases], home=session.home)
     under_way = json.dumps([case.key for case in cases])
     crashed = json.dumps([case.key for case in cases if case.interrupted])
     poisoned = json.dumps([case.key for case in cases if case.poisoned])

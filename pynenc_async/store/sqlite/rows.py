@@ -1,42 +1,35 @@
-"""Changes as rows for the statements."""
+"""Changes as rows for the statements; each function says for which. Their columns are named in `statements`."""
 
 import sqlite3
-from typing import Any, Final
+from typing import Final
 
 from pynenc_async.store.sqlite import large
 from pynenc_async.store.sqlite.codes import Path, write_steps
-from pynenc_async.store.sqlite.statements import CHANGES, COLUMNS, Row
+from pynenc_async.store.sqlite.statements import CHANGE, NEW, Row
 from pynenc_async.store.values import NewInvocation, Transition
 
-_ARGUMENTS: Final = COLUMNS.index("arguments")
-_RESULT: Final = CHANGES.index("result")
-_ERROR: Final = CHANGES.index("error")
+_ARGUMENTS: Final = NEW.index("arguments")
+_RESULT: Final = CHANGE.index("result")
+_ERROR: Final = CHANGE.index("error")
 
 
-def new_row(
-    change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None, marks: int = 0
-) -> Row:
-    """Return the row of a new invocation, for `statements.INSERT`."""
+def new_row(change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None) -> Row:
+    """Return the row of a new invocation, which has not ended and has nothing rare about it: for `INSERT`."""
     steps = change.steps
-    first, last = steps[0], steps[-1]
     return (
         key,
         task,
-        home,
         path.code,
         len(steps),
-        last[2],
-        path.retries,
+        steps[-1][2],
         change.max_crashes,
         change.priority,
-        first[1],
+        steps[0][1],
         None if path.start is None else steps[path.start][1],
-        last[1] if path.final else None,
         change.due_at,
         change.deadline_at,
         change.taken,
         _backlog(change, path),
-        marks,
         parent,
         change.options,
         write_steps(steps, home),
@@ -44,27 +37,43 @@ def new_row(
     )
 
 
-def changed_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
-    """Return the row of a transition, for `statements.UPDATE` and `REWRITE`."""
+def new_row_rare(
+    change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None, marks: int
+) -> Row:
+    """Return the row of any new invocation: for `INSERT_RARE`."""
+    row = new_row(change, path, key, task=task, home=home, parent=parent)
+    return (*row, change.steps[-1][1] if path.final else None, path.retries, marks)
+
+
+def step_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
+    """Return the row of a transition that ends nothing and puts nothing off: for `TAKE_STEP`."""
     steps = change.steps
-    last = steps[-1]
     return (
         key,
         change.revision,
-        home,
         path.before,
         len(steps),
         path.code,
-        last[2],
-        path.retries,
+        steps[-1][2],
         None if path.start is None else steps[path.start][1],
-        last[1] if path.final else None,
+        write_steps(steps, home),
+    )
+
+
+def end_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
+    """Return the row of an end: for `MAKE_END`."""
+    ended_at = change.steps[-1][1] if path.final else None
+    return (*step_row(change, path, key, home=home), ended_at, change.result, change.error)
+
+
+def changed_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
+    """Return the row of any transition: for `MAKE_CHANGE` and `REWRITE`."""
+    return (
+        *end_row(change, path, key, home=home),
+        path.retries,
         change.due_at,
         change.taken,
         _backlog(change, path),
-        change.result,
-        change.error,
-        write_steps(steps, home),
     )
 
 
@@ -82,14 +91,16 @@ def is_large(value: bytes | None) -> bool:
 
 def move_arguments(connection: sqlite3.Connection, row: Row) -> Row:
     """Return the row of a new invocation with its large arguments kept elsewhere."""
-    cell: Any = large.put(connection, row[_ARGUMENTS]) if is_large(row[_ARGUMENTS]) else row[_ARGUMENTS]
-    return (*row[:_ARGUMENTS], cell, *row[_ARGUMENTS + 1 :])
+    return _move(connection, row, _ARGUMENTS)
 
 
 def move_outcome(connection: sqlite3.Connection, row: Row) -> Row:
-    """Return the row of a transition with its large result or error kept elsewhere."""
-    cells = list(row)
-    for position in (_RESULT, _ERROR):
-        if is_large(cells[position]):
-            cells[position] = large.put(connection, cells[position])
-    return tuple(cells)
+    """Return the row of an end, or of any transition, with its large result or error kept elsewhere."""
+    return _move(connection, _move(connection, row, _RESULT), _ERROR)
+
+
+def _move(connection: sqlite3.Connection, row: Row, position: int) -> Row:
+    value = row[position]
+    if not is_large(value):
+        return row
+    return (*row[:position], large.put(connection, value), *row[position + 1 :])

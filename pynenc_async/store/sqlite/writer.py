@@ -2,64 +2,113 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Final
 
 from pynenc_async.errors import PynencError, StoreError
+from pynenc_async.store.sqlite.checkpoints import Checkpointer
+from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.failures import Failures, is_of_one_change
+from pynenc_async.store.sqlite.plan import make_plan
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.worker import Answer, Job
+from pynenc_async.store.values import Change
 
 
 class Writer:
     """Serves the queue of the writer's thread."""
 
-    def __init__(self, session: Session, failures: Failures, *, committed: Callable[[], None]) -> None:
+    def __init__(
+        self, session: Session, failures: Failures, checkpoints: Checkpointer, *, committed: Callable[[], None]
+    ) -> None:
         self._session: Final = session
         self._failures: Final = failures
+        self._checkpoints: Final = checkpoints
         self._committed: Final = committed
         """Called after each transaction."""
         self.transactions = 0
         self.changes = 0
 
     def serve(self, jobs: Sequence[Job]) -> list[Answer]:
-        """Do the work of all jobs in one transaction."""
-        answers: list[Answer] = []
-        ready: list[Job] = []
-        for job in jobs:
-            if job.future.cancelled():
-                answers.append((job, None, None))  # nobody waits, and nothing has begun
-            elif self._prepare(job, answers):
-                ready.append(job)
-        if ready:
-            done = self._transact(ready)
-            for job, _, error in done:
-                job.work.settle(self._session, done=error is None)
-            answers.extend(done)
+        """Do the work of all jobs, in their order: neighbours share a transaction."""
+        answers: list[Answer] = [(job, None, None) for job in jobs if job.future.cancelled()]
+        begun = {id(job) for job, *_ in answers}  # whose future is cancelled from here on is served all the same
+        for is_commit, some in groupby(jobs, key=lambda job: isinstance(job.work, Commit)):
+            ready = [job for job in some if id(job) not in begun]
+            if ready:
+                answers.extend(self._commit(ready) if is_commit else self._transact(ready))
         return answers
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Make all changes as one plan, as nearly always; or one commit after the other."""
+        try:
+            as_planned = self._make_as_planned([change for job in jobs for change in job.work.changes])
+        except sqlite3.Error as error:
+            self._undo()
+            if not is_of_one_change(error):
+                return [(job, None, self._translate(error, job)) for job in jobs]
+            as_planned = False
+        except Exception:  # noqa: BLE001  whose fault it is will be seen when each is decided about alone
+            self._undo()
+            as_planned = False
+        if not as_planned:
+            return self._transact(jobs)
+        self._count(jobs)
+        return [(job, [None] * len(job.work.changes), None) for job in jobs]
+
+    def _make_as_planned(self, changes: Sequence[Change]) -> bool:
+        session = self._session
+        connection = session.connection
+        if not session.alive:
+            return False
+        plan = make_plan(connection, changes, session.names, home=session.home, marked=session.marked)
+        if plan is None:
+            return False
+        if plan.is_one_statement:
+            return plan.execute(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        done = plan.execute(connection)
+        connection.execute("COMMIT" if done else "ROLLBACK")
+        return done
+
+    def _count(self, jobs: Sequence[Job]) -> None:
+        self.transactions += 1
+        self.changes += sum(job.weight for job in jobs)
+        self._committed()
+        checkpoints = self._checkpoints
+        checkpoints.note(sum(job.weight for job in jobs))
+        if checkpoints.needs_help:
+            checkpoints.help(self._session.connection)
 
     def _prepare(self, job: Job, answers: list[Answer]) -> bool:
         try:
             job.work.prepare(self._session)
         except Exception as error:  # noqa: BLE001  whoever asked gets it, whatever it is
-            self._undo("ROLLBACK")
+            self._undo()
             answers.append((job, None, self._translate(error, job)))
             return False
         return True
 
     def _transact(self, jobs: Sequence[Job]) -> list[Answer]:
-        connection = self._session.connection
+        """Do the work of all jobs in one transaction."""
         answers: list[Answer] = []
+        ready = [job for job in jobs if self._prepare(job, answers)]
+        done = self._perform_all(ready) if ready else []
+        for job, _, error in done:
+            job.work.settle(self._session, done=error is None)
+        return answers + done
+
+    def _perform_all(self, jobs: Sequence[Job]) -> list[Answer]:
+        connection = self._session.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._session.look_at_runner()
-            answers.extend(self._perform(job) for job in jobs)
+            answers = [self._perform(job) for job in jobs]
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001  nothing of this transaction has happened
-            self._undo("ROLLBACK")
+            self._undo()
             return [(job, None, self._translate(error, job)) for job in jobs]
-        self.transactions += 1
-        self.changes += sum(job.weight for job in jobs)
-        self._committed()
+        self._count(jobs)
         return answers
 
     def _perform(self, job: Job) -> Answer:
@@ -76,9 +125,9 @@ class Writer:
         connection.execute("RELEASE job")
         return job, value, None
 
-    def _undo(self, statement: str) -> None:
+    def _undo(self) -> None:
         if self._session.connection.in_transaction:
-            self._session.connection.execute(statement)
+            self._session.connection.execute("ROLLBACK")
 
     def _translate(self, error: Exception, job: Job) -> Exception:
         if isinstance(error, sqlite3.Error):

@@ -1,0 +1,136 @@
+"""What an open store consists of: the connections, the threads, the lease, the bell; made and taken apart in one place.
+
+Threads: the *writer* has the connection that writes; the *keeper* renews the lease and hears the bell; the *checkpointer*
+brings in the write-ahead log. (The *reader*, which answers what takes long, belongs to the store.)
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from pynenc_async.errors import StoreError
+from pynenc_async.store.sqlite.bell import Bell
+from pynenc_async.store.sqlite.checkpoints import Checkpointer
+from pynenc_async.store.sqlite.connecting import connect
+from pynenc_async.store.sqlite.enrolment import Rejoin, enrol
+from pynenc_async.store.sqlite.failures import Failures
+from pynenc_async.store.sqlite.finding import enable_find
+from pynenc_async.store.sqlite.keeper import Keeper
+from pynenc_async.store.sqlite.lease import Lease
+from pynenc_async.store.sqlite.names import Names
+from pynenc_async.store.sqlite.opening import open_file
+from pynenc_async.store.sqlite.options import SqliteOptions
+from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.worker import Worker
+from pynenc_async.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+_MOST_AT_ONCE: Final = 10_000
+"""Changes in one transaction."""
+
+
+class Engine:
+    """An open file. Made and closed in a thread that may wait for disks."""
+
+    def __init__(
+        self,
+        options: SqliteOptions,
+        failures: Failures,
+        runner_id: str,
+        lease_seconds: float,
+        *,
+        ring: Callable[[], None] | None,
+    ) -> None:
+        self.options: Final = options
+        self.names: Final = Names()
+        self.is_childs = False
+        """Whether this process is a fork of the one that has opened the file: then nothing of all this may be used."""
+        self._runner_id: Final = runner_id
+        self._lease_seconds: Final = lease_seconds
+        self._peek_lock: Final = threading.Lock()
+        with contextlib.ExitStack() as undo:
+            self._writing: Final = self._keep(undo, open_file(options))
+            self._peeking: Final = self._keep(undo, connect(options, mode="ro"))
+            self.reading: Final = self._keep(undo, connect(options, mode="ro"))
+            enable_find(self.reading)
+            looking = self._keep(undo, connect(options, mode="ro"))
+            checkpointing = self._keep(undo, connect(options))
+            self.bell: Final = Bell()
+            self.bell.hang()
+            undo.callback(self.bell.take_down)
+            self.lease = self._take_lease()
+            undo.callback(self._end_lease)
+            home = enrol(self._writing, runner_id, self.lease, self.bell)
+            self._undo: Final = undo.pop_all()
+        self.session: Final = Session(self._writing, self.names, home=home)
+        self.checkpointer: Final = Checkpointer(checkpointing)
+        self.writer: Final = Writer(self.session, failures, self.checkpointer, committed=self.bell.ring)
+        self.work: Final = Worker("pynenc_async-sqlite-writer", self.writer.serve, most=_MOST_AT_ONCE)
+        self.keeper: Final = Keeper(options.path, looking, self.session, self.bell, self._renew, lease_seconds)
+        self.keeper.ring = ring
+        for thread in (self.work, self.keeper, self.checkpointer):
+            thread.start()
+        _living.add(self)
+
+    def _keep(self, undo: contextlib.ExitStack, connection: sqlite3.Connection) -> sqlite3.Connection:
+        undo.callback(connection.close)
+        return connection
+
+    def _take_lease(self) -> Lease:
+        try:
+            return Lease.take(self.options.path, self._lease_seconds)
+        except OSError as error:
+            raise StoreError(
+                f"SQLite store {self.options.path}: cannot keep a lease next to it: {error}", temporary=True
+            ) from error
+
+    def close(self) -> None:
+        """End the threads, then the lease, the bell and the connections."""
+        _living.discard(self)
+        self.keeper.stop()
+        self.work.stop()
+        self.checkpointer.stop()
+        self._undo.close()
+
+    def rejoin(self) -> Rejoin:
+        """Return the work of giving the runner a new lease."""
+        return Rejoin(self._runner_id, self.bell, self._take_lease, self._joined)
+
+    def _joined(self, lease: Lease) -> None:
+        before, self.lease = self.lease, lease
+        before.end()
+
+    def _end_lease(self) -> None:
+        self.lease.end()  # whichever it is by then
+
+    def _renew(self) -> None:
+        self.lease.renew()
+
+    def peek(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask at once, in this thread."""
+        with self._peek_lock:
+            return question(self._peeking)
+
+    def abandon(self) -> None:
+        """Leave everything to the parent, in a child that was forked: the locks on the file are not this process's."""
+        self.is_childs = True
+        self.lease.let_go()
+        self.bell.take_down()
+        _not_to_be_closed.append(self)
+
+
+_living: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
+_not_to_be_closed: Final[list[Engine]] = []
+
+
+def _after_fork() -> None:
+    for engine in list(_living):
+        engine.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
