@@ -375,7 +375,7 @@ class Pynenc:
         if not self.is_synchronous:
             self._shutdown.begin()
             await self._dispatcher.start(asyncio.get_running_loop())
-            self._clockwork.start()
+            self._clockwork.start(await self._dispatcher.last_fires())
 
     async def drain(self, seconds: float | None = None) -> bool:
         """Admit no more calls but those of running bodies, and wait for what is under way; cancel nothing.

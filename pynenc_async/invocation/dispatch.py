@@ -401,6 +401,10 @@ class Dispatcher:
         self.store.drop_aged(self.scheduler.clock())
         return self.store.find(number)
 
+    async def last_fires(self) -> dict[str, float]:
+        """Return when each schedule has fired last, as far as that outlives the process: not in memory."""
+        return {}
+
     async def backup(self, target: str) -> None:
         """Raise: what is in memory alone has no copy."""
         raise PynencError(f"{self._name} keeps nothing outside of its memory, so {target!r} could not be written")

@@ -5,7 +5,7 @@ sleeps, and that does not hear when the time of day is set. So none is set furth
 due is decided by the time of day alone, each time anew (`planner.plan`), however early or late the timer rings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from functools import cached_property
 from typing import Any, Final
@@ -36,6 +36,7 @@ class Clockwork:
         self._running = False
         self._context = Context()
         """In which the tasks are called: that of who started the app, outside of any body."""
+        self._last_fires: Mapping[str, float] = {}
         self._world: object = None
         """The simulated loop in which the schedules were started, if it is one."""
 
@@ -49,8 +50,12 @@ class Clockwork:
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Let schedules fire. What they missed while they did not is decided now."""
+    def start(self, last_fires: Mapping[str, float]) -> None:
+        """Let schedules fire. What they missed while they did not is decided now.
+
+        `last_fires`: when they have fired last, for those of an app that has not run in this process before.
+        """
+        self._last_fires = last_fires
         self._context = copy_context()
         self._context.run(CURRENT.set, None)
         loop: object = self._dispatcher.loop
@@ -135,7 +140,7 @@ class Clockwork:
             return
         spec = schedule.spec
         try:
-            decided = now if known is None else known.decided
+            decided = self._last_fires.get(schedule.name, now) if known is None else known.decided
             planned = plan(spec, decided, now, salt=self._salt if spec.options.jitter else 0.0)
         except Exception:  # noqa: BLE001  the agenda must not lose what else is due
             schedule._state = State.PAUSED

@@ -151,6 +151,10 @@ class Store(ABC):
         """Return what this runner has been asked to cancel, and has not ended."""
 
     @abstractmethod
+    async def last_fires(self) -> dict[str, float]:
+        """Return, by schedule, the latest moment that was fired."""
+
+    @abstractmethod
     async def journal(self, invocation_id: str) -> list[bytes]:
         """Return the entries of a workflow's journal."""
 

@@ -223,6 +223,16 @@ class MemoryStore(Store):
             if self._tables.is_home(self._runner_id, row)
         ]
 
+    async def last_fires(self) -> dict[str, float]:
+        """Return, by schedule, the latest moment that was fired."""
+        return await self._do("last_fires", self._last_fires)
+
+    def _last_fires(self) -> dict[str, float]:
+        last: dict[str, float] = {}
+        for fire in self._tables.fires:
+            last[fire.schedule] = max(fire.moment, last.get(fire.schedule, fire.moment))
+        return last
+
     async def journal(self, invocation_id: str) -> list[bytes]:
         """Return the entries of a workflow's journal."""
         return await self._do("journal", lambda: list(self._tables.journals.get(invocation_id, ())))

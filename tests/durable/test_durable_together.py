@@ -229,3 +229,47 @@ async def test_arguments_that_no_longer_decode_fail_with_the_field(world):
     row = world.row(handle.invocation_id)
     assert row.status is S.FAILED
     assert b"arguments.x" in row.error
+
+
+async def test_each_fire_of_a_schedule_happens_once_in_all_processes(world):
+    fired = []
+
+    def make():
+        app = world.app()
+
+        @app.every(60)
+        @app.task
+        async def tick() -> None:
+            fired.append(asyncio.get_running_loop().time())
+
+        return app
+
+    apps = [make() for _ in range(3)]
+    async with apps[0], apps[1], apps[2]:
+        await asyncio.sleep(600)
+    assert len(fired) in (10, 11)
+    assert all(later - earlier == pytest.approx(60, abs=0.1) for earlier, later in pairwise(fired))
+    assert len(world.rows()) == len(fired)
+
+
+@pytest.mark.parametrize(("misfire", "made_up_for"), [("skip", 0), ("once", 1), ("all", 5)])
+async def test_moments_that_passed_while_nothing_ran_are_made_up_for_as_the_schedule_says(world, misfire, made_up_for):
+    fired = []
+
+    def make():
+        app = world.app()
+
+        @app.every(60, misfire=misfire, overlap="allow")
+        @app.task
+        async def tick() -> None:
+            fired.append(asyncio.get_running_loop().time())
+
+        return app
+
+    async with make():
+        await asyncio.sleep(90)
+    before = len(fired)
+    await asyncio.sleep(300)
+    async with make():
+        await asyncio.sleep(1)
+        assert len(fired) - before == made_up_for

@@ -208,6 +208,7 @@ class DurableDispatcher(Dispatcher):
         durable = Durable(
             identity=identity, arguments=_encode_arguments(task, values), options=write_overrides(own, options)
         )
+        durable.fire = task.fire
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
             key = self._desk.registry.key(task, values)
             replace = options.on_duplicate is OnDuplicate.REPLACE
@@ -355,6 +356,10 @@ class DurableDispatcher(Dispatcher):
         """Forget some of what has ended long ago; say whether there is more of it."""
         forgotten = await self._session.store.purge(self._retention, now=self._desk.clock(), limit=MOST_FORGOTTEN)
         return forgotten == MOST_FORGOTTEN
+
+    async def last_fires(self) -> dict[str, float]:
+        """Return when each schedule has fired last, in whichever process."""
+        return await self._session.store.last_fires()
 
     async def backup(self, target: str) -> None:
         """Write a copy of the store to `target`, while everything goes on."""

@@ -137,3 +137,8 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
         "JOIN status ON status.code = invocation.status WHERE ended_at IS NULL GROUP BY status.code"
     ).fetchall()
     return dict(rows)
+
+
+def last_fires(connection: sqlite3.Connection) -> dict[str, float]:
+    """Return, by schedule, the latest moment that was fired."""
+    return dict(connection.execute("SELECT schedule, max(moment) FROM fire GROUP BY schedule"))

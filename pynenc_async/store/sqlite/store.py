@@ -191,6 +191,10 @@ class SqliteStore(Store):
         """See `Store.find`."""
         return await self._read(lambda e: finding.find(e.reading, e.names, query))
 
+    async def last_fires(self) -> dict[str, float]:
+        """See `Store.last_fires`."""
+        return await self._read(finding.last_fires)
+
     async def counts(self) -> dict[str, int]:
         """See `Store.counts`."""
         return await self._read(lambda e: finding.counts(e.reading))

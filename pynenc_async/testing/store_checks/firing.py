@@ -50,3 +50,13 @@ async def no_trace(bench: Bench) -> None:
     )
     expect_kinds(refusals, None, RefusalKind.DUPLICATE, RefusalKind.EXISTS, what="the batch")
     expect_made(await runner.commit(new("c", fire=fire)), "the moment is still free")
+
+
+@FIRING.rule
+async def last(bench: Bench) -> None:
+    """The last moment of each schedule that was fired is known to all, whatever order they were fired in."""
+    runner, other = await bench.runners(2)
+    fires = [Fire("one", NOW + 60), Fire("one", NOW), Fire("two", NOW - 5)]
+    expect(await other.store.last_fires(), {}, "before any fire")
+    expect_made(await runner.commit(*(new(f"a-{number}", fire=fire) for number, fire in enumerate(fires))))
+    expect(await other.store.last_fires(), {"one": NOW + 60, "two": NOW - 5}, "what other runners know")
