@@ -193,7 +193,7 @@ class SqliteStore(Store):
 
     async def last_fires(self) -> dict[str, float]:
         """See `Store.last_fires`."""
-        return await self._read(finding.last_fires)
+        return await self._read(lambda e: finding.last_fires(e.reading))
 
     async def counts(self) -> dict[str, int]:
         """See `Store.counts`."""
