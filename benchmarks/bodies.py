@@ -3,6 +3,8 @@
 import asyncio
 
 NAP = 0.001
+LONG = 3_600.0
+"""Seconds: longer than any run."""
 
 
 async def noop() -> None:
@@ -21,6 +23,20 @@ async def yielding() -> None:
 async def napping() -> None:
     """Suspend on a timer."""
     await asyncio.sleep(NAP)
+
+
+async def keyed(customer: int) -> None:
+    """Finish without suspending; the argument is what limits may go by."""
+
+
+ORDER: list[int] = []
+"""The customers, in the order in which their bodies began."""
+
+
+async def noted(customer: int) -> None:
+    """Say that the body has begun, and let others do so before it ends."""
+    ORDER.append(customer)
+    await asyncio.sleep(0)
 
 
 async def add(left: int, right: int) -> int:

@@ -20,14 +20,23 @@ class Workload(StrEnum):
     DECODE = "W7-decode"
     CANCEL_QUEUED = "W8-queued"
     CANCEL_RUNNING = "W8-running"
+    KEYED = "W9"
+    KEYED_WAITING = "W9-waits"
+    FAIR_SLOTS = "W10-slots"
+    FAIR_TOTAL = "W10-total"
+    DELAYED = "W11"
+    PROCESSES = "W12"
+    CANCEL_TREE = "W13"
 
 
 class Kind(StrEnum):
-    """How a workload is measured: the whole run, each await of it, or the memory that it keeps."""
+    """How a workload is measured: the whole run, each await of it, the memory that it keeps, or how fair its order is."""
 
     DURATION = "duration"
     LATENCY = "latency"
     MEMORY = "memory"
+    EXCESS = "excess"
+    """The step returns the keys in the order in which their bodies began; see `measure`."""
 
 
 class Scale(StrEnum):
@@ -48,6 +57,11 @@ class WhenSlow(StrEnum):
 CONCURRENCY_LIMIT = 1_000
 TREE_FAN_OUT = 10
 TREE_LEVELS = 3
+RETRIES = 3
+TIMEOUT = 60.0
+KEYS = 1_000
+KEYS_LIMIT = 10
+"""How many bodies of one key run at once where keys have a limit that is not reached."""
 TREE_SIZE = sum(TREE_FAN_OUT**level for level in range(TREE_LEVELS + 1))
 
 
@@ -83,7 +97,7 @@ class Case:
 
     @property
     def unit(self) -> str:
-        return "bytes" if self.kind is Kind.MEMORY else "us"
+        return {Kind.MEMORY: "bytes", Kind.EXCESS: "bodies"}.get(self.kind, "us")
 
 
 def _fan_out(label: str, n: int, *, small: int | None, when_slow: WhenSlow, most_rounds: int | None = None) -> Case:
@@ -153,8 +167,53 @@ CASES: tuple[Case, ...] = (
     Case(id="W7-decode", title="from_json", workload=Workload.DECODE, full=10_000, small=10_000, baseline="msgspec"),
     Case(id="W8-queued", title="cancel 10k queued", workload=Workload.CANCEL_QUEUED, full=10_000, small=10_000),
     Case(id="W8-running", title="cancel 10k running", workload=Workload.CANCEL_RUNNING, full=10_000, small=10_000),
+    Case(
+        id="W9",
+        title=f"no-ops with a key, {KEYS_LIMIT} for each of {KEYS:,} keys",
+        workload=Workload.KEYED,
+        full=KEYS * KEYS_LIMIT,
+        small=KEYS * KEYS_LIMIT,
+        baseline="ours",
+        when_slow=WhenSlow.KEEP,
+    ),
+    Case(
+        id="W9-waits",
+        title=f"the same, one at a time for each of {KEYS:,} keys",
+        workload=Workload.KEYED_WAITING,
+        full=KEYS * KEYS_LIMIT,
+        small=KEYS * KEYS_LIMIT,
+        baseline="ours",
+        when_slow=WhenSlow.KEEP,
+    ),
+    Case(
+        id="W10-slots",
+        title=f"one hot key and {KEYS - 1} others, a single slot: bodies beyond the fair share",
+        workload=Workload.FAIR_SLOTS,
+        full=10_000,
+        small=10_000,
+        kind=Kind.EXCESS,
+        baseline="semaphores",
+    ),
+    Case(
+        id="W10-total",
+        title="the same, the task limited to one at a time",
+        workload=Workload.FAIR_TOTAL,
+        full=10_000,
+        small=10_000,
+        kind=Kind.EXCESS,
+        baseline="semaphores",
+    ),
+    Case(id="W11", title="bytes per delayed", workload=Workload.DELAYED, full=100_000, small=10_000, kind=Kind.MEMORY),
+    Case(
+        id="W13",
+        title=f"cancel a tree of {TREE_SIZE:,} running",
+        workload=Workload.CANCEL_TREE,
+        full=TREE_SIZE,
+        small=TREE_SIZE,
+        when_slow=WhenSlow.KEEP,
+    ),
 )
-"""In the order of the issue. The ids are stable: result files and targets refer to them."""
+"""In the order of the issues. The ids are stable: result files and targets refer to them."""
 
 
 def select(prefixes: list[str]) -> list[Case]:

@@ -155,9 +155,9 @@ def _mark_targets(axes: Axes, runs: list[Run], rows: list[_Row]) -> None:
     """A tick across each bar at the limit that the row of the table sets for it."""
     baselines = {case.id: case.baseline for case in CASES}
     for target in TARGETS:
-        of, to = target.quotient
+        of, *to = target.quotient
         for place, row in enumerate(rows):
-            if row.key != of or to.contender != baselines[of.case]:
+            if row.key != of or not to or to[0].contender != baselines[of.case]:
                 continue
             for index, run in enumerate(runs):
                 middle, half = _middle(place, index, len(runs)), _FILLED / len(runs) / 2

@@ -27,7 +27,7 @@ class Entrant(msgspec.Struct, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The median over rounds of a figure divided by another of the same round, and the least and the largest."""
+    """The median over rounds of a figure, divided by another of the same round, and the least and the largest."""
 
     median: float
     least: float
@@ -108,6 +108,12 @@ class Run(msgspec.Struct, kw_only=True):
         if not quotients:
             return None
         return Ratio(statistics.median(quotients), min(quotients), max(quotients))
+
+    def spread(self, of: Key) -> Ratio | None:
+        """The figure itself, over the rounds."""
+        found = self.find(of)
+        values = [] if found is None else [value for value in found.rounds if value is not None]
+        return Ratio(statistics.median(values), min(values), max(values)) if values else None
 
     def summarise(self, baselines: dict[str, str]) -> None:
         """Fill in the medians, and the ratios to the baseline of each case."""

@@ -1,4 +1,4 @@
-"""The speed table, as data: each row a ratio of two figures of one run, and its limit."""
+"""The speed table, as data: each row a ratio of two figures of one run, or a figure that stands for itself, and its limit."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,19 @@ _EAGER_START_SINCE = (3, 12)
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A quotient of two figures that is at most `limit`, or at least, where that is the promise."""
+    """A quotient of two figures that is at most `limit`, or at least, where that is the promise.
+
+    With a `unit` there is nothing to divide by: the figure itself is at most `limit`.
+    """
 
     id: str
     what: str
-    quotient: Quotient
+    quotient: Quotient | tuple[Key]
     limit: float
     limit_with_eager_start: float | None = None
     """Where Python can start a task in place (3.12 and later), if that changes what can be asked for."""
     at_least: bool = False
+    unit: str = ""
 
     def limit_for(self, version: tuple[int, int]) -> float:
         if self.limit_with_eager_start is None or version < _EAGER_START_SINCE:
@@ -31,13 +35,15 @@ class Target:
     def limit_text(self) -> str:
         if self.at_least:
             return f"≥ {self.limit:g}"
+        if self.unit:
+            return f"{self.limit:g} {self.unit}"
         if self.limit_with_eager_start is None:
             return f"{self.limit:.2f}"
         return f"{self.limit:.2f} / {self.limit_with_eager_start:.2f}"
 
     def judge(self, run: Run) -> Verdict:
         limit = self.limit_for(run.version)
-        measured = run.ratio(*self.quotient)
+        measured = run.spread(*self.quotient) if len(self.quotient) == 1 else run.ratio(*self.quotient)
         ok = None
         if measured is not None:
             ok = measured.median >= limit if self.at_least else measured.median <= limit
@@ -114,6 +120,33 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(id="aiojobs", what="W1 of aiojobs, divided by ours", quotient=_rival("aiojobs"), limit=2, at_least=True),
     Target(id="pynenc", what="W1 of pynenc, divided by ours", quotient=_rival("pynenc"), limit=100, at_least=True),
+    Target(
+        id="W9",
+        what="W9, with retries, a timeout and a limit by KEYS, against the same without",
+        quotient=(Key("ours_policed", "W9"), Key("ours", "W9")),
+        limit=2.0,
+    ),
+    Target(
+        id="W10-slots",
+        what="W10, 1,000 keys with a hot one: how long beyond its fair share a key waits",
+        quotient=(Key("ours_policed", "W10-slots"),),
+        limit=1,
+        unit="body",
+    ),
+    Target(
+        id="W10-total",
+        what="the same, the task limited to one at a time",
+        quotient=(Key("ours_policed", "W10-total"),),
+        limit=1,
+        unit="body",
+    ),
+    Target(id="W11", what="W11, each of 100k delayed", quotient=(Key("ours", "W11"),), limit=600, unit="bytes"),
+    Target(
+        id="W13",
+        what="W13, cancel a tree of 1,111 running, against cancelling as many bare tasks",
+        quotient=_against("gather", "W13"),
+        limit=2.0,
+    ),
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from benchmarks.cases import Workload
+from benchmarks.cases import KEYS, Workload
 
 Step = Callable[[], Awaitable[object]]
 """What is timed. A run over n items returns what it kept, of length n: the proof, looked at after the clock."""
@@ -54,6 +54,12 @@ def single(step: Step) -> Scenario:
     return scenario
 
 
+def crowd(n: int) -> list[int]:
+    """The customers of `n` calls, in the order of submission: many of customer 0, then two of each other one."""
+    others = [*range(1, KEYS)] * 2
+    return [0] * (n - len(others)) + others
+
+
 LOOPS = ("asyncio", "uvloop")
 
 MODULES: Mapping[str, tuple[str, ...]] = {
@@ -64,6 +70,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "ours": LOOPS,
     "ours_each": LOOPS,
     "ours_gather": LOOPS,
+    "ours_policed": LOOPS,
+    "semaphores": ("asyncio",),
     "aiojobs": ("asyncio",),
     "taskiq": ("asyncio",),
     "taskiq_in_place": ("asyncio",),

@@ -80,5 +80,6 @@ CONTENDER = Contender(
         Workload.TREE: plain(_tree),
         Workload.CANCEL_QUEUED: _cancel_queued,
         Workload.CANCEL_RUNNING: _cancel_running,
+        Workload.CANCEL_TREE: _cancel_running,
     },
 )

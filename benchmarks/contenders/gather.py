@@ -5,7 +5,7 @@ from asyncio import create_task, gather
 from collections.abc import AsyncIterator, Sized
 from contextlib import asynccontextmanager
 
-from benchmarks.bodies import GATE, held, napping, noop, noop_in_thread, yielding
+from benchmarks.bodies import GATE, LONG, held, napping, noop, noop_in_thread, yielding
 from benchmarks.cases import CONCURRENCY_LIMIT, TREE_FAN_OUT, TREE_LEVELS, Workload
 from benchmarks.contenders import Contender, Step, plain
 
@@ -97,6 +97,19 @@ async def _cancel_running(n: int, /) -> AsyncIterator[Step]:
     assert all(task.cancelled() for task in tasks)
 
 
+@asynccontextmanager
+async def _delayed(n: int, /) -> AsyncIterator[Step]:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def submit() -> Sized:
+        tasks.extend([create_task(asyncio.sleep(LONG)) for _ in range(n)])
+        await asyncio.sleep(0)
+        return tasks
+
+    yield submit
+    await _cancel(tasks)
+
+
 CONTENDER = Contender(
     label="create_task + gather",
     scenarios={
@@ -110,5 +123,7 @@ CONTENDER = Contender(
         Workload.TREE: plain(_tree),
         Workload.CANCEL_QUEUED: _cancel_queued,
         Workload.CANCEL_RUNNING: _cancel_running,
+        Workload.DELAYED: _delayed,
+        Workload.CANCEL_TREE: _cancel_running,
     },
 )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence, Sized
 from contextlib import asynccontextmanager
 
 from benchmarks import bodies
-from benchmarks.cases import CONCURRENCY_LIMIT, TREE_FAN_OUT, TREE_LEVELS, Workload
+from benchmarks.cases import CONCURRENCY_LIMIT, KEYS, TREE_FAN_OUT, TREE_LEVELS, Workload
 from benchmarks.contenders import Contender, Step, plain, single
 from benchmarks.records import check_fields
 from pynenc_async import DistributedInvocation, InvocationStatus, Pynenc
@@ -22,6 +22,7 @@ yielding = app.task(bodies.yielding)
 add = app.task(bodies.add)
 napping = limited_app.task(bodies.napping)
 held = wide_app.task(bodies.held)
+keyed = app.task(bodies.keyed)
 
 
 @app.task
@@ -30,6 +31,15 @@ async def node(level: int) -> int:
     if not level:
         return 1
     return 1 + sum(await node.parallelize([(level - 1,)] * TREE_FAN_OUT))
+
+
+@wide_app.task
+async def branch(level: int) -> None:
+    """The same tree, whose leaves stay until the gate opens."""
+    if level:
+        await branch.parallelize([(level - 1,)] * TREE_FAN_OUT)
+    else:
+        await bodies.GATE.enter()
 
 
 async def _fan_out(n: int) -> Sized:
@@ -142,6 +152,38 @@ async def _cancel_running(n: int, /) -> AsyncIterator[Step]:
     assert all(invocation.status is InvocationStatus.CANCELLED for invocation in group)
 
 
+@asynccontextmanager
+async def _cancel_tree(_n: int, /) -> AsyncIterator[Step]:
+    root = branch(TREE_LEVELS)
+    await bodies.GATE.filled(TREE_FAN_OUT**TREE_LEVELS)
+    tree = [member for member in wide_app.invocations(task=branch) if not member.status.is_final()]
+
+    async def cancel() -> Sized:
+        await root.cancel()
+        return tree
+
+    yield cancel
+    assert all(member.status is InvocationStatus.CANCELLED for member in tree)
+
+
+async def _keyed(n: int) -> Sized:
+    return await keyed.parallelize([(number % KEYS,) for number in range(n)])
+
+
+@asynccontextmanager
+async def _delayed(n: int, /) -> AsyncIterator[Step]:
+    later = noop.with_options(delay=bodies.LONG)
+    invocations: list[DistributedInvocation[[], None]] = []
+
+    async def submit() -> Sized:
+        invocations.extend([later() for _ in range(n)])
+        return invocations
+
+    yield submit
+    for invocation in invocations:
+        await invocation.cancel()
+
+
 CONTENDER = Contender(
     label="pynenc_async, parallelize",
     distribution="pynenc-async",
@@ -159,5 +201,9 @@ CONTENDER = Contender(
         Workload.DECODE: _decode,
         Workload.CANCEL_QUEUED: _cancel_queued,
         Workload.CANCEL_RUNNING: _cancel_running,
+        Workload.KEYED: plain(_keyed),
+        Workload.KEYED_WAITING: plain(_keyed),
+        Workload.DELAYED: _delayed,
+        Workload.CANCEL_TREE: _cancel_tree,
     },
 )

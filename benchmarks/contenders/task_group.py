@@ -67,6 +67,29 @@ def _cancelling(body: Body, *, started: bool) -> Scenario:
     return scenario
 
 
+async def _branch(level: int) -> None:
+    if level:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(TREE_FAN_OUT):
+                group.create_task(_branch(level - 1))
+    else:
+        await GATE.enter()
+
+
+@asynccontextmanager
+async def _cancel_tree(n: int, /) -> AsyncIterator[Step]:
+    root = asyncio.create_task(_branch(TREE_LEVELS))
+    await GATE.filled(TREE_FAN_OUT**TREE_LEVELS)
+
+    async def cancel() -> Sized:
+        root.cancel()
+        await asyncio.wait([root])
+        return range(n)
+
+    yield cancel
+    assert root.cancelled()
+
+
 CONTENDER = Contender(
     label="TaskGroup",
     scenarios={
@@ -78,5 +101,6 @@ CONTENDER = Contender(
         Workload.TREE: plain(_tree),
         Workload.CANCEL_QUEUED: _cancelling(noop, started=False),
         Workload.CANCEL_RUNNING: _cancelling(held, started=True),
+        Workload.CANCEL_TREE: _cancel_tree,
     },
 )
