@@ -29,7 +29,7 @@ def markdown(runs: list[Run]) -> str:
         "## Targets",
         _piped(_target_rows(runs)),
         "## All figures",
-        "Per item: microseconds, bytes in W5 and W11; in W10 by how many bodies the worst was late. "
+        "Per item: microseconds, bytes in W5 and W11, in W10 by how many bodies the worst was late.",
         "The ratio is to the bare way, the row without one.",
         _piped(_figure_rows(runs)),
         *(["## Remarks", "\n".join(f"* {remark}" for remark in remarks)] if remarks else []),

@@ -98,9 +98,9 @@ def comparable(values: Values) -> tuple[Any, ...]:
 
 
 def comparable_value(value: object) -> Any:
-    """Return a hashable stand-in for one value."""
+    """Return a hashable stand-in for one value. Strings and integers, which no other stand-in equals, are their own."""
     kind = type(value)
-    if kind is str:
+    if kind is str or kind is int:
         return value
     if kind in COMPARED_BY_VALUE:
         return kind, value

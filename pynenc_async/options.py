@@ -161,6 +161,17 @@ class TaskOptions:
         )
 
     @property
+    def has_policies(self) -> bool:
+        """Whether an attempt or an end leaves something to be given back: a permit, a place on the agenda, a registration."""
+        return (
+            self.is_limited
+            or self.starts_later
+            or self.max_retries > 0
+            or self.registration_concurrency is not _DISABLED
+            or any(span is not None for span in (self.timeout, self.deadline, self.expires_in))
+        )
+
+    @property
     def starts_later(self) -> bool:
         """Whether an invocation begins as SCHEDULED."""
         return self.delay > 0 or self.at is not None

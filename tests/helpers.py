@@ -4,6 +4,8 @@ import asyncio
 import threading
 from contextlib import contextmanager
 
+from msgspec import UNSET
+
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
 
 S = InvocationStatus
@@ -59,7 +61,8 @@ async def assert_at_rest(app):
         assert record._waiters is None
         assert record._context is None
         more = record._more
-        assert more is None or not (more.children or more.blocked_on or more.waits or more.held or more.permit)
+        assert more is None or not (more.children or more.blocked_on or more.waits or more.held)
+        assert more is None or more.permit is UNSET
 
 
 class Gauge:

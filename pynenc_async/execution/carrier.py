@@ -102,7 +102,7 @@ class Foreman(Protocol):
 
 
 _DONE: Final = object()
-"""Yielded in place of something to await, when a body has returned."""
+"""In place of something to await: the body has returned, or the carrier is retired."""
 
 
 @types.coroutine
@@ -172,12 +172,16 @@ class Carrier(Coroutine[Any, Any, None]):
     def send(self, value: Any) -> Any:
         """Go on: with new bodies, or with the one that owns this Task."""
         if self._record is None:
-            return self._serve()
-        if self._handed_over is not None:
-            return self._take_over()
-        if self._held is not None:
-            return self._continue(*self._held)
-        return self._continue(self._step, value)
+            awaited = self._serve()
+        elif self._handed_over is not None:
+            awaited = self._take_over()
+        elif self._held is not None:
+            awaited = self._continue(*self._held)
+        else:
+            awaited = self._continue(self._step, value)
+        if awaited is _DONE:
+            raise StopIteration  # raised here: each frame that it passes costs as much as a few calls
+        return awaited
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         """Deliver an exception, in practice a cancellation, to the body that owns this Task."""
@@ -192,7 +196,10 @@ class Carrier(Coroutine[Any, Any, None]):
             self._handed_over = None
             if awaited.cancel():
                 return awaited
-        return self._continue(self._bodies.throw, error)
+        awaited = self._continue(self._bodies.throw, error)
+        if awaited is _DONE:
+            raise StopIteration
+        return awaited
 
     def close(self) -> None:
         """Stop for good: the loop is closed, or nothing is left to do."""
@@ -239,7 +246,7 @@ class Carrier(Coroutine[Any, Any, None]):
     def _retire(self) -> Any:
         self.task = None
         self._foreman.settle()
-        raise StopIteration
+        return _DONE
 
     def begin(self, record: Record) -> Any:
         """Step `record` for the first time. If it suspends it owns this carrier, and what it awaits is returned."""
@@ -295,11 +302,15 @@ class Carrier(Coroutine[Any, Any, None]):
                 return slot
         self._held = None
         self.suspended = False
+        run = self._run
         try:
-            awaited = self._run(method, value)
+            awaited = run(method, value)
         except BaseException as error:  # noqa: BLE001
             if record._driver is self:  # else it was abandoned, and the late report is refused
-                self._foreman.desk.failed(record, without_our_frames(error))
+                more = record._more
+                if more is None or more.cancel_reason is None or not isinstance(error, CancelledError):
+                    without_our_frames(error)  # of a cancellation that was asked for no error is kept
+                self._foreman.desk.failed(record, error)
         else:
             if awaited is not _DONE:
                 self.suspended = True
@@ -311,14 +322,12 @@ class Carrier(Coroutine[Any, Any, None]):
                 self._ended(record)
         self._record = self._run = None
         by_us = record._more is not None and record._more.cancel_reason is not None
-        stopped_by_others = record._status is _CANCELLED and self.task.cancelling() and not by_us  # type: ignore[union-attr]
+        stopped_by_others = not by_us and record._status is _CANCELLED and self.task.cancelling()  # type: ignore[union-attr]
         del record, method, value
-        return self._retire_for_a_while() if stopped_by_others else self._retire()
-
-    def _retire_for_a_while(self) -> Any:
         self.task = None
-        self._foreman.settle_later()
-        raise StopIteration
+        foreman = self._foreman
+        (foreman.settle_later if stopped_by_others else foreman.settle)()
+        return _DONE
 
     def _ask_for_slot(self, record: Record) -> Any:
         """Come back from PAUSED: return None once the slot is there, or what to await until it is."""

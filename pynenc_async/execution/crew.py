@@ -63,8 +63,8 @@ class Crew:
         if self._scheduler.room is not None:
             self._scheduler.room.offer()
         waiting = len(self.standbys)
-        if waiting < ENOUGH:
-            for _ in range(self._scheduler.startable(min(2 * waiting + 2, BURST)) - waiting):
+        if waiting < ENOUGH and (startable := self._scheduler.startable(BURST)):
+            for _ in range(min(startable, 2 * waiting + 2) - waiting):
                 self.spawn()
 
     def settle_later(self) -> None:

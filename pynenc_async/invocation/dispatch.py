@@ -271,10 +271,8 @@ class Dispatcher:
         """Return what queues the invocations of a task or a use of it: looked up once, not for each call."""
         return self.watches.enrol(use)
 
-    def _queue_for(self, options: TaskOptions) -> Callable[[Record], None]:
-        if options.starts_later or options.is_limited or options.deadline is not None or options.expires_in is not None:
-            return self.scheduler.admit
-        return self.scheduler.ready.lane(options.priority).items.append
+    def _queue_for(self, use: Any) -> Callable[[Record], None]:
+        return self.scheduler.way_in(use.options, use.limiter)
 
     def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
         """Return what submits a call with these options."""

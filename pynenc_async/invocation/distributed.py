@@ -123,7 +123,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             self._task.runtime.require_own_loop(self)
             self._task.runtime.scheduler.cancel(self, reason)
             for record in tree:
-                await record._until_stopped()
+                if record._ended_at is None:
+                    await record._until_stopped()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED

@@ -124,7 +124,10 @@ class Roster:
                 self.notify(member)
             for member in members:
                 if member._ended_at is None:
-                    if member._waiters is None and member._more is None:  # `add_waiter`, without a call
+                    more = member._more
+                    if member._waiters is None and (
+                        more is None or more.stream is None
+                    ):  # `add_waiter`, without a call
                         member._waiters = self
                     else:
                         member.add_waiter(self)
@@ -135,7 +138,8 @@ class Roster:
         ended.append(record)
         if record._status is not _SUCCESS:
             self.failed = self.failed or record
-            self.wake()
+            if self._signals:  # of many that fail together only the first has somebody to wake
+                self.wake()
         elif self.consumed + len(ended) >= self._wake_at:
             self.wake()
 

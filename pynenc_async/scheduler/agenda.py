@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 _SWEEP_AT: Final = 64
-_SLACK: Final = 2e-9
+SLACK: Final = 2e-9
 """Seconds by which an entry may be early: loops ring timers early by as much as their clock's resolution."""
 
 
@@ -24,9 +24,7 @@ class Kind(IntEnum):
     TIMEOUT = 2
     DEADLINE = 3
     EXPIRY = 4
-    GRACE = 5
-    """A body was told to stop, and should have stopped."""
-    CALL = 6
+    CALL = 5
     """A callback: the subject is a `Call`."""
 
 
@@ -123,7 +121,7 @@ class Agenda:
     def _ring(self) -> None:
         self._timer = None
         try:
-            self._fire_due(self.now() + _SLACK)
+            self._fire_due(self.now() + SLACK)
         finally:
             self._arm()  # whatever was raised, the rest is still due
 

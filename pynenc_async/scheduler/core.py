@@ -102,11 +102,12 @@ class SchedulerCore:
             return 0
         queued = 0
         for lane in self._lanes:
-            queued += len(lane.items) + len(lane.urgent)
+            if lane.items or lane.urgent:
+                queued += len(lane.items) + len(lane.urgent)
         for place in self._crowded:
             if place.has_room():
                 queued += len(place.queue)
-        return int(min(queued, most, self.limit - self.in_use))
+        return int(min(queued, most, self.limit - self.in_use)) if queued else 0
 
     def take(self) -> Record | None:
         """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
@@ -117,14 +118,17 @@ class SchedulerCore:
         lanes = self._lanes if len(self._lanes) == 1 else self.ready.in_turn(self.now)
         for lane in lanes:
             items = lane.items
-            if items and not lane.urgent and items[0]._more is None and items[0]._task.place is None:
-                # The usual way once more, without a call: see `succeeded`.
-                record = items.popleft()
-                if record._status is REGISTERED:
-                    self.in_use += 1
-                    record._status = RUNNING
-                    record._started_at = self.now
-                    return record
+            if items and not lane.urgent:
+                # The usual way once more, without a call: see `succeeded`. With a permit it is still the usual way.
+                record = items[0]
+                more = record._more
+                if (more is None or not (more.held or more.trail or more.watch)) and record._task.place is None:
+                    items.popleft()
+                    if record._status is REGISTERED:
+                        self.in_use += 1
+                        record._status = RUNNING
+                        record._started_at = self.now
+                        return record
             while (record := lane.pop()) is not None:
                 place = record._task.place
                 if place is None and record._more is None:
@@ -192,14 +196,13 @@ class SchedulerCore:
 
     def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
         """The same for a transition that was made at another moment; callable in any thread."""
-        more = record._more
+        more, observers = record._more, self.observers
         if more is None:
             return
         if more.trail is not None:
-            previous = more.trail[-1][0]
             more.trail.append((status, now, attempt, reason))
-            if self.observers:
-                self.observers.announce(record, previous, status, now, attempt, reason)
+            if observers is not None and observers.observations:
+                observers.announce(record, more.trail[-2][0], status, now, attempt, reason)
         if more.watch is not None:
             more.watch.moved(record, status, now, attempt, reason)
 
@@ -212,7 +215,8 @@ class SchedulerCore:
             self._succeeded_otherwise(record, value)
             return
         # The usual way once more, without the cases that such a record cannot be in: half of the time of a no-op is here.
-        record._ended_at = self.now = self.clock()
+        clock = self.clock  # looked up first: Python 3.11 is slow at calling what an attribute holds
+        record._ended_at = self.now = clock()
         record._status = SUCCESS
         record._outcome = value
         record._context = record._driver = None
@@ -240,7 +244,7 @@ class SchedulerCore:
         more = record._more
         if more is not None and more.handed is not None:
             more.handed.deliver(value, returned=True)
-        else:
+        elif more is None or not self._end_simply(record, more, SUCCESS, value):
             self.end(record, SUCCESS, value)
 
     def failed(self, record: Record, error: BaseException) -> None:
@@ -250,10 +254,10 @@ class SchedulerCore:
             if more.handed is not None:
                 more.handed.deliver(error, returned=False)
                 return
-            error = self.verdict(record, error)
+            if more.timed_out is not None:
+                error = self.verdict(record, error)
         if isinstance(error, CancelledError):
-            reason = more.cancel_reason if more is not None else None
-            self.end(record, CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
+            self._stopped(record, more)
             return
         cancelled = more is not None and more.cancel_reason is not None
         delay = None if cancelled else self.retry_delay(record, error)
@@ -262,6 +266,53 @@ class SchedulerCore:
         else:
             record.need_more().traceback = error.__traceback__
             self.end(record, FAILED, error)
+
+    def _stopped(self, record: Record, more: More | None) -> None:
+        """The body ended by a cancellation. No error is kept: it would keep the body's frames, and waiters get their own."""
+        if more is None or more.cancel_reason is None:
+            self.end(record, CANCELLED, None, "the body raised CancelledError")
+        elif not self._end_simply(record, more, CANCELLED, None):
+            self.end(record, CANCELLED, None, more.cancel_reason)
+
+    def _end_simply(self, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
+        """`end` once more, for a body of which the time slots say all and which has left little behind, if it is such a one.
+
+        It is a third of what the scheduler does about such an end. The reason is that of its cancellation, if any.
+        """
+        if (
+            more.trail is not None
+            or more.watch is not None
+            or more.children is not None
+            or more.blocked_on is not None
+            or more.journal is not None
+            or more.stream is not None
+            or record._status is not RUNNING
+        ):
+            return False
+        clock = self.clock
+        record._ended_at = self.now = clock()
+        record._status = status
+        record._outcome = outcome
+        record._context = record._driver = None
+        self.in_use -= 1
+        task = record._task
+        if task.place is not None:
+            task.place.in_use -= 1
+        if self._returning:
+            self._grant()
+        parent = record._parent
+        if isinstance(parent, Record):
+            self._leave_family(record, parent)
+        if task.has_policies or more.deadline is not None:
+            self.let_go(record, more)
+        waiters, record._waiters = record._waiters, None
+        self.store.keep_finished(record)
+        if isinstance(waiters, list):
+            for waiter in waiters:
+                waiter.notify(record)
+        elif waiters is not None:
+            waiters.notify(record)
+        return True
 
     def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
         """Write the final status, give back what the record holds, and tell whoever waits."""
@@ -279,13 +330,13 @@ class SchedulerCore:
         elif record._status is PAUSED:
             self.paused -= 1
         if reason:
-            record.leave_path()
+            self._keep_reason(record, reason)
         self.note(record, status, self._attempt(record), reason)
         record._status = status
         record._ended_at = now
         record._outcome = outcome
         record._context = record._driver = None
-        if record._parent is not None:
+        if isinstance(record._parent, Record):
             self._leave_family(record, record._parent)
         if record._more is not None:
             self._clear(record, record._more)
@@ -297,6 +348,11 @@ class SchedulerCore:
         for waiter in waiters if isinstance(waiters, list) else (waiters,):
             if waiter is not None:
                 waiter.notify(record)
+
+    def _keep_reason(self, record: Record, reason: str) -> None:
+        record.need_more().end_reason = reason
+        if record._status is not RUNNING and record._status is not REGISTERED:
+            record.leave_path()  # the time slots say the rest only of the usual ways
 
     def _attempt(self, record: Record) -> int:
         """The attempt to which an end belongs: a retry that is handed out counts, though it has not begun."""
@@ -313,11 +369,10 @@ class SchedulerCore:
         if more.stream is not None:
             more.stream.close()
 
-    def _leave_family(self, record: Record, parent: object) -> None:
-        if isinstance(parent, Record):
-            record._parent = parent._number
-            if parent._more is not None and parent._more.children is not None:
-                parent._more.children.pop(record._number, None)
+    def _leave_family(self, record: Record, parent: Record) -> None:
+        record._parent = parent._number
+        if parent._more is not None and parent._more.children is not None:
+            parent._more.children.pop(record._number, None)
 
     def _sound_alarm(self, record: Record) -> None:
         """Log the failure when the last handle goes without anybody having looked at the error."""

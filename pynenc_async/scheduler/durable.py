@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
 from pynenc_async.outcome import describe
@@ -217,6 +219,7 @@ class DurableScheduler(Scheduler):
         more = record.need_more()
         if record._status in RUNNABLE:
             more.held = True
+        more.told_at = None
         if more.timeout_at is not None:
             more.timeout_at = None
             self.agenda.note_dead()
@@ -240,10 +243,10 @@ class DurableScheduler(Scheduler):
         else:
             super().failed(record, error)
 
-    def ask_to_stop(self, record: Record, reason: str) -> None:
+    def ask_to_stop(self, record: Record, more: More, reason: str, now: float) -> None:
         """Tell the body to stop, if there still is one."""
         if record._driver is not _ENDING:
-            super().ask_to_stop(record, reason)
+            super().ask_to_stop(record, more, reason, now)
 
     def withdraw(self, record: Record, outcome: object, reason: str) -> None:
         """End, as CANCELLED, an invocation whose body is not under way."""
@@ -355,11 +358,10 @@ class DurableScheduler(Scheduler):
         record = draft.record
         self._take_start_back(record, len(draft.steps) - 1)
         limiter, rule = record._task.limiter, rule_of(refusal)
-        now = self.agenda.now()
         wait = 0.0 if refusal.retry_at is None else max(0.0, refusal.retry_at - self.clock())
-        record.need_more().permit = None
-        limiter.refuse(record, rule, now, wait)
-        self._wait_for_permit(record, limiter, rule, now)
+        record.need_more().permit = UNSET
+        limiter.refuse(record, rule, wait)
+        self._wait_for_permit(record, limiter, rule)
 
     def _take_start_back(self, record: Record, noted: int) -> None:
         trail = record.leave_path()

@@ -9,14 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from typing import Any, Final
+from typing import Final
 
-from pynenc_async.arguments import comparable, comparable_value
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import TaskOptions
-from pynenc_async.record import Record
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.keys import Key
 
-Key = Any
+_DISABLED: Final = ConcurrencyControlType.DISABLED
+_PLAIN: Final = frozenset({str, int, type(None)})
+"""The kinds of keys of which equal ones look the same."""
 _SLACK: Final = 1e-6
 """Seconds by which a timer may fire early, as far as rates are concerned."""
 _MANY_BUCKETS: Final = 1_024
@@ -60,11 +62,13 @@ class Rule(Enum):
 class _Line:
     """Who waits under one key: the highest priority first, then in order."""
 
-    __slots__ = ("dead", "heap")
+    __slots__ = ("dead", "heap", "reason")
 
     def __init__(self) -> None:
         self.heap: list[tuple[int, int, Record]] = []
         self.dead = 0
+        self.reason: tuple[TaskOptions, str] | None = None
+        """Why those who came with these options wait: the same words for all."""
 
     def head(self) -> Record | None:
         heap = self.heap
@@ -94,6 +98,8 @@ class Limiter:
         self.holders: Final[dict[Key, dict[int, Record]]] = {}
         """Who runs, or may run now, by key."""
         self._total = 0
+        self.newest: Record | None = None
+        """Who was the last to get a permit; None once its attempt is over."""
         self._lines: Final[dict[Key, _Line]] = {}
         self._turns: Final[deque[Key]] = deque()
         """The keys with somebody waiting that are not known to be full, in the order of their turns."""
@@ -110,70 +116,97 @@ class Limiter:
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
-    def admit(self, record: Record, now: float) -> Rule | None:
+    def admit(self, record: Record) -> Rule | None:
         """Give `record` a permit, or say what stands in the way."""
-        key = self._key(record)
-        rule = self._obstacle(record, key, now)
+        task = record._task
+        options, key = task.options, task.permit_key(record._values)
+        simple = options.running_total is None and options.rate_limit is None
+        if simple and key not in self._lines and not self._full_elsewhere:
+            # The usual way, `_obstacle` and `_give` without a call: half of what a limit costs that is not reached.
+            holders = self.holders.get(key)
+            if holders is None:
+                self.holders[key] = {record._number: record}
+            elif len(holders) < options.running_limit:
+                holders[record._number] = record
+            else:
+                return Rule.KEY
+            self._total += 1
+            self.newest = record
+            if record._more is None:
+                record._more = More(key)
+            else:
+                record._more.held, record._more.permit = False, key
+            return None
+        rule = self._obstacle(record, key)
         if rule is None and key in self._lines and self._lines[key].head() is not None:
-            rule = _any_rule(record._task.options)  # others came first
+            rule = _any_rule(options)  # others came first
         if rule is None:
-            self._give(record, key, now)
+            self._give(record, key)
         return rule
 
-    def wait(self, record: Record, now: float) -> None:
-        """Let `record`, which was not admitted, wait for its turn."""
-        key = self._key(record)
+    def wait(self, record: Record, rule: Rule) -> str:
+        """Let `record`, which was not admitted because of `rule`, wait for its turn; say in words what for."""
+        options, key = record._task.options, record._task.permit_key(record._values)
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = _Line()
-        heappush(line.heap, (-record._task.options.priority, record._number, record))
-        if self._obstacle(record, key, now) is not Rule.KEY:
+        heappush(line.heap, (-options.priority, record._number, record))
+        if rule is not Rule.KEY:
             self._take_turn(key)
-            self._sleep_for_rate(record, key, now)
+            self._sleep_for_rate(record, key)
+        if rule is not Rule.KEY or type(key) not in _PLAIN:
+            return self.describe(record, rule)
+        if line.reason is None or line.reason[0] is not options:
+            line.reason = options, self.describe(record, rule)
+        return line.reason[1]
 
     def forget(self, record: Record) -> None:
         """`record` ended while it waited."""
-        line = self._lines.get(self._key(record))
+        line = self._lines.get(record._task.permit_key(record._values))
         if line is not None:
             line.note_dead()
 
-    def give_back(self, record: Record, key: Key) -> None:
-        """`record` needs its permit no more."""
+    def give_back(self, record: Record, key: Key) -> bool:
+        """`record` needs its permit no more; say whether somebody waits who might go on now."""
         holders = self.holders[key]
-        del holders[record._number]
-        self._total -= 1
-        if not holders:
+        if len(holders) == 1:
             del self.holders[key]
+        else:
+            del holders[record._number]
+        self._total -= 1
+        if self.newest is record:
+            self.newest = None
         if key in self._lines:
             self._take_turn(key)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits who might go on now."""
         return bool(self._turns)
 
-    def grant(self, now: float) -> list[Record]:
+    def grant(self) -> list[Record]:
         """Give permits to those whose turn it is, and return them."""
         granted: list[Record] = []
         turns = self._turns
         while turns:
             key = turns[0]
-            head = self._lines[key].head()
+            line = self._lines[key]
+            head = line.head()
             if head is None:
                 self._leave_turn()
                 del self._lines[key]
                 continue
-            rule = self._obstacle(head, key, now)
+            rule = self._obstacle(head, key)
             if rule is Rule.TOTAL:
                 break
             if rule is not None:
                 self._leave_turn()
-                self._sleep_for_rate(head, key, now)
+                self._sleep_for_rate(head, key)
                 continue
-            heappop(self._lines[key].heap)
-            self._give(head, key, now)
+            heappop(line.heap)
+            self._give(head, key)
             granted.append(head)
-            turns.rotate(-1)
+            if not line.heap:
+                self._leave_turn()
+                del self._lines[key]
+            else:
+                turns.rotate(-1)
         return granted
 
     def blockers(self, record: Record) -> list[tuple[Key, list[Record]]]:
@@ -181,14 +214,14 @@ class Limiter:
 
         With each list comes what tells it from the others of this limiter.
         """
-        key = self._key(record)
+        key = record._task.permit_key(record._values)
         line = self._lines.get(key)
         first = line.head() if line is not None else None
         return self._in_the_way(record, key) or ([] if first is None else self._in_the_way(first, key))
 
     def _in_the_way(self, record: Record, key: Key) -> list[tuple[Key, list[Record]]]:
         options, lists = record._task.options, list[tuple[Key, list[Record]]]()
-        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+        if options.running_concurrency is not _DISABLED:
             holders = self.holders.get(key, {})
             if len(holders) >= options.running_limit:
                 lists.append(((Rule.KEY, key), list(holders.values())))
@@ -216,15 +249,15 @@ class Limiter:
 
     # -- what other processes hold -------------------------------------------------------------------------------------
 
-    def refuse(self, record: Record, rule: Rule, now: float, wait: float) -> None:
+    def refuse(self, record: Record, rule: Rule, wait: float) -> None:
         """Take the permit of `record` back: the store has refused it. A rate fits again in `wait` seconds."""
-        key = self._key(record)
+        key = record._task.permit_key(record._values)
         if rule is Rule.TOTAL:
             self._total_is_full_elsewhere = True
         elif rule is Rule.KEY:
             self._full_elsewhere.add(key)
         else:
-            self._bucket(record).put_off(record._task.options.rate_limit, now, wait)
+            self._bucket(record).put_off(record._task.options.rate_limit, self._clock(), wait)
         self.give_back(record, key)
 
     def look_again(self) -> None:
@@ -236,55 +269,47 @@ class Limiter:
                 self._take_turn(key)
             self.granted()
 
-    # -- keys ----------------------------------------------------------------------------------------------------------
+    # -- permits -------------------------------------------------------------------------------------------------------
 
-    def _key(self, record: Record) -> Key:
-        options = record._task.options
-        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
-            return key_of(record, options.running_concurrency)
-        return key_of(record, options.rate_limit.scope) if options.rate_limit is not None else None
-
-    def _obstacle(self, record: Record, key: Key, now: float) -> Rule | None:
+    def _obstacle(self, record: Record, key: Key) -> Rule | None:
         options = record._task.options
         if options.running_total is not None and (
             self._total >= options.running_total or self._total_is_full_elsewhere
         ):
             return Rule.TOTAL
-        if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+        if options.running_concurrency is not _DISABLED:
             holders = self.holders.get(key)
             if holders is not None and len(holders) >= options.running_limit:
                 return Rule.KEY
             if self._full_elsewhere and key in self._full_elsewhere:
                 return Rule.KEY
-        if options.rate_limit is not None and self._bucket(record).wait(options.rate_limit, now):
+        if options.rate_limit is not None and self._bucket(record).wait(options.rate_limit, self._clock()):
             return Rule.RATE
         return None
 
-    def _give(self, record: Record, key: Key, now: float) -> None:
+    def _give(self, record: Record, key: Key) -> None:
         holders = self.holders.get(key)
         if holders is None:
             self.holders[key] = {record._number: record}
         else:
             holders[record._number] = record
         self._total += 1
+        self.newest = record
         more = record.need_more()
         more.held = False
-        more.permit = (key,)
+        more.permit = key
         rate = record._task.options.rate_limit
         if rate is not None:
-            self._bucket(record).take(rate, now)
+            self._bucket(record).take(rate, self._clock())
 
     def _bucket(self, record: Record) -> Bucket:
-        key = self._bucket_key(record)
+        key = record._task.bucket_key(record._values)
         bucket = self._buckets.get(key)
         if bucket is None:
             if len(self._buckets) >= self._most_buckets:
                 self._sweep_buckets(self._clock())
             bucket = self._buckets[key] = Bucket()
         return bucket
-
-    def _bucket_key(self, record: Record) -> Key:
-        return key_of(record, record._task.options.rate_limit.scope)
 
     def _sweep_buckets(self, now: float) -> None:
         for key in [key for key, bucket in self._buckets.items() if bucket.is_full(now)]:
@@ -301,14 +326,14 @@ class Limiter:
     def _leave_turn(self) -> None:
         self._in_turn.discard(self._turns.popleft())
 
-    def _sleep_for_rate(self, record: Record, key: Key, now: float) -> None:
+    def _sleep_for_rate(self, record: Record, key: Key) -> None:
         rate = record._task.options.rate_limit
         if rate is None:
             return
-        delay = self._bucket(record).wait(rate, now)
+        delay = self._bucket(record).wait(rate, self._clock())
         if not delay:
             return
-        bucket_key = self._bucket_key(record)
+        bucket_key = record._task.bucket_key(record._values)
         asleep = self._asleep.get(bucket_key)
         if asleep is None:
             asleep = self._asleep[bucket_key] = {}
@@ -324,22 +349,10 @@ class Limiter:
 
 def _any_rule(options: TaskOptions) -> Rule:
     """The narrowest of the limits that a task has."""
-    if options.running_concurrency is not ConcurrencyControlType.DISABLED:
+    if options.running_concurrency is not _DISABLED:
         return Rule.KEY
     return Rule.RATE if options.rate_limit is not None else Rule.TOTAL
 
 
 def _nobody_listens() -> None:
     pass
-
-
-def key_of(record: Record, scope: ConcurrencyControlType) -> Key:
-    """Return what `scope` compares: a hashable value that tells 1 from True and from "1"."""
-    if scope is ConcurrencyControlType.TASK or scope is ConcurrencyControlType.DISABLED:
-        return None
-    task = record._task
-    if scope is ConcurrencyControlType.ARGUMENTS:
-        return comparable(record._values)
-    if len(task.key_indexes) == 1:
-        return comparable_value(record._values[task.key_indexes[0]])
-    return comparable(task.key_values(record._values))

@@ -57,16 +57,17 @@ class Observers:
     def __init__(self, describe: Callable[[Record], tuple[str, str]], changed: Callable[[], None]) -> None:
         self._describe: Final = describe
         self._changed: Final = changed
-        self._observations: Final[list[Observation]] = []
+        self.observations: Final[list[Observation]] = []
+        """Empty while nobody observes."""
         self._events: Final[Backlog[TransitionEvent]] = Backlog(self._tell_of)
 
     def __bool__(self) -> bool:
-        return bool(self._observations)
+        return bool(self.observations)
 
     def add(self, callback: Observer) -> Observation:
         """Tell `callback` of every transition of the invocations that are submitted from now on."""
         observation = Observation(callback, self._remove)
-        self._observations.append(observation)
+        self.observations.append(observation)
         self._changed()
         return observation
 
@@ -103,7 +104,7 @@ class Observers:
         self._events.work_off()
 
     def _tell_of(self, event: TransitionEvent) -> None:
-        for observation in list(self._observations):
+        for observation in list(self.observations):
             try:
                 observation.callback(event)
             except Exception:  # noqa: BLE001  user code
@@ -111,6 +112,6 @@ class Observers:
                 self._remove(observation)
 
     def _remove(self, observation: Observation) -> None:
-        if observation in self._observations:
-            self._observations.remove(observation)
+        if observation in self.observations:
+            self.observations.remove(observation)
             self._changed()

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record
-from pynenc_async.scheduler.limits import Rule, key_of
+from pynenc_async.scheduler.limits import Rule
 from pynenc_async.store.values import Permit, RatePermit, Refusal, RefusalKind, Unique
 
 _TOTAL: Final = "total"
@@ -18,7 +18,7 @@ def permits_of(record: Record) -> tuple[Permit, ...]:
     if options.running_total is not None:
         permits.append(Permit(_name(record, _TOTAL), options.running_total))
     if options.running_concurrency is not ConcurrencyControlType.DISABLED:
-        key = key_of(record, options.running_concurrency)
+        key = record._task.permit_key(record._values)
         permits.append(Permit(_name(record, f"key {key!r}"), options.running_limit))
     return tuple(permits)
 
@@ -28,7 +28,7 @@ def rate_of(record: Record) -> RatePermit | None:
     rate = record._task.options.rate_limit
     if rate is None:
         return None
-    return RatePermit(_name(record, f"rate {key_of(record, rate.scope)!r}"), rate.interval, rate.capacity)
+    return RatePermit(_name(record, f"rate {record._task.bucket_key(record._values)!r}"), rate.interval, rate.capacity)
 
 
 def rule_of(refusal: Refusal) -> Rule:

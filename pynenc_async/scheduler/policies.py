@@ -8,13 +8,17 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from pynenc_async.errors import ConcurrencyLimitError, InvocationExpiredError, InvocationTimeoutError
-from pynenc_async.options import OnLimit
+from pynenc_async.options import OnLimit, TaskOptions
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Agenda, Kind
 from pynenc_async.scheduler.core import CANCELLED, FAILED, PAUSED, PENDING, REGISTERED, RETRY, SchedulerCore
 from pynenc_async.scheduler.cycles import ring_through_limit
+from pynenc_async.scheduler.grace import Grace
 from pynenc_async.scheduler.limits import Limiter, Rule
+from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.scheduler.room import Room
@@ -40,6 +44,7 @@ class PolicedScheduler(SchedulerCore):
         self.random = Random()  # noqa: S311  jitter
         self.settle: Callable[[], None] = _nobody_settles
         """Gets bodies going after something became ready that no body's end announces."""
+        self.grace: Final = Grace(self.agenda, self.store.records.get, self._grace_due)
         self.registry: Final = Registry(self.agenda.call_later)
         self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
@@ -49,7 +54,6 @@ class PolicedScheduler(SchedulerCore):
             Kind.TIMEOUT: self._timeout_due,
             Kind.DEADLINE: self._deadline_due,
             Kind.EXPIRY: self._expiry_due,
-            Kind.GRACE: self._grace_due,
         }
 
     # -- the way in ----------------------------------------------------------------------------------------------------
@@ -62,8 +66,24 @@ class PolicedScheduler(SchedulerCore):
             limiter.granted = lambda: self._grant_permits(limiter)
         return limiter
 
-    def admit(self, record: Record) -> None:
-        """Take in a new invocation of a task with policies."""
+    def way_in(self, options: TaskOptions, limiter: Limiter | None) -> Callable[[Record], None]:
+        """Return what takes in the invocations of a task: chosen once for it, not for each of them."""
+        if options.starts_later or options.deadline is not None or options.expires_in is not None:
+            return self._admit
+        append = self.ready.lane(options.priority).items.append
+        if limiter is None:
+            return append
+
+        def admit_limited(record: Record) -> None:
+            rule = limiter.admit(record)
+            if rule is None:
+                append(record)
+            else:
+                self._refuse(record, limiter, rule)
+
+        return admit_limited
+
+    def _admit(self, record: Record) -> None:
         options = record._task.options
         delay = options.delay
         if options.at is not None:
@@ -91,28 +111,29 @@ class PolicedScheduler(SchedulerCore):
     def _enter(self, record: Record) -> None:
         """Queue `record`, with a permit where it needs one; let it wait for it, or drop it."""
         limiter: Limiter | None = record._task.limiter
-        if limiter is None:
+        rule = None if limiter is None else limiter.admit(record)
+        if limiter is None or rule is None:
             self.queue(record)
-            return
-        now = self.agenda.now()
-        rule = limiter.admit(record, now)
-        if rule is None:
-            self.queue(record)
-        elif record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:
+        else:
+            self._refuse(record, limiter, rule)
+
+    def _refuse(self, record: Record, limiter: Limiter, rule: Rule) -> None:
+        """There is no permit for `record` now."""
+        if record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:
             self.drop(record, limiter.describe(record, rule))
         else:
-            self._wait_for_permit(record, limiter, rule, now)
+            self._wait_for_permit(record, limiter, rule)
 
     def drop(self, record: Record, reason: str) -> None:
         """End a new invocation by the policy of its task."""
         error = ConcurrencyLimitError(self.format_id(record._number), f"dropped: {reason}")
         self.end(record, CONCURRENCY_CONTROLLED_FINAL, error, reason)
 
-    def _wait_for_permit(self, record: Record, limiter: Limiter, rule: Rule, now: float) -> None:
+    def _wait_for_permit(self, record: Record, limiter: Limiter, rule: Rule) -> None:
         record.need_more().held = True
+        reason = limiter.wait(record, rule)
         if record._status not in _WAITING:  # a retry stays one while it waits
-            self._move(record, CONCURRENCY_CONTROLLED, limiter.describe(record, rule))
-        limiter.wait(record, now)
+            self._move(record, CONCURRENCY_CONTROLLED, reason)
         if record._waiters is not None and record._task.options.detect_cycles:
             self._refuse_ring(record)
 
@@ -122,13 +143,20 @@ class PolicedScheduler(SchedulerCore):
             self.withdraw(record, error, "it would wait for a limit that can never be free")
 
     def _grant_permits(self, limiter: Limiter) -> None:
-        granted = limiter.grant(self.agenda.now())
+        newest = limiter.newest
+        others_queue = newest is not None and newest._status in RUNNABLE
+        granted = limiter.grant()
         for record in granted:
             if record._status is CONCURRENCY_CONTROLLED:
                 self._move(record, REROUTED)
-            self.ready.lane(record._task.options.priority).items.appendleft(
-                record
-            )  # it has waited for its turn already
+        # Who has waited for a permit has waited for a turn already, and goes ahead: but not of other keys that have a
+        # permit and wait for a slot, or a hot key would starve them.
+        for record in granted if others_queue else reversed(granted):
+            items = self.ready.lane(record._task.options.priority).items
+            if others_queue:
+                items.append(record)
+            else:
+                items.appendleft(record)
         if granted:
             self.settle()
 
@@ -143,7 +171,7 @@ class PolicedScheduler(SchedulerCore):
     def attempt_goes_on(self, record: Record) -> None:
         """An attempt of a task with a timeout has not ended at once."""
         more = record.need_more()
-        if more.timeout_at is None:  # else it is a body that was handed on, and the attempt is measured already
+        if more.timeout_at is None and more.told_at is None:  # else it was handed on, and is measured already, or told
             more.timeout_at = self.agenda.put(record._task.options.timeout, Kind.TIMEOUT, record)
 
     def let_go(self, record: Record, more: More) -> None:
@@ -151,20 +179,23 @@ class PolicedScheduler(SchedulerCore):
         if more.timeout_at is not None:
             more.timeout_at = None
             self.agenda.note_dead()
-        limiter: Limiter | None = record._task.limiter
-        if limiter is not None:
-            self._leave_limiter(record, more, limiter)
-        if record._ended_at is not None:
+        more.told_at = None
+        task, is_over = record._task, record._ended_at is not None
+        if task.limiter is not None:
+            key, more.permit = more.permit, UNSET
+            if key is not UNSET:
+                if task.limiter.give_back(record, key):
+                    self._grant_permits(task.limiter)
+            elif more.held and is_over:
+                task.limiter.forget(record)
+        if is_over and (
+            more.held
+            or more.deadline is not None
+            or more.registration is not None
+            or record._started_at is None
+            or task.options.expires_in is not None
+        ):
             self._forget(record, more)
-
-    def _leave_limiter(self, record: Record, more: More, limiter: Limiter) -> None:
-        if more.permit is not None:
-            limiter.give_back(record, *more.permit)
-            more.permit = None
-            if limiter.is_wanted:
-                self._grant_permits(limiter)
-        elif more.held and record._ended_at is not None:
-            limiter.forget(record)
 
     def _forget(self, record: Record, more: More) -> None:
         options = record._task.options
@@ -211,7 +242,7 @@ class PolicedScheduler(SchedulerCore):
             return subject.callback is not None
         if subject._ended_at is not None:
             return False
-        if kind is Kind.TIMEOUT or kind is Kind.GRACE:
+        if kind is Kind.TIMEOUT:
             return bool(subject._more.timeout_at == when)
         if kind is Kind.DEADLINE:
             return bool(subject._more.deadline == when)
@@ -235,8 +266,6 @@ class PolicedScheduler(SchedulerCore):
 
     def _timeout_due(self, record: Record) -> None:
         more, timeout = record.need_more(), record._task.options.timeout
-        if more.timed_out is not None or more.cancel_reason is not None:
-            return  # it was told to stop: what is noted for this moment is the end of its grace
         left = timeout - self._seconds_under_way(record)
         if left > _SLACK:
             more.timeout_at = self.agenda.put(left, Kind.TIMEOUT, record)
@@ -270,19 +299,21 @@ class PolicedScheduler(SchedulerCore):
         if more.timed_out is None and more.cancel_reason is None:
             more.timed_out = reason
             self.stop_children(record, "its parent timed out")
-            self.ask_to_stop(record, reason)
+            now = self.agenda.now()
+            self.ask_to_stop(record, more, reason, now)
+            self.grace.begin((record,), now)
 
-    def ask_to_stop(self, record: Record, reason: str) -> None:
-        """Tell the body to stop; if it does not, it is abandoned after its grace."""
-        more, grace = record.need_more(), record._task.options.cancel_grace
+    def ask_to_stop(self, record: Record, more: More, reason: str, now: float) -> None:
+        """Tell the body to stop; the caller lets its grace begin, `now`, after which it is abandoned."""
+        if more.told_at is not now:
+            more.told_at = now
         if more.timeout_at is not None:
+            more.timeout_at = None
             self.agenda.note_dead()
-        more.timeout_at = self.agenda.put(grace, Kind.GRACE, record)
         (more.handed or record._driver).cancel(reason)
 
     def _grace_due(self, record: Record) -> None:
         more = record.need_more()
-        more.timeout_at = None
         if record._status is PENDING:
             record._driver.revoke()
         invocation_id, task_id = self.format_id(record._number), record._task.task_id

@@ -3,9 +3,11 @@
 `core` has slots and endings, `policies` what options add; here is how invocations are cancelled.
 """
 
-from collections import deque
+from collections.abc import Sequence
 
-from pynenc_async.record import Record
+from msgspec import UNSET
+
+from pynenc_async.record import More, Record
 from pynenc_async.scheduler.core import CANCELLED, PENDING
 from pynenc_async.scheduler.policies import SCHEDULED, PolicedScheduler
 
@@ -18,29 +20,33 @@ class Scheduler(PolicedScheduler):
 
         A body is asked once: asking again would cut the cleaning up short.
         """
-        waiting = deque([(record, reason)])
-        while waiting:
-            record, reason = waiting.popleft()
-            more = record.need_more()
-            if record._ended_at is None and more.cancel_reason is None:
-                more.cancel_reason = reason
-                children = list((more.children or {}).values())
-                self._stop(record, reason)
-                if children:
-                    because = f"its parent {self.format_id(record._number)} was cancelled"
-                    waiting.extend((child, because) for child in children)
+        now = self.agenda.now()
+        told: list[Record] = []
+        families: list[tuple[Sequence[Record], str]] = [((record,), reason)]
+        for members, because in families:  # which grows meanwhile: a tree is told from its root down
+            for member in members:
+                more = member._more
+                if member._ended_at is not None or (more is not None and more.cancel_reason is not None):
+                    continue
+                if more is None:
+                    more = member._more = More(UNSET, False, because, now)
+                else:
+                    more.cancel_reason = because
+                if more.children:
+                    inherited = f"its parent {self.format_id(member._number)} was cancelled"
+                    families.append((list(more.children.values()), inherited))
+                if member._driver is None or (member._status is PENDING and member._driver.revoke()):
+                    self.withdraw(member, None, because or "cancelled before it started")
+                else:
+                    self.ask_to_stop(member, more, because, now)
+                    told.append(member)
+        self.grace.begin(told, now)
 
     def stop_children(self, record: Record, reason: str) -> None:
         """Cancel what the body of `record` has submitted."""
         children = record._more.children if record._more is not None else None
         for child in list((children or {}).values()):
             self.cancel(child, reason)
-
-    def _stop(self, record: Record, reason: str) -> None:
-        if record._driver is None or (record._status is PENDING and record._driver.revoke()):
-            self.withdraw(record, None, reason or "cancelled before it started")
-        else:
-            self.ask_to_stop(record, reason)
 
     def withdraw(self, record: Record, outcome: object, reason: str) -> None:
         """End, as CANCELLED, an invocation whose body is not under way."""

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
-from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, Watch
 from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.status import InvocationStatus
@@ -25,7 +24,7 @@ Queue = Callable[[Record], None]
 class Watches:
     """The watches of one app by `task_id`, and what they have not told yet."""
 
-    def __init__(self, queue_of: Callable[[TaskOptions], Queue] | None = None) -> None:
+    def __init__(self, queue_of: Callable[[Any], Queue] | None = None) -> None:
         self._queue_of: Final = queue_of or _no_queue
         self._uses: Final[dict[str, WeakSet[Any]]] = {}
         self._watches: Final[dict[str, Watch]] = {}
@@ -42,7 +41,7 @@ class Watches:
         """Return what queues the invocations of a task, or of one of its uses; called again when its watch changes."""
         with self._lock:
             self._uses.setdefault(use.task_id, WeakSet()).add(use)
-            return self._watched(use.task_id, self._queue_of(use.options))
+            return self._watched(use.task_id, self._queue_of(use))
 
     def watched(self, task_id: str, queue: Queue) -> Queue:
         """Return `queue` such that what it takes in is watched, if the task is."""
@@ -57,7 +56,7 @@ class Watches:
             else:
                 self._watches[task_id] = watch
             for use in self._uses.get(task_id, ()):
-                use.queue = self._watched(task_id, self._queue_of(use.options))
+                use.queue = self._watched(task_id, self._queue_of(use))
 
     def _watched(self, task_id: str, queue: Queue) -> Queue:
         watch = self._watches.get(task_id)
@@ -121,8 +120,8 @@ def hang_on(record: Record, watch: Watch) -> None:
     watch.moved(record, status, timestamp, attempt, reason)
 
 
-def _no_queue(options: TaskOptions) -> Queue:
-    raise NotImplementedError(f"nothing is queued here, whatever the options: {options}")
+def _no_queue(use: Any) -> Queue:
+    raise NotImplementedError(f"nothing is queued here, whatever the task: {use}")
 
 
 def _nobody_listens(news: object) -> None:
