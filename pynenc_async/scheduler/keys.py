@@ -34,9 +34,9 @@ def _key_of(scope: ConcurrencyControlType, key_indexes: tuple[int, ...]) -> KeyO
         return _the_same_for_all
     if scope is ConcurrencyControlType.ARGUMENTS:
         return comparable
-    if len(key_indexes) > 1:
+    index, *others = key_indexes
+    if others:
         return lambda values: comparable(tuple([values[index] for index in key_indexes]))
-    index = key_indexes[0]
 
     def key_of(values: Values) -> Key:
         value: object = values[index]
