@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pynenc_async.store.values import Backlog, CancelRequest, Change, JournalChange, Recovery, RefusalKind
+from pynenc_async.store.values import Backlog, CancelRequest, Change, JournalChange, Recovery, RefusalKind, Unique
 from pynenc_async.testing.store_checks.bench import (
     NOW,
     OTHER_TASK,
@@ -51,6 +51,24 @@ async def closed(bench: Bench) -> None:
     recovery = await heir.store.recover(TASKS, now=NOW)
     expect((recovery.adopted, recovery.interrupted), (2, 1), "adopted, interrupted")
     expect(sorted(await heir.claim_ids()), ["a", "b"], "what the heir claims")
+
+
+@DYING.rule
+async def kept(bench: Bench) -> None:
+    """What was committed is there for who comes when everybody has gone."""
+    runner = await bench.runner()
+    journal = JournalChange(invocation_id="a", index=0, entries=(b"entry",))
+    expect_made(
+        await runner.commit(new("a", unique=Unique("key")), start("a"), journal, new("b"), move("b", 1, S.CANCELLED))
+    )
+    before = await runner.rows()
+    await runner.store.close()
+    later = await bench.runner()
+    expect(await later.rows(), before, "what is stored")
+    expect(later.statuses("a"), [S.REGISTERED, S.PENDING, S.RUNNING], "a history")
+    expect(await later.store.journal("a"), [b"entry"], "a journal")
+    expect(later.store.standing("key", now=NOW), "a", "who stands")
+    expect((await later.store.recover(TASKS, now=NOW)).adopted, 1, "adopted")
 
 
 @DYING.rule

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pynenc_async.testing.store_checks.asking import ASKING
+from pynenc_async.testing.store_checks.batching import BATCHING
 from pynenc_async.testing.store_checks.cancelling import CANCELLING
 from pynenc_async.testing.store_checks.check import StoreCheck
 from pynenc_async.testing.store_checks.claiming import CLAIMING
@@ -28,6 +29,7 @@ STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
         STANDING,
         FIRING,
         MOVING,
+        BATCHING,
         LIMITING,
         RATING,
         CLAIMING,
