@@ -108,8 +108,8 @@ class Store(ABC):
         """Take up to `limit` invocations out of the backlog of this runner, and return them; nobody else gets them.
 
         Eligible is what is not taken, is of one of the tasks, may be run (or is SCHEDULED, or CONCURRENCY_CONTROLLED), and
-        is due. The highest priority first, within one level the earliest registered, of those registered at one moment
-        the one committed first. Nothing but `taken` changes, and no revision is counted.
+        is due. The highest priority first, within one level the earliest registered; of those that one runner has
+        registered at one moment, in the order of their numbers. Nothing but `taken` changes, and no revision is counted.
         """
 
     @abstractmethod
@@ -177,7 +177,9 @@ class Store(ABC):
         """Forget up to `limit` of what has ended, the longest ago first, as far as `retention` is exceeded; say how many.
 
         One bound that is exceeded is enough. With an invocation go its history, its journal and what only it needs of large
-        values. What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired.
+        values. What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired. What
+        cannot matter after `now` may go at any purge: a stand whose moment is past, a rate that has its whole capacity; the
+        fires of a schedule after a month, but the last.
         """
 
     async def backup(self, target: str) -> None:

@@ -23,11 +23,17 @@ def claim(
 ) -> list[StoredInvocation]:
     """Take the first of the backlog."""
     ready = [row for row in _backlog(tables, runner_id, task_ids) if _is_due(row, now)]
-    ready.sort(key=lambda row: (-row.priority, row.registered_at))  # stable: then in the order of their first commit
+    ready.sort(key=lambda row: (-row.priority, row.registered_at, _number(row.invocation_id)))
     claimed = [msgspec.structs.replace(row, taken=True) for row in ready[: max(limit, 0)]]
     for row in claimed:
         transaction.put(tables.invocations, row.invocation_id, row)
     return claimed
+
+
+def _number(invocation_id: str) -> int:
+    """Return the number that the submitter gave an invocation; 0 where the id says none."""
+    digits = invocation_id.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def describe_backlog(tables: Tables, runner_id: str, task_ids: Collection[str], now: float) -> Backlog:

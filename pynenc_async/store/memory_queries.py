@@ -82,7 +82,16 @@ def purge(tables: Tables, transaction: Transaction, retention: Retention, now: f
             break
         left, size = left - 1, size - _size(tables, row)
         _forget(tables, transaction, row.invocation_id)
+    _sweep(tables, transaction, now)
     return len(ended) - left
+
+
+def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
+    """Forget the stands and the rates that have had their time."""
+    for key in [key for key, stand in tables.stands.items() if not stand.holds(now)]:
+        transaction.drop(tables.stands, key)
+    for name in [name for name, full_at in tables.buckets.items() if full_at <= now]:
+        transaction.drop(tables.buckets, name)
 
 
 def _size(tables: Tables, row: StoredInvocation) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,14 @@ permits = st.lists(
 rates = st.builds(RatePermit, st.sampled_from(["r", "s"]), st.just(3.0), st.integers(1, 2))
 
 
+def at_its_own_moment(change):
+    """No two are registered at one moment: which of them is claimed first, is not promised."""
+    runner, _, number = change.invocation_id.partition("-")
+    later = (RUNNERS.index(runner) * 10 + int(number)) / 1024
+    steps = tuple((status, moment + later, attempt, reason) for status, moment, attempt, reason in change.steps)
+    return msgspec.structs.replace(change, steps=steps)
+
+
 class Model:
     """Both stores, asked the same."""
 
@@ -132,10 +141,8 @@ class Model:
         await self.both(name, lambda store: store.commit(changes))
 
     def change(self, name, kind, draw):
-        if kind == "plain":
-            return draw(plain_news)
-        if kind == "new":
-            return draw(news)
+        if kind in ("plain", "new"):
+            return at_its_own_moment(draw(plain_news if kind == "plain" else news))
         invocation_id = draw(ids)
         if kind == "journal":
             present = len(self.hub.tables.journals.get(invocation_id, ()))

@@ -97,27 +97,27 @@ async def due(bench: Bench) -> None:
 
 @CLAIMING.rule
 async def order(bench: Bench) -> None:
-    """The highest priority first, within it the earliest registered, of one moment the one committed first."""
+    """The highest priority first, within it the earliest registered; of one moment, in the order of their numbers."""
     runner = await bench.runner()
     expect_made(
         await runner.commit(
             new("low", taken=False, priority=-5, at=NOW - 100),
             new("late", taken=False, at=NOW + 2),
-            new("z first of its moment", taken=False, at=NOW + 1),
-            new("a second of its moment", taken=False, at=NOW + 1),
+            new("runner0-10", taken=False, at=NOW + 1),
+            new("runner0-2", taken=False, at=NOW + 1),
         )
     )
     expect_made(
         await runner.commit(
             new("high", taken=False, priority=7, at=NOW + 50),
             new("early", taken=False, at=NOW),
-            new("last of its moment", taken=False, at=NOW + 1),
+            new("runner0-9", taken=False, at=NOW + 1),
             new("highest", taken=False, priority=1_000_000, due_at=NOW + 9),
         )
     )
     ready = (await runner.store.backlog(TASKS, now=NOW)).ready
     expect(ready, {-5: 1, 0: 5, 7: 1}, "what is ready, by priority")
-    ids = ["high", "early", "z first of its moment", "a second of its moment", "last of its moment", "late", "low"]
+    ids = ["high", "early", "runner0-2", "runner0-9", "runner0-10", "late", "low"]
     expect(await runner.claim_ids(3), ids[:3], "the first three")
     expect(await runner.claim_ids(), ids[3:], "the rest")
 

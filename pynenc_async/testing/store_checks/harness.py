@@ -18,7 +18,7 @@ class StoreHarness(ABC):
     """
 
     patience = 10.0
-    """Seconds, on the clock of the loop, that a bell or the news of a death may take: far beyond what they do take."""
+    """Seconds that a bell or the news of a death may take: far beyond what they do take."""
 
     async def start(self) -> None:  # noqa: B027  # a harness that makes everything in its constructor is welcome
         """Make the database."""
