@@ -46,7 +46,7 @@ from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
 from pynenc_async.limit import ConcurrencyControlType, Rate
-from pynenc_async.options import OnDuplicate, OnLimit, TaskOptions, UniqueUntil
+from pynenc_async.options import OnDuplicate, OnLimit, RunsIn, TaskOptions, UniqueUntil
 from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.schedules.schedule import Schedule, current_fire
@@ -108,6 +108,7 @@ __all__ = [
     "ResourceScope",
     "RetryError",
     "ReusedInvocation",
+    "RunsIn",
     "Schedule",
     "ScheduleOptions",
     "SerializationError",

@@ -71,6 +71,7 @@ class Pynenc:
     `url`: `memory://` runs on the event loop; `sqlite:///jobs.db` does so too, and keeps everything in that file, which
     processes of one host may share; `sync://` runs inline when a result is read (tests and scripts only).
     `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
+    `max_processes`: how many in worker processes; None: as many as there are processors.
     `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
@@ -91,6 +92,7 @@ class Pynenc:
         app_id: str | None = None,
         max_concurrency: int | None = DEFAULT_MAX_CONCURRENCY,
         max_threads: int | None = None,
+        max_processes: int | None = None,
         retain_count: int = DEFAULT_RETAIN_COUNT,
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
@@ -112,6 +114,7 @@ class Pynenc:
                 "app_id": app_id,
                 "max_concurrency": max_concurrency,
                 "max_threads": max_threads,
+                "max_processes": max_processes,
                 "retain_count": retain_count,
                 "retain_seconds": retain_seconds,
                 "drain_seconds": drain_seconds,
@@ -320,13 +323,15 @@ class Pynenc:
 
     def statistics(self) -> AppStatistics:
         """Say where the app stands."""
-        scheduler, threads = self._dispatcher.scheduler, self._dispatcher.threads
+        scheduler, places = self._dispatcher.scheduler, self._dispatcher.places
         return AppStatistics(
             by_status=dict(Counter(invocation.status for invocation in self._all())),
             running=scheduler.in_use,
-            running_in_threads=threads.in_use,
+            running_in_threads=places.threads.in_use,
+            running_in_processes=places.processes.in_use + places.interpreters.in_use,
             max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
-            max_threads=threads.limit,
+            max_threads=places.threads.limit,
+            max_processes=places.processes.limit,
         )
 
     def observe(self, callback: Observer) -> Observation:

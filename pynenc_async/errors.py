@@ -192,7 +192,26 @@ class RemoteError(PynencError):
 
 
 class WorkerCrashedError(PynencError):
-    """Raised in the waiters of an invocation whose worker process died."""
+    """Raised in the waiters of an invocation whose worker process, or runner, died in its body.
+
+    `exit_code` as far as it is known, or below 0 with the `signal_name` of what killed it. `crashes` counts those of this
+    invocation so far: at `max_crashes` it is not tried again.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        task_id: str = "",
+        exit_code: int | None = None,
+        signal_name: str | None = None,
+        crashes: int = 1,
+    ) -> None:
+        super().__init__(problem)
+        self.task_id = task_id
+        self.exit_code = exit_code
+        self.signal_name = signal_name
+        self.crashes = crashes
 
 
 class StoreError(PynencError):

@@ -9,6 +9,7 @@ declaration (`*args` is a tuple, `**kwargs` a dict): equal calls have equal tupl
 import inspect
 import sys
 import types
+import typing
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from functools import cached_property, partial
@@ -118,6 +119,12 @@ class Function:
     def result_decoder(self) -> msgspec.json.Decoder[Any]:
         """Decodes a result to the annotation of the return value; raises `SerializationError` likewise."""
         return decoder_for(self.annotations.get("return", Any), "result")
+
+    @cached_property
+    def item_decoder(self) -> msgspec.json.Decoder[Any]:
+        """Decodes one item of an async generator to the annotation of its items; raises `SerializationError` likewise."""
+        items = typing.get_args(self.annotations.get("return", Any))
+        return decoder_for(items[0] if items else Any, "item")
 
 
 _PREFIX: Final[dict[object, str]] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}

@@ -69,6 +69,7 @@ class Shutdown:
         await self._resources.close(0.0 if self._hurried else CLOSE_SECONDS)
         if dispatcher.loop is asyncio.get_running_loop():
             dispatcher.crew.threads.close()
+            await dispatcher.crew.elsewhere.stop(at_once=self._hurried)
             await asyncio.sleep(0)  # carriers that found no work end in this turn
             await dispatcher.stop()
             dispatcher.observers.tell()

@@ -48,6 +48,19 @@ class UniqueUntil(StrEnum):
     FINISHED = "finished"
 
 
+class RunsIn(StrEnum):
+    """Where the bodies of a task run."""
+
+    LOOP = "loop"
+    """On the event loop, which a `def` blocks: for those that only compute a little."""
+    THREAD = "thread"
+    """In a thread, for a `def`."""
+    PROCESS = "process"
+    """In a worker process, which can be killed, and whose crash is nobody else's."""
+    INTERPRETER = "interpreter"
+    """In an interpreter of its own inside this process, with a lock of its own (CPython 3.14)."""
+
+
 class OnLimit(StrEnum):
     """What becomes of an invocation that meets a running limit or a rate limit."""
 
@@ -55,6 +68,9 @@ class OnLimit(StrEnum):
     """It waits for its turn, in CONCURRENCY_CONTROLLED."""
     DROP = "drop"
     """It ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
+
+
+_ELSEWHERE: Final = (RunsIn.PROCESS, RunsIn.INTERPRETER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +93,8 @@ class TaskOptions:
     """The longest delay."""
     retry_jitter: Annotated[bool, FLAG] = False
     """Full jitter: each delay is drawn evenly between 0 and what it would be, so that failures do not come back together."""
+    max_crashes: Annotated[int, POSITIVE] = 3
+    """After how many deaths of its worker process the same invocation is not tried again, whatever `max_retries` says."""
 
     timeout: Annotated[float | None, SPAN.or_none()] = None
     """How long an attempt may take, pauses included; then it fails with `InvocationTimeoutError`, which may be retried."""
@@ -85,7 +103,10 @@ class TaskOptions:
     expires_in: Annotated[float | None, SPAN.or_none()] = None
     """How long it may wait for its first start (after its delay); then it ends with `InvocationExpiredError`."""
     cancel_grace: Annotated[float, SECONDS] = 10.0
-    """How long a body may go on after it was told to stop; then it is abandoned, and reported in the log."""
+    """How long a body may go on after it was told to stop; then it is abandoned, and reported in the log.
+
+    A worker process is killed instead, after a second at the latest.
+    """
 
     registration_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
     """Which calls are duplicates of one that is registered."""
@@ -125,6 +146,11 @@ class TaskOptions:
     """How many items of an async generator task are kept for readers before the generator has to wait."""
     workflow: Annotated[bool, FLAG] = False
     """Whether what its body asks for is recorded, and given to later attempts again: see `pynenc_async.workflow`."""
+    runs_in: Annotated[RunsIn | None, one_of(RunsIn).or_none()] = None
+    """Where its body runs; None: an `async def` in the loop, a `def` in a thread. With `sync://` all run inline.
+
+    To a process go the arguments, as JSON, and nothing else: no context variables, and no tasks that the body could call.
+    """
 
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:
@@ -146,6 +172,12 @@ class TaskOptions:
             )
         if self.delay and self.at is not None:
             raise InvalidTaskOptionsError(owner, "at", "is given together with delay; give one of the two")
+        if self.workflow and self.runs_in in _ELSEWHERE:
+            raise InvalidTaskOptionsError(
+                owner,
+                "runs_in",
+                f"is {self.runs_in!r}, where a workflow cannot call tasks; it runs in the loop or a thread",
+            )
 
     @property
     def scopes(self) -> tuple[ConcurrencyControlType, ...]:
@@ -188,6 +220,7 @@ class TaskOptionsDict(TypedDict, total=False):
     retry_backoff: float
     retry_max_delay: float | timedelta
     retry_jitter: bool
+    max_crashes: int
     timeout: float | timedelta | None
     deadline: float | timedelta | None
     expires_in: float | timedelta | None
@@ -210,6 +243,7 @@ class TaskOptionsDict(TypedDict, total=False):
     detect_cycles: bool
     stream_buffer: int
     workflow: bool
+    runs_in: RunsIn | str | None
 
 
 RULES: Final[Mapping[str, Rule]] = {

@@ -80,6 +80,10 @@ class Driver(Protocol):
         """Ask the body to stop. It may take its time, and it may refuse."""
         ...
 
+    def insist(self) -> bool:
+        """Make a body stop that was asked before; say whether that can be done here, which is so once at most."""
+        ...
+
 
 class AnyOf:
     """What a body awaits of which one has to end, while a list has to end as a whole."""
@@ -136,6 +140,8 @@ class More(msgspec.Struct, eq=False):
     traceback: Any = None
     alarm: Any = None
     watch: Watch | None = None
+    crashes: int = 0
+    """How many worker processes have died while they ran its body."""
 
     def twin(self) -> "More":
         """Return a copy without the alarm, which belongs to the handles of users alone."""

@@ -21,6 +21,7 @@ def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new
         "name": name,
         "max_concurrency": options.max_concurrency,
         "max_threads": options.max_threads or min(32, (os.cpu_count() or 1) + 4),
+        "max_processes": options.max_processes or os.cpu_count() or 1,
         "retain_count": options.retain_count,
         "retain_seconds": options.retain_seconds,
         "ageing_seconds": options.ageing_seconds or None,

@@ -15,8 +15,11 @@ class AppStatistics:
     """Slots in use."""
     running_in_threads: int
     """How many of them by bodies in threads."""
+    running_in_processes: int
+    """How many by bodies in worker processes, or in interpreters of their own."""
     max_concurrency: int | None
     max_threads: int
+    max_processes: int
 
     @property
     def living(self) -> int:

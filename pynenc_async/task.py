@@ -50,7 +50,7 @@ class Task(Generic[Params, Result]):
         self.func: Final = cast("Callable[Params, Any]", function.func)
         """The function as it was written."""
         self.runtime: Final[Any] = app.runtime
-        self.place: Final[Any] = app.runtime.place_of(function)
+        self.place: Final[Any] = app.runtime.place_of(options, function)
         self.limiter: Final[Any] = app.runtime.limiter_of(function.task_id, options)
         self.key_indexes: Final = _indexes(function, options.key_arguments)
         self.has_policies: Final = options.has_policies

@@ -28,6 +28,7 @@ class AppOptions:
     app_id: Annotated[str | None, TEXT.or_none()] = None
     max_concurrency: Annotated[int | None, POSITIVE.or_none()] = DEFAULT_MAX_CONCURRENCY
     max_threads: Annotated[int | None, POSITIVE.or_none()] = None
+    max_processes: Annotated[int | None, POSITIVE.or_none()] = None
     retain_count: Annotated[int, COUNT] = DEFAULT_RETAIN_COUNT
     retain_seconds: Annotated[float, AMOUNT] = DEFAULT_RETAIN_SECONDS
     drain_seconds: Annotated[float, AMOUNT] = DEFAULT_DRAIN_SECONDS

@@ -19,13 +19,16 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Protocol, cast
 
 from pynenc_async.context import CURRENT
+from pynenc_async.execution.plain import no_coroutine
 from pynenc_async.execution.stream import drive_stream
 from pynenc_async.execution.tracebacks import without_our_frames
+from pynenc_async.function import FunctionKind
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED
 _CANCELLED: Final = InvocationStatus.CANCELLED
+_STREAM: Final = FunctionKind.STREAM
 
 BATCH: Final = 128
 """How many bodies one turn of the loop may run; bare asyncio would run all that are ready."""
@@ -121,11 +124,18 @@ def _run_bodies(carrier: "Carrier") -> Generator[Any, Any, None]:
             body = function.call(*record._values)
         elif function.drive is not None:
             body = function.drive(record)
-        else:
+        elif function.kind is _STREAM:
             body = drive_stream(record, function.call(*record._values))
+        else:
+            body = _give(record, function.call(*record._values))
         record = None
         carrier.value = yield from body
         record = yield _DONE
+
+
+async def _give(record: Record, value: Any) -> Any:
+    """Return what a `def` has returned that runs on the loop."""
+    return no_coroutine(record._task.task_id, value)
 
 
 _set_current: Final = CURRENT.set
@@ -212,6 +222,10 @@ class Carrier(Coroutine[Any, Any, None]):
         """Ask the body to stop."""
         if self.task is not None:
             self.task.cancel(reason)
+
+    def insist(self) -> bool:
+        """A body that swallows its cancellation cannot be stopped."""
+        return False
 
     # -- running bodies ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The crew: gets carriers going when there is work, keeps one at hand for running in place, and owns the threads."""
+"""The crew: gets carriers going when there is work, keeps one at hand for running in place, owns threads and workers."""
 
 from asyncio import AbstractEventLoop, Task, current_task
 from asyncio.tasks import _enter_task, _leave_task  # documented for those who extend asyncio
@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import Any, Final
 
 from pynenc_async.execution.carrier import BATCH, Carrier, Desk
+from pynenc_async.execution.elsewhere import Elsewhere
 from pynenc_async.execution.threads import Threads
 from pynenc_async.record import Record
 
@@ -26,9 +27,7 @@ ENOUGH: Final = BURST // 2
 class Crew:
     """All carriers of one app on one loop."""
 
-    def __init__(
-        self, desk: Any, threads: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None
-    ) -> None:
+    def __init__(self, desk: Any, places: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None) -> None:
         self.desk: Desk = desk
         self.loop: Final = loop
         self.batch: Callable[[], int] = batch or (lambda: BATCH)
@@ -40,8 +39,9 @@ class Crew:
         """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
         self._budget = IN_PLACE_BUDGET
         self._depth = 0
-        self.threads: Final = Threads(desk, threads, loop, self.settle)
-        threads.start = self.threads.start
+        self.threads: Final = Threads(desk, places.threads, loop, self.settle)
+        places.threads.start = self.threads.start
+        self.elsewhere: Final = Elsewhere(desk, places, loop, self.settle)
 
     def spawn(self) -> Carrier:
         """Create a carrier and its Task."""

@@ -31,7 +31,7 @@ async def run_body(record: Record, injected: Mapping[str, Any]) -> Any:
         if function.kind is _STREAM:
             body = drive_stream(record, body)
         elif function.kind is not _COROUTINE:
-            return body  # a synchronous app has no places
+            return body  # a def on the loop, or in a synchronous app, which has no places
     del record  # a failure keeps this frame alive, and the frame must not keep the invocation
     return await body
 

@@ -4,7 +4,7 @@ The body waits (without its slot) while the buffer is full and a reader has stil
 at all. When somebody awaits the invocation itself and nobody reads, the items have no taker: the oldest are dropped.
 """
 
-from asyncio import Future, get_running_loop
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -85,14 +85,18 @@ class Stream:
             with suppress(RuntimeError):  # a reader may be collected in any thread, and after the loop was closed
                 room.get_loop().call_soon_threadsafe(_set, room)
 
+    def next_look(self, loop: AbstractEventLoop) -> "Future[None]":
+        """Return what is done when the body should look again whether there is room."""
+        self._room = room = loop.create_future()
+        return room
+
     async def wait_for_room(self, record: Record) -> None:
         """Suspend the body, as one that waits for others: its carrier pauses it, and gets the slot back."""
         more = record.need_more()
         more.waits += 1
         try:
             while not self.has_room():
-                self._room = get_running_loop().create_future()
-                await self._room
+                await self.next_look(get_running_loop())
         finally:
             self._room = None
             more.waits -= 1

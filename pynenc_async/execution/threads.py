@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
-from inspect import iscoroutine
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import SimulatedLoop, ThreadTurn, thread_work_of
 from pynenc_async.context import CURRENT
+from pynenc_async.execution.plain import no_coroutine
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
@@ -165,6 +165,10 @@ class ThreadDriver:
             self.cancelled = True
         else:
             self.blocked.interrupt()
+
+    def insist(self) -> bool:
+        """A thread cannot be stopped."""
+        return False
 
 
 Ended = tuple[Record, ThreadDriver, bool, Any, float]
@@ -327,13 +331,7 @@ def _surroundings_of(record: Record) -> tuple[Any, Mapping[str, Any]]:
 
 def _body(record: Record, injected: Mapping[str, Any]) -> Any:
     CURRENT.set(record)
-    value = record._task.function.call(*record._values, **injected)
-    if iscoroutine(value):
-        value.close()
-        raise TypeError(
-            f"{record._task.task_id} is a def that returned a coroutine; make it async def, and await there"
-        )
-    return value
+    return no_coroutine(record._task.task_id, record._task.function.call(*record._values, **injected))
 
 
 def _by_submission(ended: deque[Ended]) -> deque[Ended]:

@@ -18,13 +18,15 @@ from pynenc_async.context import CURRENT
 from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError, PynencError
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
-from pynenc_async.function import Function, FunctionKind, Values
+from pynenc_async.execution.processes.inside import refuse_call, refuse_start
+from pynenc_async.function import Function, Values
 from pynenc_async.history import HistoryEntry
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.finding import InvocationPage, find_in_memory
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.placement import Placement
 from pynenc_async.invocation.waiting import wait_for_room
 from pynenc_async.journal import call_in_workflow, expect_end, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
@@ -64,13 +66,15 @@ class Dispatcher:
         name: str,
         max_concurrency: int | None,
         max_threads: int,
+        max_processes: int,
         retain_count: int,
         retain_seconds: float,
         ageing_seconds: float | None,
         max_queued: int | None,
     ) -> None:
         self._name: Final = name
-        self.threads: Final = Place(max_threads)
+        self.places: Final = Placement(max_threads=max_threads, max_processes=max_processes)
+        self.threads: Final = self.places.threads
         self.ids: Final = IdSource()
         self.runner_id = self.ids.runner_id
         self.store: Final = Records(retain_count, retain_seconds)
@@ -78,7 +82,7 @@ class Dispatcher:
             store=self.store,
             clock=wall_clock_of(None),
             max_concurrency=max_concurrency,
-            places=(self.threads,),
+            places=self.places.all,
             format_id=self.format_id,
             ageing_seconds=ageing_seconds,
         )
@@ -128,12 +132,13 @@ class Dispatcher:
             raise AppNotStartedError(
                 f"{self._name} is bound to the event loop of another thread; await its invocations there"
             )
+        refuse_start(self._name)
         self._leave_loop()
         scheduler = self.scheduler
         scheduler.clock = wall_clock_of(loop)
         scheduler.random = tie_break_of(loop) or scheduler.random
         self.loop = loop
-        self._crew = Crew(scheduler, self.threads, loop, _batches(tie_break_of(loop)))
+        self._crew = Crew(scheduler, self.places, loop, _batches(tie_break_of(loop)))
         scheduler.settle = self._crew.settle
         self.observers.bind(loop)
         self.watches.backlog.bind(loop)
@@ -199,6 +204,8 @@ class Dispatcher:
         for record in living:
             if record._driver is not None:
                 self.scheduler.abandon(record, "its event loop was closed")
+        if self._crew is not None:
+            self._crew.elsewhere.close()
 
     def format_id(self, number: int) -> str:
         """Return the id of an invocation that lives here."""
@@ -312,9 +319,9 @@ class Dispatcher:
         else:
             self.call_in_loop(lambda: decision(*args))
 
-    def place_of(self, function: Function) -> Place | None:
+    def place_of(self, options: TaskOptions, function: Function) -> Place | None:
         """Return where the bodies of a task run; None: on the loop."""
-        return self.threads if function.kind is FunctionKind.THREAD else None
+        return self.places.place_of(options, function)
 
     def limiter_of(self, task_id: str, options: TaskOptions) -> Limiter | None:
         """Return what holds the limits of a task, if it has any."""
@@ -342,6 +349,7 @@ class Dispatcher:
             return
         if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
             return  # from another thread, with or without a loop of its own
+        refuse_call(self._name)
         if loop is None:
             raise self._not_started()
         self.bind(loop)

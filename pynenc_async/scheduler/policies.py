@@ -31,6 +31,8 @@ CONCURRENCY_CONTROLLED_FINAL: Final = InvocationStatus.CONCURRENCY_CONTROLLED_FI
 REROUTED: Final = InvocationStatus.REROUTED
 _SLACK: Final = 1e-6
 """Seconds by which a timer may ring early, as far as timeouts are concerned."""
+KILLED_SECONDS: Final = 5.0
+"""How long a process that was killed may take to be gone."""
 
 _WAITING: Final = (RETRY, CONCURRENCY_CONTROLLED)
 
@@ -313,9 +315,20 @@ class PolicedScheduler(SchedulerCore):
         (more.handed or record._driver).cancel(reason)
 
     def _grace_due(self, record: Record) -> None:
-        more = record.need_more()
+        driver = record._driver
         if record._status is PENDING:
-            record._driver.revoke()
+            driver.revoke()
+        elif driver.insist():
+            self.agenda.call_later(KILLED_SECONDS, lambda: self._killed_due(record, driver))
+            return
+        self._give_up(record)
+
+    def _killed_due(self, record: Record, driver: Any) -> None:
+        if record._ended_at is None and record._driver is driver:
+            self._give_up(record)
+
+    def _give_up(self, record: Record) -> None:
+        more = record.need_more()
         invocation_id, task_id = self.format_id(record._number), record._task.task_id
         found = "is still waiting" if record._status is PAUSED else "ignored it"
         logger.error(

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable
 
-from pynenc_async.errors import RefusedError, RetryError, WorkflowNondeterminismError
+from pynenc_async.errors import (
+    RefusedError,
+    RetryError,
+    TaskDefinitionError,
+    WorkerCrashedError,
+    WorkflowNondeterminismError,
+)
 from pynenc_async.options import TaskOptions
 from pynenc_async.telemetry import logger
 
@@ -29,12 +35,21 @@ def _backed_off(options: TaskOptions, retries: int) -> float:
         return options.retry_max_delay if options.retry_delay else 0.0
 
 
+def _is_hopeless(options: TaskOptions, error: BaseException) -> bool:
+    """Whether another attempt would end like this one, or do harm."""
+    if isinstance(error, WorkerCrashedError):
+        return error.crashes >= options.max_crashes
+    return isinstance(error, (WorkflowNondeterminismError, RefusedError, TaskDefinitionError))
+
+
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
     if isinstance(error, RetryError):
         return True
-    if isinstance(error, WorkflowNondeterminismError | RefusedError):
-        return False  # another attempt would ask for the same, and be refused
-    if not isinstance(error, options.retry_for) or isinstance(error, options.no_retry_for):
+    if (
+        _is_hopeless(options, error)
+        or not isinstance(error, options.retry_for)
+        or isinstance(error, options.no_retry_for)
+    ):
         return False
     if options.retry_if is None:
         return True

@@ -39,6 +39,7 @@ async def count(n: int, /) -> AsyncIterator[int]:
 app.task(max_retry=3)  # wrong: unknown option
 app.task(max_retries="3")  # wrong: mistyped option
 app.task(retry_for=ValueError("x"))  # wrong: an instance
+app.task(runs_in=3)  # wrong: not a place
 app.task(5)  # wrong: not a function
 add.with_options(max_retry=3)  # wrong: unknown option
 add.with_options(priority="high")  # wrong: mistyped option

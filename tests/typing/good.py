@@ -24,6 +24,7 @@ from pynenc_async import (
     Pynenc,
     Resource,
     RetryError,
+    RunsIn,
     Schedule,
     Task,
     TaskOptions,
@@ -93,6 +94,8 @@ async def calls() -> None:
     assert_type(await halved(3), float)
     assert_type(await (await add.submit(1, b=2)), int)
     assert_type(await add.with_options(max_retries=2)(1), int)
+    assert_type(await add.with_options(runs_in="process", max_crashes=2)(1), int)
+    assert_type(await add.with_options(runs_in=RunsIn.LOOP)(1), int)
     assert_type(add(1).result, int)
     assert_type(add(1).blocking_result(2.0), int)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from pynenc_async.codec import PLAIN, encode
 from pynenc_async.errors import AppNotStartedError, SerializationError
+from pynenc_async.execution.processes.inside import refuse_call
 from pynenc_async.function import Values
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.dispatch import Dispatcher, Phase
@@ -181,6 +182,8 @@ class DurableDispatcher(Dispatcher):
         return [record for record in super().living() if not (record._status is _SCHEDULED or _waits_for_retry(record))]
 
     def _admit(self, parent: Record | None) -> None:
+        if self.loop is None:
+            refuse_call(self._name)
         self._session  # noqa: B018  raises unless the app has been started
         super()._admit(parent)
 

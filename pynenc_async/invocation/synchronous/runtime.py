@@ -113,8 +113,8 @@ class SynchronousRuntime:
     async def wait_for_room(self) -> None:
         """There is always room."""
 
-    def place_of(self, function: Function) -> None:
-        """Bodies run where the result is read."""
+    def place_of(self, options: TaskOptions, function: Function) -> None:
+        """Bodies run where the result is read, whatever `runs_in` says."""
 
     def limiter_of(self, task_id: str, options: TaskOptions) -> None:
         """There are no limits: nothing runs together that the caller did not run together."""

@@ -1,0 +1,56 @@
+"""What the pool of workers needs of the scheduler."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+
+
+class Desk(Protocol):
+    """Where events are reported; `scheduler.Scheduler` is it."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The wall clock."""
+        ...
+
+    @property
+    def format_id(self) -> Callable[[int], str]:
+        """Ids by number."""
+        ...
+
+    def succeeded(self, record: Record, value: object) -> None:
+        """The body returned."""
+        ...
+
+    def failed(self, record: Record, error: BaseException) -> None:
+        """The body raised."""
+        ...
+
+    def attempt_goes_on(self, record: Record) -> None:
+        """An attempt of a task with a timeout has begun."""
+        ...
+
+    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int) -> None:
+        """Write down a transition."""
+        ...
+
+    def pause(self, record: Record) -> None:
+        """The body waits, and its slot is free."""
+        ...
+
+    def come_back(self, record: Record, wanted: Callable[[], bool]) -> None:
+        """The paused body wants its slot back."""
+        ...
+
+
+class PoolPlace(Protocol):
+    """How many bodies the scheduler hands out."""
+
+    ahead: int
+
+    @property
+    def limit(self) -> int:
+        """How many workers there may be."""
+        ...
