@@ -47,6 +47,8 @@ class Task(Generic[Params, Result]):
         self.task_id: Final = function.task_id
         self.fire: Fire | None = None
         """The moment of a schedule for which this use of the task runs."""
+        self.fires_alone = False
+        """Whether no other run of that schedule may live then, in any process."""
         self.func: Final = cast("Callable[Params, Any]", function.func)
         """The function as it was written."""
         self.runtime: Final[Any] = app.runtime
@@ -90,10 +92,10 @@ class Task(Generic[Params, Result]):
         use.queue = self.runtime.watches.watched(self.task_id, queue)
         return use
 
-    def for_fire(self, fire: Fire) -> Self:
+    def for_fire(self, fire: Fire, *, alone: bool) -> Self:
         """Return the same task for one use, which a schedule makes of it."""
         use = copy(self)
-        use.fire = fire
+        use.fire, use.fires_alone = fire, alone
         return use
 
     def key_values(self, values: Values) -> Values:

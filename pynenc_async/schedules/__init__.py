@@ -21,13 +21,16 @@ the better known, but its answers near such a change have depended on where a se
 past. So all processes, and every restart, know the same moments.
 
 **Missed** is what is decided later than its moment (and the grace): the loop was blocked, the app did not run, the machine
-was asleep, the clock was set forward. `Misfire` says what becomes of it. What passes before the first start is not missed.
+was asleep, the clock was set forward. `Misfire` says what becomes of it. What passes before the first start is not missed,
+except by a schedule that has fired before, on a store.
 Nothing is ever run twice for a moment: a clock that was set back, by up to three hours, is waited for; one that was set back
 further was wrong before, and is followed.
 
 **Overlap**: a schedule does not fire while its previous run lives, unless `Overlap` says otherwise. Missed fires that are made
 up for one by one follow each other, except with `Overlap.ALLOW`.
 
-What is due is decided by a pure function (`planner.plan`), and each fire is one value (`Fire`: schedule and moment), which
-is the same in all processes: a store can decide which of them runs it.
+**Several processes** on one store decide for themselves (`planner.plan` is a pure function), and call the task for the same
+`Fire` values: name and moment. The store takes the first registration, the others end as CANCELLED. It also knows the last
+fire of each schedule, by its name, so what no process was there for is missed by the next one that starts, and it sees to it
+that runs do not overlap, unless the task has a registration concurrency of its own. What waits in line waits in one process.
 """

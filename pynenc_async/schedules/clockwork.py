@@ -17,7 +17,7 @@ from pynenc_async.function import Values
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.schedules.planner import Plan, admit, plan
 from pynenc_async.schedules.schedule import Schedule, State
-from pynenc_async.schedules.specs import ScheduleSpec
+from pynenc_async.schedules.specs import Overlap, ScheduleSpec
 from pynenc_async.store.values import Fire
 from pynenc_async.task import Task
 from pynenc_async.telemetry import logger
@@ -188,7 +188,8 @@ class Clockwork:
             self._fire(schedule, fire)
 
     def _fire(self, schedule: Schedule, fire: Fire) -> None:
-        task = schedule.task.for_fire(fire)
+        alone = schedule.spec.options.overlap is not Overlap.ALLOW
+        task = schedule.task.for_fire(fire, alone=alone)
         try:
             handle = self._context.copy().run(task.submit_values, task, schedule._values)
         except Exception as error:  # noqa: BLE001  a full queue, a duplicate that is refused: the next fire is another matter

@@ -104,7 +104,7 @@ class Schedule:
         self._last: Fire | None = None
         self._last_invocation_id: str | None = None
         self.fired = 0
-        """How many fires have become invocations, in this process."""
+        """How many times it has called its task, in this process; where several share a store, one of them runs each."""
         self.missed = 0
         """How many moments were missed and not made up for; of a long row of them, the last 100 are counted."""
         self.passed = 0

@@ -34,7 +34,7 @@ from pynenc_async.scheduler.permits import unique_of
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import JournalChange, Query, Refusal, RefusalKind, Retention
+from pynenc_async.store.values import JournalChange, Query, Refusal, RefusalKind, Retention, Unique
 from pynenc_async.telemetry import logger
 
 _SCHEDULED: Final = InvocationStatus.SCHEDULED
@@ -209,13 +209,17 @@ class DurableDispatcher(Dispatcher):
             raise self.ledger.failure
         own, options = self._tasks[task.task_id].options, task.options
         durable = Durable(
-            identity=identity, arguments=_encode_arguments(task, values), options=write_overrides(own, options)
+            identity=identity,
+            arguments=_encode_arguments(task, values),
+            options=write_overrides(own, options, task.fire),
         )
         durable.fire = task.fire
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
             key = self._desk.registry.key(task, values)
             replace = options.on_duplicate is OnDuplicate.REPLACE
             durable.unique = unique_of(task, key, self._desk.clock(), replace=replace)
+        elif task.fires_alone:
+            durable.unique = Unique(f"schedule {task.fire.schedule}")
         return durable
 
     def _queue(self, record: Record) -> None:
@@ -263,6 +267,9 @@ class DurableDispatcher(Dispatcher):
             self._desk.forget(
                 record, InvocationStatus.CANCELLED, None, "another process runs this fire of the schedule"
             )
+        elif task.fires_alone and task.options.registration_concurrency is ConcurrencyControlType.DISABLED:
+            reason = f"the previous run of the schedule, invocation {refusal.detail}, lives in another process"
+            self._desk.forget(record, InvocationStatus.CANCELLED, None, reason)
         elif task.options.on_duplicate is OnDuplicate.REUSE and (standing := self.find(refusal.detail)) is not None:
             self._desk.leave_to(record)
             self._records.pop(record._number, None)

@@ -10,7 +10,7 @@ from pynenc_async.arguments import decode_values
 from pynenc_async.codec import decode_with
 from pynenc_async.errors import InvocationError, RemoteError, SerializationError
 from pynenc_async.invocation.distributed import DistributedInvocation
-from pynenc_async.invocation.durable.overrides import read_overrides
+from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Durable, durable_of
@@ -137,7 +137,8 @@ def follow(record: Record, leader: Record) -> None:
 
 @lru_cache(maxsize=1_024)
 def _cached_overrides(task: Any, options: bytes) -> Any:
-    return task.with_options(**read_overrides(options))
+    used, fire = task.with_options(**read_overrides(options)), read_fire(options)
+    return used if fire is None else used.for_fire(fire, alone=False)
 
 
 def _with_overrides(task: Any, options: bytes) -> Any:
