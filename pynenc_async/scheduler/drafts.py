@@ -75,16 +75,15 @@ class Draft:
         """Moment, status, outcome and reason of the end that is told once this is committed."""
 
     def parts(self) -> "tuple[Draft, ...]":
-        """Return what is to be committed as one change each: a start that may be refused is none of a registration."""
-        if not self.is_new or not (self.permits or self.rate):
+        """Return what is to be committed as one change each: a registration carries no outcome, and no start that may fail."""
+        if not self.is_new or not (self.permits or self.rate or self.error or self.result):
             return (self,)
-        start = Draft(self.record)
-        first = next(index for index, step in enumerate(self.steps) if step[0] is InvocationStatus.PENDING)
-        start.steps, self.steps = self.steps[first:], self.steps[:first]
-        start.permits, start.rate, start.is_start, start.end = self.permits, self.rate, self.is_start, self.end
-        start.result, start.error = self.result, self.error
-        self.permits, self.rate, self.is_start, self.end = (), None, False, None
-        return self, start
+        rest = Draft(self.record)
+        rest.steps, self.steps = self.steps[1:], self.steps[:1]
+        rest.permits, rest.rate, rest.is_start, rest.end = self.permits, self.rate, self.is_start, self.end
+        rest.result, rest.error = self.result, self.error
+        self.is_start, self.end = False, None
+        return self, rest
 
     def change(self) -> Change:
         """Return the change to commit, as the next one of its invocation."""
@@ -120,6 +119,7 @@ class Draft:
             priority=options.priority,
             due_at=self.due_at,
             deadline_at=None if options.deadline is None else record._registered_at + options.deadline,
+            max_crashes=options.max_crashes,
             options=durable.options,
             taken=self.taken,
             unique=durable.unique,

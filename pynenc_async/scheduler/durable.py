@@ -36,7 +36,6 @@ from pynenc_async.store.values import CancelRequest, Refusal, RefusalKind, encod
 
 SUCCESS: Final = InvocationStatus.SUCCESS
 KILLED: Final = InvocationStatus.KILLED
-MAX_CRASHES: Final = 3
 
 
 class Ending:
@@ -110,7 +109,7 @@ class DurableScheduler(Scheduler):
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level; one that may be poison waits for its turn alone."""
         durable = durable_of(record)
-        if 0 < durable.crashes >= MAX_CRASHES - 1:
+        if 0 < durable.crashes >= record._task.options.max_crashes - 1:
             self._suspects.add(record)
         else:
             super().queue(record)

@@ -171,11 +171,12 @@ def test_an_interrupted_body_runs_again_with_the_next_attempt():
     assert_all_is_well(world)
 
 
-def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_it():
+@pytest.mark.parametrize("most", [2, 3, 4])
+def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_it(most):
     world = World()
 
     def make(app):
-        @app.task
+        @app.task(max_crashes=most)
         async def poison() -> None:
             process.die()
             await asyncio.sleep(1_000)
@@ -196,7 +197,7 @@ def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_i
 
     process = Process(world)
     process.run(make, submit)
-    for _ in range(6):
+    for _ in range(8):
         process = Process(world)
         if process.run(make, wait_for_rest):
             break
@@ -204,7 +205,7 @@ def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_i
         pytest.fail("the poison was never given up")
     by_task = {row.task_id.rpartition(".")[2]: row for row in world.rows()}
     assert by_task["poison"].status is S.FAILED
-    assert by_task["poison"].crashes == 3
+    assert by_task["poison"].crashes == most
     assert by_task["innocent"].status is S.SUCCESS
     assert Counter(row.status for row in world.rows()) == {S.FAILED: 1, S.SUCCESS: 2}
     assert_all_is_well(world)

@@ -7,6 +7,7 @@ from helpers import S, statuses, turns
 
 from pynenc_async import (
     AppNotStartedError,
+    ConcurrencyLimitError,
     InvocationCancelledError,
     InvocationNotFinalError,
     SerializationError,
@@ -169,6 +170,21 @@ async def test_a_queued_one_can_be_cancelled(world):
         with pytest.raises(InvocationCancelledError, match="not needed"):
             await second
         assert await first.cancel() == "stopped"
+
+
+async def test_the_error_of_what_ends_before_it_is_registered_is_stored(world):
+    app = world.app()
+
+    @app.task(running_concurrency="task", on_limit="drop")
+    async def one_at_a_time() -> None:
+        await asyncio.sleep(5)
+
+    async with app:
+        first, second = one_at_a_time(), one_at_a_time()
+        with pytest.raises(ConcurrencyLimitError, match="running_limit=1"):
+            await second
+        assert b"running_limit=1" in world.row(second.invocation_id).error
+        await first
 
 
 async def test_delayed_and_retried_ones_keep_their_moment_in_the_store(world):
