@@ -107,9 +107,8 @@ class DurableScheduler(Scheduler):
             record._retries += crashes
 
     def queue(self, record: Record) -> None:
-        """Put a record that may be run at the end of its level; one that may be poison waits for its turn alone."""
-        durable = durable_of(record)
-        if 0 < durable.crashes >= record._task.options.max_crashes - 1:
+        """Put a record that may be run at the end of its level; one that may be poison waits for its turn among its kind."""
+        if durable_of(record).crashes:
             self._suspects.add(record)
         else:
             super().queue(record)
