@@ -144,9 +144,10 @@ class More(msgspec.Struct, eq=False):
     """How many worker processes have died while they ran its body."""
 
     def twin(self) -> "More":
-        """Return a copy without the alarm, which belongs to the handles of users alone."""
+        """Return a copy without the alarm, which belongs to the handles of users alone, and without waits."""
         twin = copy(self)
         twin.alarm = None
+        twin.waits = 0  # those of a body that was abandoned end later, and for the original
         return twin
 
 

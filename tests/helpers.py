@@ -61,8 +61,10 @@ async def assert_at_rest(app):
         assert record._waiters is None
         assert record._context is None
         more = record._more
-        assert more is None or not (more.children or more.blocked_on or more.waits or more.held)
-        assert more is None or more.permit is UNSET
+        if more is not None:
+            left = {name: getattr(more, name) for name in ("children", "blocked_on", "waits", "held")}
+            assert not any(left.values()), (record, left)
+            assert more.permit is UNSET
 
 
 class Gauge:

@@ -40,7 +40,7 @@ class Crew:
         self._budget = IN_PLACE_BUDGET
         self._depth = 0
         self.threads: Final = Threads(desk, places.threads, loop, self.settle)
-        places.threads.start = self.threads.start
+        places.threads.start, places.threads.abandon = self.threads.start, self.threads.abandon
         self.elsewhere: Final = Elsewhere(desk, places, loop, self.settle)
 
     def spawn(self) -> Carrier:

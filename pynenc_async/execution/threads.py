@@ -127,7 +127,7 @@ _BEGINNING: Final = threading.Lock()
 class ThreadDriver:
     """A body on its way to a thread, or in one. There it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_body", "blocked", "cancelled", "thread_id", "turn")
+    __slots__ = ("_body", "abandoned", "blocked", "cancelled", "is_over", "thread_id", "turn")
 
     def __init__(self, record: Record, context: Context, injected: Mapping[str, Any]) -> None:
         self._body: Body | None = (record, context, injected)
@@ -138,6 +138,9 @@ class ThreadDriver:
         self.turn: ThreadTurn | None = None
         """In simulations, what the thread waits for before it goes on."""
         self.blocked: Blocked | None = None
+        self.is_over = False
+        self.abandoned = False
+        """Whether nobody waits for it any more, and another thread has taken the place of its own."""
 
     def begin(self, desk: "Reports") -> "Body | None":
         """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
@@ -189,15 +192,17 @@ class Threads:
         self._handed_out = 0
         self._waits: Final[set[Blocked]] = set()
         self._resting = 0
-        """Threads that wait for another invocation."""
+        """Threads that wait for another invocation, or whose body was abandoned."""
         self.gate: Final = Gate(place.limit)
         self._pace = AHEAD_SECONDS
         self._simulated: Final = loop if isinstance(loop, SimulatedLoop) else None
         """There, real durations must decide nothing."""
         self._leaving: Final = threading.Lock()
-        """Threads leave one by one, so that not all of them leave when one is too many."""
+        """Threads leave one by one, so that not all of them leave when one is too many; and they rest under it."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        self._dismissal = weakref.finalize(self, self._queue.put, None)
+        """Idle threads do not keep the pool, nor with it the app; they end with it."""
         if self._simulated is not None:
             self._simulated.call_at_close(self.close)
         _POOLS.add(self)
@@ -220,7 +225,8 @@ class Threads:
     def rest(self, wait: Blocked) -> None:
         """A thread begins to wait for another invocation."""
         self._waits.add(wait)
-        self._resting += 1
+        with self._leaving:
+            self._resting += 1
         self.gate.leave()
         self.work_ended()
         self._hire()
@@ -228,16 +234,29 @@ class Threads:
     def wake(self, wait: Blocked) -> threading.Lock:
         """A thread that waited goes on, once it has its turn: before all bodies that have not begun."""
         self._waits.discard(wait)
-        self._resting -= 1
+        with self._leaving:
+            self._resting -= 1
         self.work_began()
         return self.gate.reserve()
 
+    def abandon(self, driver: object) -> None:
+        """Nobody waits for the end of this body any more: should it hang, others must not wait for its thread."""
+        if not isinstance(driver, ThreadDriver):
+            return  # its middleware runs on the loop
+        with self._leaving:
+            if driver.is_over or driver.blocked is not None or driver.abandoned or not driver.thread_id:
+                return  # it needs no place: it has ended, or waits for another
+            driver.abandoned = True
+            self._resting += 1
+        self.gate.leave()
+        self._hire()
+
     def close(self) -> list[threading.Thread]:
         """Let every thread end after the body in which it is, and return them."""
-        workers, queue = self._workers, self._queue
+        workers = self._workers
+        self._dismissal()
         self._workers, self._queue = set(), SimpleQueue()
-        for _ in list(workers):
-            queue.put(None)
+        self._dismissal = weakref.finalize(self, self._queue.put, None)
         return list(workers)
 
     def give_up(self) -> None:
@@ -248,12 +267,14 @@ class Threads:
         """End the waits that nothing can end any more."""
         if self._loop.is_closed():
             for wait in list(self._waits):
+                self.work_began()  # as `wake` would have said
                 wait.break_off()
 
     def _hire(self) -> None:
         at_work = len(self._workers) - self._resting
         if at_work < self._place.limit and at_work < self._handed_out - self._resting:
-            worker = threading.Thread(target=self._work, name=f"pynenc-{len(self._workers) + 1}", daemon=True)
+            name, args = f"pynenc-{len(self._workers) + 1}", (weakref.ref(self), self._queue, self._workers)
+            worker = threading.Thread(target=_work, args=args, name=name, daemon=True)
             self._workers.add(worker)
             worker.start()
 
@@ -276,24 +297,29 @@ class Threads:
 
     # -- in the threads ------------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        queue, workers = self._queue, self._workers
-        while (driver := queue.get()) is not None:
-            turn = driver.turn
-            if turn is not None:
-                turn.wait()
-            self.gate.enter()  # before it begins: until then it can be revoked
-            body = driver.begin(self._desk)
-            self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
+    def work(self, driver: ThreadDriver, workers: set[threading.Thread]) -> bool:
+        """Run a body in this thread, one of `workers`; say whether the thread is wanted for more."""
+        turn = driver.turn
+        if turn is not None:
+            turn.wait()
+        self.gate.enter()  # before it begins: until then it can be revoked
+        body = driver.begin(self._desk)
+        self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else self._run(driver, *body))
+        self._leave_gate(driver)
+        del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
+        self._tell_loop()
+        self.work_ended()  # only now: see `SimulatedLoop`
+        if turn is not None:
+            turn.end()
+        return not self._is_surplus(workers)
+
+    def _leave_gate(self, driver: ThreadDriver) -> None:
+        with self._leaving:
+            driver.is_over = True
+            if driver.abandoned:
+                self._resting -= 1
+        if not driver.abandoned:  # else the place has gone to another thread already
             self.gate.leave()
-            del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
-            self._tell_loop()
-            self.work_ended()  # only now: see `SimulatedLoop`
-            if turn is not None:
-                turn.end()
-            if self._is_surplus(workers):
-                return
-        workers.discard(threading.current_thread())
 
     def _is_surplus(self, workers: set[threading.Thread]) -> bool:
         """Whether this thread is one too many, since somebody has come back from waiting; then it is no worker any more."""
@@ -318,6 +344,20 @@ class Threads:
             self._collecting = True
             with suppress(RuntimeError):  # the loop is closed: the scheduler writes the end when it leaves that loop
                 self._loop.call_soon_threadsafe(self._collect)
+
+
+def _work(
+    pool: "weakref.ref[Threads]", queue: SimpleQueue[ThreadDriver | None], workers: set[threading.Thread]
+) -> None:
+    """What a thread does: one body after the other, until it is dismissed. While it is idle it refers to no pool."""
+    while (driver := queue.get()) is not None:
+        threads = pool()
+        wanted = threads is not None and threads.work(driver, workers)
+        del threads, driver
+        if not wanted:
+            return
+    queue.put(None)  # for the next one
+    workers.discard(threading.current_thread())
 
 
 def _surroundings_of(record: Record) -> tuple[Any, Mapping[str, Any]]:

@@ -87,7 +87,9 @@ class Dispatcher:
             ageing_seconds=ageing_seconds,
         )
         scheduler = self.scheduler
-        self._room: Final = None if max_queued is None else Room(max_queued, self.count_waiting)
+        self._room: Room | None = None
+        if max_queued is not None:
+            self._room = Room(max_queued, self.count_waiting, self.those_waiting, scheduler.relieve)
         scheduler.room = self._room
         self._duplicates: Final = Duplicates(scheduler.registry, self)
         self._phase = Phase.OPEN
@@ -190,9 +192,11 @@ class Dispatcher:
         """Write off what the loop that is gone had under way."""
         if self._crew is not None:
             self._crew.threads.close()
+            self._crew.threads.break_off_waits()
         if self._room is not None:
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
+        self.scheduler.agenda.leave_loop()
         living = [record for record in self.store if record._ended_at is None]
         for record in living:
             record._waiters = None  # they belonged to the same loop
@@ -296,6 +300,10 @@ class Dispatcher:
     def count_waiting(self) -> int:
         """How many have been submitted and have not begun, or wait for their next attempt."""
         return self.scheduler.waiting
+
+    def those_waiting(self) -> Iterable[Record]:
+        """Them, the newest first; nobody, where some are not in memory."""
+        return self.scheduler.those_waiting() if self.count_waiting() == self.scheduler.waiting else ()
 
     def require_room(self, task_id: str, count: int) -> None:
         """Raise `QueueFullError` unless `count` more may be submitted."""

@@ -2,10 +2,11 @@
 
 from asyncio import get_running_loop
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Final
 
+from pynenc_async.record import Record
 from pynenc_async.scheduler.room import Room
 
 
@@ -29,6 +30,10 @@ class Intake:
         """Whether it has asked, and was not answered."""
         return self._asks
 
+    def takers(self) -> Iterable[Record]:
+        """Of whom one has to begin or end before the next member is submitted."""
+        return self._room.takers() if self._asks and self._room is not None else ()
+
     def is_open(self) -> bool:
         """Whether a member may be submitted now; if not, it is asked for."""
         room = self._room
@@ -41,8 +46,11 @@ class Intake:
             return True
         self._asks = True
         room.ask(self, again=offered)
+        # There may be room since we looked, or never be any because of us, and nothing else to say so.
         if _get_running_loop() is None:
-            self._call_in_loop(room.offer)  # there may be room since we looked, and nothing else to say so
+            self._call_in_loop(room.offer)
+        else:
+            room.offer()
         return False
 
     def notify(self) -> None:

@@ -7,7 +7,7 @@ A group over a sized collection submits everything at once. Any other source is 
 import asyncio
 from asyncio.events import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from pynenc_async.arguments import Arguments
@@ -154,8 +154,8 @@ class Roster:
         self._signals.append(signal)
         self._wake_at = min(self._wake_at, count)
 
-    def candidates(self) -> Iterator[Member]:
-        """Those of whom the next will end; nobody as long as more may be submitted, for then it may be anybody."""
+    def candidates(self) -> Iterator[Record]:
+        """Those on whom the next end depends; nobody as long as more may be submitted, for then it may be anybody."""
         return self._living()
 
     def unfinished(self, most: int | None = None) -> list[Member]:
@@ -210,9 +210,11 @@ class WindowedRoster(Roster):
     def _has_room(self) -> bool:
         return len(self._members) < self._window
 
-    def candidates(self) -> Iterator[Member]:
-        """Those of whom the next will end; nobody as long as more may be submitted, for then it may be anybody."""
-        return super().candidates() if self.exhausted or not self._has_room() else iter(())
+    def candidates(self) -> Iterator[Record]:
+        """Those on whom the next end depends; nobody as long as more may be submitted, for then it may be anybody."""
+        if self.exhausted or not self._has_room():
+            return super().candidates()
+        return chain(super().candidates(), self._intake.takers()) if self._intake.waits else iter(())
 
     def feed(self) -> None:
         """Submit more, as far as there is room; an async source is read by a Task of its own."""
@@ -257,6 +259,8 @@ class WindowedRoster(Roster):
     def _use_room(self) -> bool:
         before = self.submitted
         self.feed()
+        if self.exhausted:
+            self.wake()  # nobody else has seen the source end
         return self.submitted > before or self._async is not None
 
     async def aclose(self) -> None:
@@ -268,9 +272,9 @@ class WindowedRoster(Roster):
 
     def _add(self, params: object) -> None:
         member = self._submit(bind_params(self._function, params))
-        self.submitted += 1
         if member._number in self._members:
             return  # a duplicate, which is read once
+        self.submitted += 1
         self._members[member._number] = member
         self.wake()
         if member._ended_at is None:

@@ -124,7 +124,8 @@ class Wait:
 
     def end(self) -> None:
         """Leave the wait graph."""
-        self._more.waits -= 1
+        if self._more.waits:  # else the loop in which it began is gone, and all its waits are forgotten
+            self._more.waits -= 1
         if self._more.blocked_on is not None:
             self._more.blocked_on = [wait for wait in self._more.blocked_on if wait is not self._edge]
 
@@ -152,7 +153,10 @@ def suspend(
 
 @types.coroutine
 def wait_for_room(room: Room, loop: AbstractEventLoop) -> Generator[Any, None, None]:
-    """Return when one more may be submitted. A body gives its slot away meanwhile: what is in its way may need it."""
+    """Return when one more may be submitted. A body gives its slot away meanwhile: what is in its way may need it.
+
+    Raises `CycleDetectedError` in a body on which all depend that could make room.
+    """
     again = False
     while not room.has_room() or (room.is_asked_for and not again):
         body = current_body()
@@ -160,7 +164,7 @@ def wait_for_room(room: Room, loop: AbstractEventLoop) -> Generator[Any, None, N
         room.ask(signal, again=again)
         again = True
         try:
-            yield from suspend(signal, (), body)
+            yield from suspend(signal, (), body, any_of=AnyOf(room.takers))
         except BaseException:
             room.forget(signal)
             raise

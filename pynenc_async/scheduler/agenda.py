@@ -85,6 +85,10 @@ class Agenda:
         self._timer = None
         self._arm()
 
+    def leave_loop(self) -> None:
+        """The loop is gone: what is due waits for the next one."""
+        self._call_later = self._timer = None
+
     def put(self, delay: float, kind: Kind, subject: Any) -> float:
         """Note what is due in `delay` seconds; return when that is."""
         return self.put_at(self.now() + delay, kind, subject)

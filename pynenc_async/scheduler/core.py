@@ -13,7 +13,7 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from traceback import format_exception_only
 from typing import Final
 
@@ -35,6 +35,15 @@ RETRY: Final = InvocationStatus.RETRY
 SUCCESS: Final = InvocationStatus.SUCCESS
 FAILED: Final = InvocationStatus.FAILED
 CANCELLED: Final = InvocationStatus.CANCELLED
+WAITS: Final = frozenset(
+    {
+        InvocationStatus.SCHEDULED,
+        REGISTERED,
+        InvocationStatus.CONCURRENCY_CONTROLLED,
+        InvocationStatus.REROUTED,
+        RETRY,
+    }
+)
 HOLDS_SLOT: Final = frozenset({PENDING, RUNNING, RESUMED})
 
 
@@ -95,6 +104,10 @@ class SchedulerCore:
     def waiting(self) -> int:
         """How many invocations have been submitted and have not begun, or wait for their next attempt."""
         return len(self.store.records) - len(self._finished) - self.in_use - self.paused
+
+    def those_waiting(self) -> Iterator[Record]:
+        """Them, the newest first: looked up one by one, and seldom."""
+        return (record for record in reversed(self.store.records.values()) if record._status in WAITS)
 
     def startable(self, most: int) -> int:
         """How many records `take` could start now, counted up to `most`; stale entries count as well."""

@@ -45,7 +45,7 @@ def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:
     if not isinstance(targets, AnyOf):
         _refuse([[target] for target in targets if not _runs(target, waiting)], waiting)
     elif not any(_runs(target, waiting) for target in targets):
-        _refuse([list(targets)], waiting)
+        _refuse([needed for _, needed in _of_any(targets, waiting)], waiting)
 
 
 def _refuse(needs: Iterable[Sequence[Record]], waiting: Record) -> None:
@@ -61,7 +61,7 @@ def ring_through_limit(waiting: Record) -> CycleDetectedError | None:
     It is awaited already, so nobody else would look: an await looks at what is in its way when it begins.
     """
     try:
-        _refuse([needed for _, needed in _needs(waiting)], waiting)
+        _refuse([needed for _, needed in _needs(waiting, waiting)], waiting)
     except CycleDetectedError as error:
         return error
     return None
@@ -71,7 +71,7 @@ def _ring(waiting: Record, path: list[Record]) -> CycleDetectedError:
     return CycleDetectedError("invocations await one another in a ring", [describe(one) for one in (waiting, *path)])
 
 
-def _needs(record: Record) -> list[tuple[Hashable, Sequence[Record]]]:
+def _needs(record: Record, goal: Record) -> list[tuple[Hashable, Sequence[Record]]]:
     """Return whose end `record` needs to go on: of each list, somebody's. Nothing: it goes on by itself.
 
     Lists with the same name are the same: however many wait for a limit, its holders are looked through once.
@@ -84,12 +84,28 @@ def _needs(record: Record) -> list[tuple[Hashable, Sequence[Record]]]:
         return [] if limiter is None else [((id(limiter), rule), holders) for rule, holders in limiter.blockers(record)]
     needs = list[tuple[Hashable, Sequence[Record]]]()
     for wait in more.blocked_on or ():
-        needs += [(id(wait), list(wait))] if isinstance(wait, AnyOf) else [(id(one), [one]) for one in wait]
+        needs += _of_any(wait, goal) if isinstance(wait, AnyOf) else [(id(one), [one]) for one in wait]
     return [(name, needed) for name, needed in needs if needed and all(one._ended_at is None for one in needed)]
 
 
+def _of_any(wait: AnyOf, goal: Record) -> list[tuple[Hashable, Sequence[Record]]]:
+    """Return the one need that some of many meet; none where one of them soon will, as far as can be seen at once."""
+    needed = list[Record]()
+    for one in wait:
+        more = one._more
+        held = more is not None and more.held
+        if held and one is not goal and all(_one_runs(holders, goal) for _, holders in _needs(one, goal)):
+            return []
+        needed.append(one)
+    return [(id(wait), needed)]
+
+
+def _one_runs(records: Sequence[Record], goal: Record) -> bool:
+    """Whether one of many goes on by itself, as far as can be seen at once; of the holders of a limit one usually does."""
+    return any(_runs(record, goal) for record in reversed(records))
+
+
 def _runs(record: Record, goal: Record) -> bool:
-    """Whether it goes on by itself, as far as can be seen at once: of many holders of permits one usually does."""
     more = record._more
     return record is not goal and (more is None or not (more.held or more.blocked_on))
 
@@ -102,7 +118,7 @@ class _Need:
     def __init__(self, records: Sequence[Record], goal: Record) -> None:
         self.records: Final = records
         self.dependents: Final[list[Record]] = []
-        self.is_met = any(_runs(one, goal) for one in reversed(records))
+        self.is_met = _one_runs(records, goal)
 
 
 class _WaitGraph:
@@ -143,7 +159,7 @@ class _WaitGraph:
             if id(record) in self._needs_of:
                 continue
             needs = self._needs_of[id(record)] = []
-            for name, needed in _needs(record):
+            for name, needed in _needs(record, self._goal):
                 need = self._named.get(name)
                 if need is None:
                     need = self._named[name] = _Need(needed, self._goal)

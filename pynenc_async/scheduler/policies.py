@@ -136,13 +136,21 @@ class PolicedScheduler(SchedulerCore):
         reason = limiter.wait(record, rule)
         if record._status not in _WAITING:  # a retry stays one while it waits
             self._move(record, CONCURRENCY_CONTROLLED, reason)
-        if record._waiters is not None and record._task.options.detect_cycles:
+        asked_for = record._waiters is not None or (self.room is not None and self.room.is_asked_for)
+        if asked_for:
             self._refuse_ring(record)
 
-    def _refuse_ring(self, record: Record) -> None:
-        error = ring_through_limit(record)
+    def _refuse_ring(self, record: Record) -> bool:
+        error = ring_through_limit(record) if record._task.options.detect_cycles else None
         if error is not None:
             self.withdraw(record, error, "it would wait for a limit that can never be free")
+        return error is not None
+
+    def relieve(self) -> bool:
+        """Room is asked for and there is none: end the newest that waits, if it is for those who ask that it waits."""
+        newest = next(self.those_waiting(), None)
+        more = None if newest is None else newest._more
+        return newest is not None and more is not None and more.held and self._refuse_ring(newest)
 
     def _grant_permits(self, limiter: Limiter) -> None:
         newest = limiter.newest
@@ -329,6 +337,7 @@ class PolicedScheduler(SchedulerCore):
 
     def _give_up(self, record: Record) -> None:
         more = record.need_more()
+        driver, place = record._driver, record._task.place
         invocation_id, task_id = self.format_id(record._number), record._task.task_id
         found = "is still waiting" if record._status is PAUSED else "ignored it"
         logger.error(
@@ -346,6 +355,8 @@ class PolicedScheduler(SchedulerCore):
             self.end(record, FAILED, error, f"{more.timed_out}; told to stop, it {found}")
         else:
             self.end(record, CANCELLED, None, f"{more.cancel_reason or 'cancelled'}; the body {found}")
+        if place is not None:
+            place.abandon(driver)
 
     # -- decided by `Scheduler` ----------------------------------------------------------------------------------------
 

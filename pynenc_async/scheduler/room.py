@@ -1,10 +1,11 @@
 """Backpressure: a bound on what waits, and who waits for room."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from pynenc_async.errors import QueueFullError
+from pynenc_async.record import Record
 
 
 class Asker(Protocol):
@@ -18,9 +19,19 @@ class Asker(Protocol):
 class Room:
     """How much more may be submitted."""
 
-    def __init__(self, most: int, waiting: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        most: int,
+        waiting: Callable[[], int],
+        those: Callable[[], Iterable[Record]],
+        relieve: Callable[[], bool],
+    ) -> None:
         self._most: Final = most
         self._waiting: Final = waiting
+        self._those: Final = those
+        """Those who wait, the newest first; asked only when somebody looks for a ring."""
+        self._relieve: Final = relieve
+        """Ends one that waits for those who wait for room here, if there is one; says whether there was."""
         self._askers: Final[deque[Asker]] = deque()
 
     def require(self, task_id: str, count: int = 1) -> None:
@@ -35,6 +46,10 @@ class Room:
     def has_room(self) -> bool:
         """Whether one more may be submitted now, before those who have asked."""
         return self._waiting() < self._most
+
+    def takers(self) -> Iterable[Record]:
+        """Those of whom one has to begin or end before there is room."""
+        return () if self.has_room() else self._those()
 
     @property
     def is_asked_for(self) -> bool:
@@ -60,6 +75,8 @@ class Room:
         """Notify as many as there is room for."""
         if not self._askers:
             return
+        while not self.has_room() and self._relieve():
+            pass
         for _ in range(self._most - self._waiting()):
             if not self._askers:
                 return

@@ -67,4 +67,7 @@ class Scheduler(PolicedScheduler):
         if record._ended_at is None:
             if record._status is PENDING:
                 record._driver.revoke()
+            driver, place = record._driver, record._task.place
             self.end(record, CANCELLED, None, reason)
+            if place is not None and driver is not None:
+                place.abandon(driver)

@@ -1,6 +1,7 @@
 """What is told to stop and cannot: without a slot, not yet begun, or at the very moment of something else."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -190,3 +191,95 @@ def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
             stop.set()
 
     asyncio.run(main())
+
+
+def hangs_until(event):
+    event.wait(10)
+
+
+@pytest.mark.parametrize("by", ["timeout", "cancel", "shutdown"])
+def test_a_thread_that_hangs_in_an_abandoned_body_is_replaced(by):
+    app, stop, count = Pynenc(max_threads=2), threading.Event(), 5
+    timeout = 0.02 if by == "timeout" else None
+
+    @app.task(timeout=timeout, cancel_grace=0.02)
+    def hang(n):
+        hangs_until(stop)
+
+    @app.task
+    def quick():
+        return threading.get_ident()
+
+    async def main():
+        for n in range(count):
+            handle = hang(n)
+            await until(S.RUNNING, handle)
+            if by == "cancel":
+                await handle.cancel()
+            elif by == "timeout":
+                with pytest.raises(InvocationTimeoutError):
+                    await handle
+            assert len(set(await quick.parallelize([() for _ in range(20)]))) <= 2
+        stop.set()
+        assert len(set(await quick.parallelize([() for _ in range(50)]))) <= 2
+        await assert_at_rest(app)
+
+    async def restart():
+        app._shutdown.hurry()
+        for n in range(count):
+            await until(S.RUNNING, hang(n))
+            await app.shutdown(0)
+            await app.start()
+            app._shutdown.hurry()
+            await quick()
+        stop.set()
+        await quick.parallelize([() for _ in range(50)])
+        await assert_at_rest(app)
+
+    asyncio.run(restart() if by == "shutdown" else main())
+
+
+def test_no_more_bodies_run_than_threads_when_an_abandoned_one_goes_on():
+    app, stop, inside, most = Pynenc(max_threads=2), threading.Event(), [], []
+
+    @app.task(cancel_grace=0.01)
+    def hang():
+        hangs_until(stop)
+
+    @app.task
+    def count():
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.001)
+        inside.pop()
+
+    async def main():
+        for _ in range(3):
+            handle = hang()
+            await until(S.RUNNING, handle)
+            await handle.cancel()
+        group = count.parallelize([() for _ in range(20)])
+        stop.set()
+        await group
+        await count.parallelize([() for _ in range(20)])
+        assert max(most) <= 2
+        await assert_at_rest(app)
+
+    asyncio.run(main())
+
+
+def test_idle_threads_end_with_their_app():
+    async def main():
+        app = Pynenc()
+
+        @app.task
+        def work():
+            return threading.current_thread()
+
+        return set(await work.parallelize([() for _ in range(20)]))
+
+    threads = asyncio.run(main())
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()

@@ -181,6 +181,42 @@ async def test_members_that_all_await_their_reader_are_told_or_it_is_whoever_com
     assert CycleDetectedError in outcomes
 
 
+@pytest.mark.parametrize("how", ["submit", "group", "async group"])
+@pytest.mark.parametrize("children", [1, 3])
+async def test_a_body_that_waits_for_room_among_those_who_wait_for_its_permit_is_no_end(how, children):
+    app = Pynenc(max_concurrency=2, max_queued=2)
+
+    @app.task(running_concurrency="task")
+    async def limited(n):
+        await asyncio.sleep(1)
+        if n:
+            await asyncio.gather(*[one.wait() for one in [await limited.submit(0) for _ in range(n)]])
+
+    @app.task
+    async def child():
+        pass
+
+    @app.task(running_concurrency="task")
+    async def reader(n):
+        await asyncio.sleep(1)
+        params = [() for _ in range(n)]
+
+        async def source():
+            for one in params:
+                yield one
+
+        return [one async for one in child.parallelize(source() if how == "async group" else iter(params))]
+
+    task = limited if how == "submit" else reader
+    holder = task(children)
+    await asyncio.sleep(0.5)
+    others = [task(0) for _ in range(2)]
+    await all_end(app)
+    outcomes = [await outcome(one) for one in (holder, *others)]
+    assert set(outcomes) <= {CycleDetectedError, type(None)}
+    assert CycleDetectedError in outcomes
+
+
 async def test_waiting_for_time_alone_is_no_ring():
     app = Pynenc()
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 from helpers import S, assert_at_rest, assert_lawful, turns
 
-from pynenc_async import InvocationCancelledError, Pynenc, report_progress
+from pynenc_async import InvocationCancelledError, Pynenc, Rate, report_progress
 from pynenc_async.testing import VirtualLoop, run
 
 
@@ -47,6 +47,60 @@ def test_who_waits_for_the_permit_of_a_body_that_is_gone_gets_it(leave):
 
     leave(first)
     run(second)
+
+
+@LEAVING
+def test_who_waits_for_a_rate_goes_on_waiting(leave):
+    app, moments = Pynenc(), []
+
+    @app.task(rate_limit=Rate(1, per=10, burst=1), running_concurrency="task")
+    async def work(n):
+        moments.append((n, asyncio.get_running_loop().time()))
+        await (asyncio.Event().wait() if n == 0 else asyncio.sleep(0))
+
+    handles = []
+
+    async def first():
+        handles.extend(work(n) for n in range(2))
+        await asyncio.sleep(4)
+
+    async def second():
+        await app.start()
+        await handles[1]
+        await assert_at_rest(app)
+
+    leave(first)
+    run(second)
+    assert moments == [(0, 0), (1, pytest.approx(6, abs=1e-3))]
+
+
+@LEAVING
+def test_a_body_in_a_thread_that_waited_for_another_is_told(leave):
+    app, told = Pynenc(), threading.Event()
+
+    @app.task
+    async def endless():
+        await asyncio.Event().wait()
+
+    @app.task
+    def work():
+        try:
+            endless().result  # noqa: B018
+        finally:
+            told.set()
+
+    async def first():
+        work()
+        await asyncio.sleep(1)
+
+    async def second():
+        await app.start()
+        await asyncio.to_thread(told.wait, 10)
+        await assert_at_rest(app)
+
+    leave(first)
+    run(second)
+    assert told.is_set()
 
 
 @LEAVING

@@ -197,6 +197,27 @@ async def test_in_a_group_duplicates_share_one_member():
     await assert_at_rest(app)
 
 
+@pytest.mark.parametrize("window", [1, 3, 100])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_in_a_group_that_reads_its_source_a_duplicate_is_read_once(window, kind):
+    app = Pynenc(max_concurrency=1)
+
+    @app.task(registration_concurrency=ARGUMENTS)
+    async def work(n):
+        await asyncio.sleep(0)
+        return n
+
+    async def source():
+        for n in (1, 1, 2, 1, 2, 3, 3):
+            yield (n,)
+
+    group = work.parallelize(
+        source() if kind == "async" else iter([(n,) for n in (1, 1, 2, 1, 2, 3, 3)]), window=window
+    )
+    assert {result async for result in group} == {1, 2, 3}
+    await assert_at_rest(app)
+
+
 async def test_cancelling_a_reused_handle_cancels_the_original_and_leaving_its_block_does_not():
     app, gate = Pynenc(), Gate()
 

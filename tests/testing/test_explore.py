@@ -113,11 +113,11 @@ async def fails_in_two_ways():
 
 
 def test_failures_are_grouped_by_kind():
-    found = explore(fails_in_two_ways, seeds=60)
+    found = explore(fails_in_two_ways, seeds=12)
     assert {type(group.error) for group in found.groups} == {ValueError, DeadlockError}
     assert sorted(seed for group in found.groups for seed in group.seeds) == sorted(found.failures)
     text = str(found)
-    assert text.startswith(f"{len(found.failures)} of 60 seeds fail, in ")
+    assert text.startswith(f"{len(found.failures)} of 12 seeds fail, in ")
     assert "test_explore.py" in text
     assert "to repeat it exactly" in text
 
@@ -136,8 +136,8 @@ def test_addresses_ids_and_numbers_make_no_new_kind():
 
 
 def test_all_kinds_are_raised_together():
-    found = explore(fails_in_two_ways, seeds=60)
-    with pytest.raises(ExceptionGroup, match="of 60 seeds fail") as caught:
+    found = explore(fails_in_two_ways, seeds=12)
+    with pytest.raises(ExceptionGroup, match="of 12 seeds fail") as caught:
         found.raise_if_failed()
     assert list(caught.value.exceptions) == [group.error for group in found.groups]
 
