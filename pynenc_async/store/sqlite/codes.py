@@ -3,7 +3,7 @@
 The numbers are what files contain: they never change, and a status that is new gets the next one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from struct import Struct
@@ -113,11 +113,23 @@ def forbidden(current: InvocationStatus | None, following: InvocationStatus) -> 
 
 def write_steps(steps: Sequence[Step], runner: int) -> bytes:
     """Return the steps as the history keeps them, made by the runner with this key."""
-    if len(steps) == 1:
-        status, moment, attempt, reason = steps[0]
+    if len(steps) == 1:  # as nearly always
+        ((status, moment, attempt, reason),) = steps
         if not reason:
             return _pack(CODES[status], moment, attempt, runner, 0)
-    return b"".join([_write_step(step, runner) for step in steps])
+    fields: list[float] = []
+    for status, moment, attempt, reason in steps:
+        if reason:
+            return b"".join([_write_step(step, runner) for step in steps])
+        fields += CODES[status], moment, attempt, runner, 0
+    return (_PACKS.get(len(steps)) or _pack_many(len(steps)))(*fields)
+
+
+def _pack_many(count: int) -> Callable[..., bytes]:
+    return Struct("<" + "BdIIH" * count).pack
+
+
+_PACKS: Final = {count: _pack_many(count) for count in range(1, 5)}
 
 
 def _write_step(step: Step, runner: int) -> bytes:

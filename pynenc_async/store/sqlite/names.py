@@ -29,10 +29,12 @@ class Names:
     def find(self, connection: sqlite3.Connection, invocation_id: str) -> int | None:
         """Return the primary key that the id stands for; None where nothing is known that could have it."""
         runner_id, dash, digits = invocation_id.rpartition("-")
+        base = self.bases.get(runner_id)
+        if base is not None and digits.isdecimal() and digits.isascii() and digits[0] != "0" and len(digits) < 13:  # noqa: PLR2004
+            return base | int(digits)  # as nearly always
         if not (dash and _is_number(digits)):
             rows = connection.execute(_OTHER_KEY, (invocation_id,)).fetchall()
             return rows[0][0] if rows else None
-        base = self.bases.get(runner_id)
         if base is None:
             key = connection.execute(_RUNNER_KEY, (runner_id,)).fetchall()[0][0]
             if key is None:

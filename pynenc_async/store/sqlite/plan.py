@@ -134,16 +134,16 @@ def _make_plan(
 def _add(plan: Plan, current: Round, change: Transition, path: Path, key: int) -> None:
     if not change.taken or change.due_at is not None or path.retries:
         current.changes.append(changed_row(change, path, key, home=plan.home))
-    elif not path.final and change.result is None and change.error is None:
-        current.steps.append(step_row(change, path, key, home=plan.home))
-        return
     elif path.final:
         current.ends.append(end_row(change, path, key, home=plan.home))
+    elif change.result is None and change.error is None:
+        current.steps.append(step_row(change, path, key, home=plan.home))
     else:
         current.changes.append(changed_row(change, path, key, home=plan.home))
     if path.final:
         plan.ended[path.code] += 1
-    plan.has_large = plan.has_large or is_large(change.result) or is_large(change.error)
+    if change.result is not None or change.error is not None:
+        plan.has_large = plan.has_large or is_large(change.result) or is_large(change.error)
 
 
 def _next_round(plan: Plan, seen: set[int]) -> Round:

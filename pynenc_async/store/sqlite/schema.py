@@ -7,7 +7,7 @@ Everything rare (unique keys, permits, journals, large values) has a table of it
 to look there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from pynenc_async.status import RULES
@@ -31,8 +31,15 @@ BURIED: Final = 2
 """A runner whose lease has ended, and of which nothing is left to take over."""
 
 
-def _codes(codes: Sequence[int] | frozenset[int]) -> str:
-    return ", ".join(str(code) for code in sorted(codes))
+def _is_one_of(codes: Iterable[int]) -> str:
+    """Return the condition that the status is one of these: in ranges, for a list would be looked up for each row."""
+    ranges: list[tuple[int, int]] = []
+    for code in sorted(codes):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1] = ranges[-1][0], code
+        else:
+            ranges.append((code, code))
+    return "(" + " OR ".join(f"status BETWEEN {first} AND {last}" for first, last in ranges) + ")"
 
 
 _FIRST: Final = f"""
@@ -59,7 +66,7 @@ CREATE TABLE invocation (
     id INTEGER PRIMARY KEY,
     task INTEGER NOT NULL,
     home INTEGER NOT NULL,
-    status INTEGER NOT NULL CHECK (status IN ({_codes(frozenset(CODES.values()))})),
+    status INTEGER NOT NULL CHECK {_is_one_of(CODES.values())},
     revision INTEGER NOT NULL CHECK (revision > 0),
     attempt INTEGER NOT NULL,
     retries INTEGER NOT NULL,
@@ -81,8 +88,8 @@ CREATE TABLE invocation (
     arguments ANY NOT NULL,
     result ANY,
     error ANY,
-    CHECK ((ended_at IS NOT NULL) = (status IN ({_codes(FINAL)}))),
-    CHECK (backlog IS NULL OR (taken = 0 AND status IN ({_codes(CLAIMABLE)})))
+    CHECK ((ended_at IS NOT NULL) = {_is_one_of(FINAL)}),
+    CHECK (backlog IS NULL OR (taken = 0 AND {_is_one_of(CLAIMABLE)}))
 ) STRICT;
 CREATE INDEX invocation_ended ON invocation (ended_at, home);
 CREATE INDEX invocation_task ON invocation (task, registered_at);
