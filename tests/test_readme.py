@@ -22,6 +22,7 @@ def test_the_example_runs_and_complains_of_nothing(number, tmp_path):
         timeout=60,
         check=False,
         env={"PYTHONPATH": str(README.parent)},
+        cwd=tmp_path,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout

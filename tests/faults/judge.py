@@ -72,6 +72,10 @@ class Scene:
             return []
         return [line.split() for line in self.ledger_path.read_text().splitlines() if line.count("at=") == 1]
 
+    def written(self):
+        """Return the size of the ledger."""
+        return self.ledger_path.stat().st_size if self.ledger_path.exists() else 0
+
     def wait_for(self, count, *words, by=None):
         """Wait until so many lines of the ledger begin with these words; the reader blocks on nothing that may hang."""
         for _ in range(PATIENCE * 100):
@@ -134,21 +138,15 @@ def judge_history(row, steps, *, all_final):
 
 
 def judge_limit(scene, limit=2):
-    """No more than `limit` living processes' bodies were inside at once: a body dies with its process."""
+    """No more than `limit` bodies of living processes were inside at once: a body dies with its process."""
+    lines = scene.ledger()
+    last_word = {line[-2]: position for position, line in enumerate(lines)}
     inside = defaultdict(set)
-    for line in scene.ledger():
+    for position, line in enumerate(lines):
         pid = line[-2]
-        if line[0] == "started":
-            inside[pid].clear()
-        elif line[0] == "enter":
+        if line[0] == "enter":
             inside[pid].add(line[1])
-            dead = {one for one in inside if not _was_alive(scene, one, line)}
-            assert sum(len(bodies) for one, bodies in inside.items() if one not in dead) <= limit, line
+            living = [bodies for one, bodies in inside.items() if last_word[one] >= position]
+            assert sum(map(len, living)) <= limit, line
         elif line[0] == "leave":
             inside[pid].discard(line[1])
-
-
-def _was_alive(scene, pid, line):
-    """Whether a process still wrote something after `line`, or lives."""
-    position = scene.ledger().index(line)
-    return any(later[-2] == pid for later in scene.ledger()[position:])

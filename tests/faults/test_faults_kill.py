@@ -9,6 +9,8 @@ import pytest
 from judge import PATIENCE, judge, pause
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "200"))
+LINE = 64
+"""About the bytes of a line of the ledger."""
 POINTS = ("before-register", "after-register", "before-start", "after-start", "before-end", "after-end", "after-claim")
 
 pytestmark = pytest.mark.timeout(4 * PATIENCE)
@@ -16,9 +18,8 @@ pytestmark = pytest.mark.timeout(4 * PATIENCE)
 
 def kill_after(scene, rng, *, most_lines):
     victim = scene.start("--submit", 40, "--lease", 1)
-    lines = rng.randrange(1, most_lines)
-    before = len(scene.ledger())
-    while len(scene.ledger()) - before < lines and victim.poll() is None:
+    enough = scene.written() + rng.randrange(1, most_lines) * LINE
+    while scene.written() < enough and victim.poll() is None:
         pause(0.002)
     pause(rng.random() * 0.01)
     victim.send_signal(signal.SIGKILL)
