@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from helpers import S, assert_lawful, turns
 
 from pynenc_async import InvocationCancelledError, Pynenc, Rate, RetryError, current_invocation
-from pynenc_async.scheduler.core import HOLDS_SLOT
 from pynenc_async.scheduler.limits import Rule
 from pynenc_async.scheduler.ready import is_due
+from pynenc_async.scheduler.slots import HOLDS_SLOT
 from pynenc_async.testing import wait_all_tasks_blocked
 
 LONG = 100_000.0

@@ -19,11 +19,11 @@ from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.threads import ThreadDriver, Threads
 from pynenc_async.record import AnyOf, More, Record
-from pynenc_async.scheduler.core import HOLDS_SLOT
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.slots import HOLDS_SLOT
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED

@@ -23,13 +23,14 @@ from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
 from pynenc_async.outcome import describe
 from pynenc_async.record import More, Record, Step
-from pynenc_async.scheduler.core import CANCELLED, FAILED, HOLDS_SLOT, PAUSED, PENDING, REGISTERED, RUNNING
+from pynenc_async.scheduler.core import CANCELLED, FAILED
 from pynenc_async.scheduler.drafts import Draft, durable_of, tell_acceptance
 from pynenc_async.scheduler.ledger import Ledger, is_lost
 from pynenc_async.scheduler.permits import permits_of, rate_of, rule_of
 from pynenc_async.scheduler.policies import CONCURRENCY_CONTROLLED, REROUTED, SCHEDULED, _nobody_settles
 from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, PENDING, REGISTERED, RUNNING
 from pynenc_async.scheduler.suspects import Suspects
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import CancelRequest, Refusal, RefusalKind, encode_error

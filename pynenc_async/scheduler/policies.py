@@ -14,7 +14,7 @@ from pynenc_async.errors import ConcurrencyLimitError, InvocationExpiredError, I
 from pynenc_async.options import OnLimit, TaskOptions
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Agenda, Kind
-from pynenc_async.scheduler.core import CANCELLED, FAILED, PAUSED, PENDING, REGISTERED, RETRY, SchedulerCore
+from pynenc_async.scheduler.core import CANCELLED, FAILED, RETRY, SchedulerCore
 from pynenc_async.scheduler.cycles import ring_through_limit
 from pynenc_async.scheduler.grace import Grace
 from pynenc_async.scheduler.limits import Limiter, Rule
@@ -22,6 +22,7 @@ from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.scheduler.room import Room
+from pynenc_async.scheduler.slots import PAUSED, PENDING, REGISTERED
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
 

@@ -1,6 +1,6 @@
 """The scheduler: every decision about invocations.
 
-`core` has slots and endings, `policies` what options add; here is how invocations are cancelled.
+`slots` says who gets a slot, `core` what follows an end, `policies` what options add; here is how invocations are cancelled.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.core import CANCELLED, PENDING
+from pynenc_async.scheduler.core import CANCELLED
 from pynenc_async.scheduler.policies import SCHEDULED, PolicedScheduler
+from pynenc_async.scheduler.slots import PENDING
 
 
 class Scheduler(PolicedScheduler):

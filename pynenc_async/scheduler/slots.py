@@ -1,0 +1,249 @@
+"""Slots: who gets one next, and how one is given up and taken again while a body awaits another invocation.
+
+Every decision is synchronous, so atomic on an event loop by construction. `core` has what follows when a body ends.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pynenc_async.record import Record
+from pynenc_async.scheduler.observers import Observers
+from pynenc_async.scheduler.places import Comeback, Place
+from pynenc_async.scheduler.ready import Lane, ReadyQueue
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.records import Records
+
+REGISTERED: Final = InvocationStatus.REGISTERED
+PENDING: Final = InvocationStatus.PENDING
+RUNNING: Final = InvocationStatus.RUNNING
+PAUSED: Final = InvocationStatus.PAUSED
+RESUMED: Final = InvocationStatus.RESUMED
+HOLDS_SLOT: Final = frozenset({PENDING, RUNNING, RESUMED})
+WAITS: Final = frozenset(
+    {
+        InvocationStatus.SCHEDULED,
+        REGISTERED,
+        InvocationStatus.CONCURRENCY_CONTROLLED,
+        InvocationStatus.REROUTED,
+        InvocationStatus.RETRY,
+    }
+)
+
+
+class Slots:
+    """The slots, those who have one, the ready queue, and those who want their slot back."""
+
+    def __init__(
+        self,
+        *,
+        store: Records,
+        clock: Callable[[], float],
+        max_concurrency: int | None,
+        places: Sequence[Place],
+        format_id: Callable[[int], str],
+        ageing_seconds: float | None,
+    ) -> None:
+        self.store: Final = store
+        self.ready: Final = ReadyQueue(ageing_seconds)
+        self._lanes: Final = self.ready.lanes
+        self.in_use: int = 0
+        self.paused: int = 0
+        self.limit: Final = float("inf") if max_concurrency is None else max_concurrency
+        self.now = clock()
+        """The time of the last event: a batch of bodies reads the clock once for each, not for each transition."""
+        self.clock = clock
+        self._places: Final = places
+        self._crowded: list[Place] = []
+        """The places at which somebody has ever had to queue."""
+        self._comebacks: Final[deque[Comeback]] = deque()
+        self._returning = 0
+        """How many want to come back, to the loop or to a place."""
+        self.format_id: Final = format_id
+        self.observers: Observers | None = None
+        self._finished: Final = store.finished
+        self._retain_count: Final = store.retain_count
+
+    # -- admission -----------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many invocations have been submitted and have not begun, or wait for their next attempt."""
+        return len(self.store.records) - len(self._finished) - self.in_use - self.paused
+
+    def those_waiting(self) -> Iterator[Record]:
+        """Them, the newest first: looked up one by one, and seldom."""
+        return (record for record in reversed(self.store.records.values()) if record._status in WAITS)
+
+    def startable(self, most: int) -> int:
+        """How many records `take` could start now, counted up to `most`; stale entries count as well."""
+        if self.in_use >= self.limit or self._comebacks:
+            return 0
+        queued = 0
+        for lane in self._lanes:
+            if lane.items or lane.urgent:
+                queued += len(lane.items) + len(lane.urgent)
+        for place in self._crowded:
+            if place.has_room():
+                queued += len(place.queue)
+        return int(min(queued, most, self.limit - self.in_use)) if queued else 0
+
+    def take(self) -> Record | None:
+        """Start the next record (PENDING, then RUNNING) and return it; None when there is none, or no slot for it."""
+        if self.in_use >= self.limit or self._comebacks:
+            return None
+        if self._crowded and (record := self._take_from_place()) is not None:
+            return record
+        lanes = self._lanes if len(self._lanes) == 1 else self.ready.in_turn(self.now)
+        for lane in lanes:
+            items = lane.items
+            if items and not lane.urgent:
+                # The usual way once more, without a call: see `succeeded`. With a permit it is still the usual way.
+                record = items[0]
+                more = record._more
+                if (more is None or not (more.held or more.trail or more.watch)) and record._task.place is None:
+                    items.popleft()
+                    if record._status is REGISTERED:
+                        self.in_use += 1
+                        record._status = RUNNING
+                        record._started_at = self.now
+                        return record
+            while (record := lane.pop()) is not None:
+                place = record._task.place
+                if place is None and record._more is None:
+                    self.in_use += 1
+                    record._status = RUNNING
+                    record._started_at = self.now
+                    return record
+                if place is None or place.has_room():
+                    return self._begin(record)
+                self._queue_at(place, record, lane.level)
+        return None
+
+    def _take_from_place(self) -> Record | None:
+        for place in self._crowded:
+            if place.has_room() and (record := place.queue.pop()) is not None:
+                return self._begin(record)
+        return None
+
+    def _queue_at(self, place: Place, record: Record, level: int) -> None:
+        if place not in self._crowded:
+            self._crowded.append(place)
+        place.queue.lane(level).items.append(record)
+
+    def hasten(self, records: Sequence[Record]) -> None:
+        """An invocation awaits `records` of one task, which are queued: move them ahead of their level."""
+        for lane in self._lanes_of(records[0]):
+            if lane.urgent or not lane.items or lane.items[0] is not records[0]:
+                lane.hasten(records)
+
+    def _lanes_of(self, record: Record) -> Sequence[Lane]:
+        """Where a queued record may stand."""
+        level, place = record._task.options.priority, record._task.place
+        lane = self.ready.lane(level)
+        return (lane,) if place is None else (lane, place.queue.lane(level))
+
+    def queue(self, record: Record) -> None:
+        """Put a record that may be run at the end of its level."""
+        self.ready.lane(record._task.options.priority).items.append(record)
+
+    def take_only(self, record: Record) -> bool:
+        """Start `record`, which is all that is queued, if a slot is free; say whether it was started."""
+        if self.in_use >= self.limit or self._comebacks or self.ready.pop() is not record:
+            return False
+        self.now = self.clock()
+        self._begin(record)
+        return True
+
+    def _begin(self, record: Record) -> Record:
+        self.in_use += 1
+        record._started_at = self.now
+        place = record._task.place
+        on_loop = place is None or record._task.function.drive is not None
+        record._status = RUNNING if on_loop else PENDING  # whoever begins the body at a place makes it RUNNING
+        if place is not None:
+            place.in_use += 1
+        if record._more is not None:
+            self.note(record, PENDING, record._retries + 1)
+            if on_loop:
+                self.note(record, RUNNING, record._retries + 1)
+        return record
+
+    def note(self, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
+        """Write a transition down, unless the time slots of the record say it all, and tell who watches."""
+        self.note_at(self.now, record, status, attempt, reason)
+
+    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
+        """The same for a transition that was made at another moment; callable in any thread."""
+        more, observers = record._more, self.observers
+        if more is None:
+            return
+        if more.trail is not None:
+            more.trail.append((status, now, attempt, reason))
+            if observers is not None and observers.observations:
+                observers.announce(record, more.trail[-2][0], status, now, attempt, reason)
+        if more.watch is not None:
+            more.watch.moved(record, status, now, attempt, reason)
+
+    # -- waiting for another invocation --------------------------------------------------------------------------------
+
+    def pause(self, record: Record) -> None:
+        """The body awaits another invocation: its slot is free until it comes back."""
+        self.now = self.clock()
+        record.leave_path()
+        self.note(record, PAUSED, record._retries + 1)
+        self._give_slot_back(record)
+        record._status = PAUSED
+        self.paused += 1
+
+    def come_back(self, record: Record, wanted: Callable[[], bool]) -> None:
+        """The paused body can go on: give it a slot (RESUMED) now, or before any new work.
+
+        `wanted` is called when the slot is there, and says whether to take it; it lets the body know.
+        """
+        place = record._task.place
+        (self._comebacks if place is None else place.comebacks).append((record, wanted))
+        self._returning += 1
+        self._grant()
+
+    def forget_comebacks(self) -> None:
+        """Nobody comes back: the loop is gone."""
+        self._returning = 0
+        self._comebacks.clear()
+        for place in self._places:
+            place.comebacks.clear()
+
+    def _grant(self) -> None:
+        while self._comebacks and self.in_use < self.limit:
+            self._resume(*self._comebacks.popleft())
+        for place in self._places:
+            while place.comebacks and self.in_use < self.limit and place.in_use < place.limit:
+                self._resume(*place.comebacks.popleft())
+
+    def _resume(self, record: Record, wanted: Callable[[], bool]) -> None:
+        self._returning -= 1
+        if record._status is not PAUSED:
+            wanted()  # it has ended, abandoned while it waited here: what the body has left to do needs no slot
+            return
+        if wanted():
+            self.resumed(record)
+
+    def resumed(self, record: Record) -> None:
+        """The paused body goes on."""
+        self.now = self.clock()
+        record.leave_path()
+        self.note(record, RESUMED, record._retries + 1)
+        record._status = RESUMED
+        self.paused -= 1
+        self.in_use += 1
+        place = record._task.place
+        if place is not None:
+            place.in_use += 1
+
+    def _give_slot_back(self, record: Record) -> None:
+        self.in_use -= 1
+        place = record._task.place
+        if place is not None:
+            place.in_use -= 1
+        if self._returning:
+            self._grant()
