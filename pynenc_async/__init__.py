@@ -51,6 +51,7 @@ from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
 from pynenc_async.schedules.schedule import Schedule, current_fire
 from pynenc_async.schedules.specs import Misfire, Overlap, ScheduleOptions
+from pynenc_async.statistics import AppStatistics, LoopLag
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Fire
 from pynenc_async.task import Task
@@ -62,6 +63,7 @@ from pynenc_async.triggers.vocabulary import emitted, failed, reached, returned,
 
 __all__ = [
     "AppNotStartedError",
+    "AppStatistics",
     "Arguments",
     "BaseInvocation",
     "BaseInvocationGroup",
@@ -87,6 +89,7 @@ __all__ = [
     "InvocationStatus",
     "InvocationStatusError",
     "InvocationTimeoutError",
+    "LoopLag",
     "MiddlewareError",
     "Misfire",
     "NotInWorkflowError",

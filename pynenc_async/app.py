@@ -20,6 +20,7 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
     DEFAULT_STORE_RETAIN_SECONDS,
+    DEFAULT_WATCHDOG_SECONDS,
     DEFAULT_WINDOW,
 )
 from pynenc_async.configuration.configuration import Configuration
@@ -79,6 +80,7 @@ class Pynenc:
     `store`: makes the store in which invocations live, once for each start, in place of what the URL names.
     `store_window`: how many of those that wait are kept in memory as well. `lease_seconds`: after how long of silence a
     process is held to be dead, and others take over.
+    `watchdog_seconds`: after how long a body that blocks the event loop is named in the log, with its stack; None: never.
     `task_defaults`: options of all its tasks, where nothing more specific is said.
     `config`: a TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
 
@@ -104,6 +106,7 @@ class Pynenc:
         store_retain_count: int | None = None,
         store_retain_bytes: int | None = None,
         lease_seconds: float | None = None,
+        watchdog_seconds: float | None = DEFAULT_WATCHDOG_SECONDS,
         task_defaults: TaskOptionsDict | None = None,
         config: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -125,6 +128,7 @@ class Pynenc:
                 "store_retain_count": store_retain_count,
                 "store_retain_bytes": store_retain_bytes,
                 "lease_seconds": lease_seconds,
+                "watchdog_seconds": watchdog_seconds,
             }
         )
         options = self._app_options.options
@@ -332,6 +336,7 @@ class Pynenc:
             max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
             max_threads=places.threads.limit,
             max_processes=places.processes.limit,
+            loop_lag=self._dispatcher.watchdog.read(),
         )
 
     def observe(self, callback: Observer) -> Observation:

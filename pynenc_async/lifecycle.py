@@ -71,6 +71,7 @@ class Shutdown:
             dispatcher.crew.threads.close()
             await dispatcher.crew.elsewhere.stop(at_once=self._hurried)
             await asyncio.sleep(0)  # carriers that found no work end in this turn
+            dispatcher.watchdog.stop()
             await dispatcher.stop()
             dispatcher.observers.tell()
 

@@ -26,6 +26,7 @@ def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new
         "retain_seconds": options.retain_seconds,
         "ageing_seconds": options.ageing_seconds or None,
         "max_queued": options.max_queued,
+        "watchdog_seconds": options.watchdog_seconds,
     }
     lease_seconds = options.lease_seconds
     if new_store is None and options.url.startswith("sqlite:"):

@@ -6,6 +6,18 @@ from pynenc_async.status import InvocationStatus
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LoopLag:
+    """How late the event loop runs what is due, measured while bodies run. All times are seconds."""
+
+    last: float
+    average: float
+    """A moving one, over some ten measurements."""
+    longest: float
+    blockages: int
+    """How often it was later than `watchdog_seconds`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AppStatistics:
     """Where an app stands at one moment."""
 
@@ -20,6 +32,8 @@ class AppStatistics:
     max_concurrency: int | None
     max_threads: int
     max_processes: int
+    loop_lag: LoopLag | None = None
+    """None where nobody measures it: without a watchdog, in simulated time, before the first call."""
 
     @property
     def living(self) -> int:

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass, fields
 from typing import Annotated, Final, get_type_hints
 
-from pynenc_async.option_rules import COUNT, POSITIVE, SPAN, TEXT, Rule, is_number
+from pynenc_async.option_rules import COUNT, POSITIVE, SECONDS, SPAN, TEXT, Rule, is_number
 
 DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
 DEFAULT_RETAIN_SECONDS: Final = 3_600.0
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_AGEING_SECONDS: Final = 60.0
+DEFAULT_WATCHDOG_SECONDS: Final = 0.5
 
 DEFAULT_WINDOW: Final = 10_000
 DEFAULT_STORE_RETAIN_SECONDS: Final = 7 * 86_400.0
@@ -39,6 +40,7 @@ class AppOptions:
     store_retain_count: Annotated[int | None, COUNT.or_none()] = None
     store_retain_bytes: Annotated[int | None, COUNT.or_none()] = None
     lease_seconds: Annotated[float | None, SPAN.or_none()] = None
+    watchdog_seconds: Annotated[float | None, SECONDS.or_none()] = DEFAULT_WATCHDOG_SECONDS
 
 
 APP_DEFAULTS: Final = {field.name: field.default for field in fields(AppOptions)}

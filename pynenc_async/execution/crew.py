@@ -9,6 +9,7 @@ from typing import Any, Final
 from pynenc_async.execution.carrier import BATCH, Carrier, Desk
 from pynenc_async.execution.elsewhere import Elsewhere
 from pynenc_async.execution.threads import Threads
+from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.record import Record
 
 IN_PLACE_BUDGET: Final = 128
@@ -27,12 +28,20 @@ ENOUGH: Final = BURST // 2
 class Crew:
     """All carriers of one app on one loop."""
 
-    def __init__(self, desk: Any, places: Any, loop: AbstractEventLoop, batch: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        desk: Any,
+        places: Any,
+        loop: AbstractEventLoop,
+        watchdog: Watchdog,
+        batch: Callable[[], int] | None = None,
+    ) -> None:
         self.desk: Desk = desk
         self.loop: Final = loop
         self.batch: Callable[[], int] = batch or (lambda: BATCH)
         self._ready: Final = desk.ready
         self._scheduler: Final = desk
+        self._watchdog: Final = watchdog
         self.standbys: Final[dict[Carrier, None]] = {}
         """Carriers whose Tasks wait for their first turn; the dict keeps their order."""
         self._context: Final = Context()
@@ -64,6 +73,8 @@ class Crew:
             self._scheduler.room.offer()
         waiting = len(self.standbys)
         if waiting < ENOUGH and (startable := self._scheduler.startable(BURST)):
+            if self._watchdog.is_resting:
+                self._watchdog.wake()
             for _ in range(min(startable, 2 * waiting + 2) - waiting):
                 self.spawn()
 

@@ -19,6 +19,7 @@ from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError, Pyn
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.processes.inside import refuse_call, refuse_start
+from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.function import Function, Values
 from pynenc_async.history import HistoryEntry
 from pynenc_async.ids import IdSource
@@ -71,6 +72,7 @@ class Dispatcher:
         retain_seconds: float,
         ageing_seconds: float | None,
         max_queued: int | None,
+        watchdog_seconds: float | None,
     ) -> None:
         self._name: Final = name
         self.places: Final = Placement(max_threads=max_threads, max_processes=max_processes)
@@ -103,6 +105,7 @@ class Dispatcher:
         self.watches: Final = Watches(self._queue_for)
         self._standbys: dict[Carrier, None] = {}
         self._crew: Crew | None = None
+        self.watchdog: Final = Watchdog(watchdog_seconds, lambda: scheduler.in_use > 0 or bool(self._standbys))
         self._inbox: Final[deque[Record]] = deque()
         self._numbers: Final = self.ids.numbers
         self._records: Final = self.store.records
@@ -140,7 +143,8 @@ class Dispatcher:
         scheduler.clock = wall_clock_of(loop)
         scheduler.random = tie_break_of(loop) or scheduler.random
         self.loop = loop
-        self._crew = Crew(scheduler, self.places, loop, _batches(tie_break_of(loop)))
+        self._crew = Crew(scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)))
+        self.watchdog.bind(loop)
         scheduler.settle = self._crew.settle
         self.observers.bind(loop)
         self.watches.backlog.bind(loop)
