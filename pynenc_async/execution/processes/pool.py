@@ -235,7 +235,7 @@ class Processes:
             self._items.put_all(body)
             self._conclude(body)
         self.staff.return_bodies(lost)
-        if not worker.is_ready and not worker.stopping:
+        if not worker.is_ready:
             self._failed_starts += 1
             if self._failed_starts >= MOST_FAILED_STARTS:
                 self._start_failed(f"the last one ended with exit code {exit_code}")
