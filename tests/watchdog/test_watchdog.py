@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_SECONDS, watchdogs
+from watchdog_ears import PATIENCE_SECONDS, watchdogs
 
 from pynenc_async import InvalidTaskOptionsError, Pynenc, current_invocation, inject
 from pynenc_async.testing import run as run_simulated
