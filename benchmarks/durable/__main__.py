@@ -27,6 +27,9 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _RESULTS = _ROOT / "benchmarks" / "results" / "durable"
 _PATIENCE = 600
 
+Lane = tuple[Series, ...]
+"""All figures of one contender in one case."""
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.durable", description=__doc__)
@@ -66,26 +69,34 @@ def _filled(case: DurableCase, given: argparse.Namespace, directory: Path) -> Pa
     return path
 
 
-def _measure(run: Run, series: Series, case: DurableCase, filled: Path | None, directory: Path) -> None:
+def _measure(run: Run, lane: Lane, case: DurableCase, filled: Path | None, directory: Path) -> None:
     """Add one round; a contender that failed once sits out the rest of the case."""
-    if any((one.contender, one.case) == (series.contender, case.id) for one in run.problems):
-        series.rounds.append(None)
-        return
+    found: dict[str, Any] = {}
+    series = lane[0]
+    if not any((one.contender, one.case) == (series.contender, case.id) for one in run.problems):
+        found = _ask(run, series, case, filled, directory)
+    for one in lane:
+        one.rounds.append(found.get("value" if one.metric == "per_item" else one.metric))
+    print(f"{case.id} {series.contender}: {found}", file=sys.stderr, flush=True)
+
+
+def _ask(run: Run, series: Series, case: DurableCase, filled: Path | None, directory: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=directory) as own:
         where = ["--directory", own, *(["--filled", str(filled)] if filled else [])]
         try:
-            answer = _child("--contender", series.contender, "--work", case.work, "--size", str(series.n), *where)
-            series.rounds.append(answer["value"])
+            return _child("--contender", series.contender, "--work", case.work, "--size", str(series.n), *where)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             run.problems.append(Problem(series.contender, case.id, str(error)))
-            series.rounds.append(None)
-    print(f"{case.id} {series.contender}: {series.rounds[-1]} {case.unit}", file=sys.stderr, flush=True)
+            return {}
 
 
-def _lanes(run: Run, case: DurableCase, scale: Scale) -> list[Series]:
+def _lanes(run: Run, case: DurableCase, scale: Scale) -> list[Lane]:
     size = case.full if scale is Scale.FULL else case.small
     return [
-        Series(contender=name, case=case.id, metric="per_item", unit=case.unit, n=min(size, one.most or size))
+        tuple(
+            Series(contender=name, case=case.id, metric=metric, unit=case.unit, n=min(size, one.most or size))
+            for metric in case.metrics
+        )
         for name, one in run.contenders.items()
         if case.work in one.workloads
     ]
@@ -102,7 +113,7 @@ def _measure_all(given: argparse.Namespace, directory: Path) -> Run:
     )
     cases = [case for case in CASES if not given.case or case.id in given.case]
     lanes = [(case, one) for case in cases for one in _lanes(run, case, given.scale)]
-    run.series = [one for _, one in lanes]
+    run.series = [one for _, lane in lanes for one in lane]
     for number in range(given.rounds):
         for case, one in lanes:
             if case.most_rounds is not None and number >= case.most_rounds:

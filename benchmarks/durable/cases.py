@@ -33,6 +33,11 @@ class DurableCase:
     most_rounds: int | None = None
     """A bound on the rounds, for a case that is long and hardly varies."""
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """`per_item` is time of the wall; `cpu` is that of all threads of the process."""
+        return ("per_item", "cpu") if self.work in (Work.BURST, Work.FINISHED) else ("per_item",)
+
 
 CASES: tuple[DurableCase, ...] = (
     DurableCase(
@@ -131,5 +136,22 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(id="queued", what="D5, bytes for each queued", quotient=(Key("ours", "D5"),), limit=64, unit="bytes"),
 )
+
+
+def _of_cpu(target: Target) -> Target:
+    of, to = target.quotient[0], target.quotient[-1]
+    return Target(
+        id=f"{target.id}-cpu",
+        what=f"{target.what}; time of the CPU",
+        quotient=(Key(of.contender, of.case, "cpu"), Key(to.contender, to.case, "cpu")),
+        limit=target.limit,
+        at_least=target.at_least,
+    )
+
+
+CPU_TARGETS: tuple[Target, ...] = tuple(
+    _of_cpu(target) for target in TARGETS if target.id.startswith(("raw", "filled"))
+)
+"""The same of the time that the processes had a core: what a machine that is busy with other work distorts least."""
 ROUND_TRIP = (Key("ours", "D3"), Key("raw_each", "D3"), 2.0, 500.0)
 """Ours is at most so many raw commits, and so many microseconds more; see `judging`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.durable import contenders
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import Job
+from benchmarks.durable.contenders import Job, Stopwatch
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -43,7 +43,7 @@ def main() -> None:
         answer = _describe(given.contender)
     else:
         job = Job(n=given.size, directory=given.directory, filled=given.filled)
-        answer = {"value": contenders.load(given.contender).runs[given.work](job)}
+        answer = {"value": contenders.load(given.contender).runs[given.work](job), "cpu": Stopwatch.cpu}
     print(json.dumps(answer))
     sys.stdout.flush()
     # No rival's threads or exit hooks: what had to be measured is measured.

@@ -2,8 +2,8 @@
 
 import statistics
 
-from benchmarks.durable.cases import CASES, ROUND_TRIP, TARGETS
-from benchmarks.results import Ratio, Run, Verdict, label_of
+from benchmarks.durable.cases import CASES, CPU_TARGETS, ROUND_TRIP, TARGETS
+from benchmarks.results import Key, Ratio, Run, Verdict, label_of
 
 _ROUND_TRIP = "round trip"
 
@@ -22,7 +22,7 @@ def _round_trip(run: Run) -> Verdict:
 
 def judge(run: Run) -> None:
     """Write the verdict on every target into the run."""
-    run.verdicts = [*(target.judge(run) for target in TARGETS), _round_trip(run)]
+    run.verdicts = [*(target.judge(run) for target in (*TARGETS, *CPU_TARGETS)), _round_trip(run)]
 
 
 def markdown(runs: list[Run]) -> str:
@@ -57,12 +57,15 @@ prepared once, no body, nobody who waits. It writes the same rows into the same 
 INSERT, UPDATE to running, UPDATE to success; the stricter one writes what we write where there is room to start at once,
 registration and start in one INSERT, and one UPDATE. The default window keeps 10,000 in memory: of a burst of 100,000 the
 rest is written, read back, claimed and ended. In D2 raw commits once for each invocation, `synchronous=FULL`, the whole row
-in one INSERT. In D3 its unit is that commit with `synchronous=NORMAL`. Rivals run sizes that they can bear (see n)."""
+in one INSERT. In D3 its unit is that commit with `synchronous=NORMAL`. Rivals run sizes that they can bear (see n).
+
+On a machine that is busy with other work a program of two threads waits for its cores more often than one of one thread,
+which the times of the wall show and those of the CPU do not."""
 
 
 def _verdicts(runs: list[Run]) -> list[list[str]]:
     names = [
-        *((target.id, target.what, target.limit_text) for target in TARGETS),
+        *((target.id, target.what, target.limit_text) for target in (*TARGETS, *CPU_TARGETS)),
         (_ROUND_TRIP, "D3, beyond two raw commits", f"{ROUND_TRIP[3]:g} us"),
     ]
     rows: list[list[str]] = []
@@ -82,11 +85,13 @@ def _figures(runs: list[Run]) -> list[list[str]]:
     rows: list[list[str]] = []
     for case in CASES:
         names = dict.fromkeys(one.contender for run in runs for one in run.series if one.case == case.id)
-        for name in names:
-            found = [next((s for s in run.series if (s.contender, s.case) == (name, case.id)), None) for run in runs]
+        for name, metric in ((name, metric) for name in names for metric in case.metrics):
+            found = [run.find(Key(name, case.id, metric)) for run in runs]
             sizes = ["-" if one is None else f"{one.n:,}" for one in found]
             values = ["-" if one is None or one.median is None else f"{one.median:,.1f}" for one in found]
-            rows.append([f"{case.id} {case.title}", label_of(runs, name), *sizes, *values])
+            rows.append(
+                [f"{case.id} {case.title}{', CPU' if metric == 'cpu' else ''}", label_of(runs, name), *sizes, *values]
+            )
     return rows
 
 

@@ -1,9 +1,11 @@
 """The durable contenders, a module each. Their packages are imported in the process that measures them, and nowhere else."""
 
 import importlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.durable.cases import Work
 
@@ -20,6 +22,24 @@ class Job:
 
 Run = Callable[[Job], float]
 """Does the work of a job and returns microseconds, or bytes, for each item."""
+
+
+class Stopwatch:
+    """Time of the wall and of all threads of the process, from its creation on.
+
+    On a machine that has other work to do the second says more: it does not grow while the process waits for a core.
+    """
+
+    cpu: ClassVar[float | None] = None
+    """What the last reading found, in microseconds for each item; the child reports it."""
+
+    def __init__(self) -> None:
+        self._begin, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self, n: int) -> float:
+        """Microseconds of the wall for each of `n` items."""
+        elapsed, Stopwatch.cpu = time.perf_counter() - self._begin, (time.process_time() - self._cpu) / n * 1e6
+        return elapsed / n * 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

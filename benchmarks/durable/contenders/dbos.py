@@ -1,12 +1,11 @@
 """dbos on SQLite: workflows through a queue, polls of one millisecond. The body is a `def`, its cheaper kind."""
 
 import importlib
-import time
 from typing import Any
 
 from benchmarks.bodies import noop_in_thread
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job
+from benchmarks.durable.contenders import DurableContender, Job, Stopwatch
 
 DBOS: Any = importlib.import_module("dbos").DBOS
 
@@ -26,10 +25,10 @@ def _burst(job: Job) -> float:
     DBOS.launch()
     DBOS.register_queue("queue", polling_interval_sec=_POLL)
     DBOS.enqueue_workflow("queue", workflow).get_result(polling_interval_sec=_POLL)
-    begin = time.perf_counter()
+    watch = Stopwatch()
     for handle in [DBOS.enqueue_workflow("queue", workflow) for _ in range(job.n)]:
         handle.get_result(polling_interval_sec=_POLL)
-    return (time.perf_counter() - begin) / job.n * 1e6
+    return watch.read(job.n)
 
 
 CONTENDER = DurableContender(label="dbos on SQLite", distribution="dbos", most=200, runs={Work.BURST: _burst})

@@ -1,13 +1,12 @@
 """huey on SQLite, tuned: results kept, four worker threads of this process, polls of one millisecond."""
 
 import logging
-import time
 
 from huey import SqliteHuey  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.bodies import noop_in_thread
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job
+from benchmarks.durable.contenders import DurableContender, Job, Stopwatch
 
 _POLL = 0.001
 
@@ -21,10 +20,10 @@ def _burst(job: Job) -> float:
     )
     consumer.start()
     task().get(blocking=True, backoff=1.0, max_delay=_POLL)
-    begin = time.perf_counter()
+    watch = Stopwatch()
     for result in [task() for _ in range(job.n)]:
         result.get(blocking=True, backoff=1.0, max_delay=_POLL)
-    return (time.perf_counter() - begin) / job.n * 1e6
+    return watch.read(job.n)
 
 
 CONTENDER = DurableContender(label="huey on SQLite", distribution="huey", most=1_000, runs={Work.BURST: _burst})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import bodies
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job, Run
+from benchmarks.durable.contenders import DurableContender, Job, Run, Stopwatch
 from pynenc_async import Pynenc
 from pynenc_async.task import Task
 
@@ -36,9 +36,9 @@ def _in_app(path: Path, work: Callable[[Noop], Awaitable[float]], *, durability:
 
 def burst(job: Job, *, window: int | None = None) -> float:
     async def work(noop: Noop) -> float:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         await noop.parallelize([()] * job.n)
-        return (time.perf_counter() - begin) / job.n * 1e6
+        return watch.read(job.n)
 
     return _in_app(job.filled or job.directory / "ours.db", work, durability="normal", window=window)
 
@@ -50,9 +50,9 @@ def _concurrent(job: Job) -> float:
         await invocation
 
     async def work(noop: Noop) -> float:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         await asyncio.gather(*[submitter(noop) for _ in range(job.n)])
-        return (time.perf_counter() - begin) / job.n * 1e6
+        return watch.read(job.n)
 
     return _in_app(job.directory / "ours.db", work, durability="full", window=None)
 

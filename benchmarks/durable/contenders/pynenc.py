@@ -1,14 +1,13 @@
 """pynenc on SQLite, tuned as on its memory backend: a runner in a thread of this process that never sleeps, plain JSON."""
 
 import threading
-import time
 import warnings
 
 from pynenc import Pynenc  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.bodies import noop_in_thread
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job
+from benchmarks.durable.contenders import DurableContender, Job, Stopwatch
 
 _SETTINGS = {
     "app_id": "benchmarks",
@@ -34,9 +33,9 @@ def _burst(job: Job) -> float:
     threading.Thread(target=app.runner.run, daemon=True).start()
     # The first result shows that the runner is up.
     task().result  # noqa: B018  # reading it waits
-    begin = time.perf_counter()
+    watch = Stopwatch()
     list(task.parallelize([()] * job.n).results)
-    return (time.perf_counter() - begin) / job.n * 1e6
+    return watch.read(job.n)
 
 
 CONTENDER = DurableContender(label="pynenc on SQLite", distribution="pynenc", most=200, runs={Work.BURST: _burst})

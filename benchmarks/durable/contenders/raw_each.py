@@ -9,7 +9,7 @@ import statistics
 import time
 
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job
+from benchmarks.durable.contenders import DurableContender, Job, Stopwatch
 from benchmarks.durable.files import INSERT, STEP, make
 
 
@@ -21,10 +21,10 @@ def _commit(connection: sqlite3.Connection, number: int) -> None:
 
 def _full(job: Job) -> float:
     connection = make(job.directory / "raw.db", synchronous="FULL")
-    begin = time.perf_counter()
+    watch = Stopwatch()
     for number in range(1, job.n + 1):
         _commit(connection, number)
-    return (time.perf_counter() - begin) / job.n * 1e6
+    return watch.read(job.n)
 
 
 def _one(job: Job) -> float:

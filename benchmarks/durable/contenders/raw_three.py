@@ -3,11 +3,10 @@ transaction each. Nothing is decided, encoded, run or waited for: the values are
 """
 
 import sqlite3
-import time
 from collections.abc import Sequence
 
 from benchmarks.durable.cases import Work
-from benchmarks.durable.contenders import DurableContender, Job
+from benchmarks.durable.contenders import DurableContender, Job, Stopwatch
 from benchmarks.durable.files import INSERT, STEP, make
 
 _BATCH = 500
@@ -45,12 +44,12 @@ def ended(number: int) -> Row:
 
 def _burst(job: Job) -> float:
     connection = make(job.directory / "raw.db", synchronous="NORMAL")
-    begin = time.perf_counter()
+    watch = Stopwatch()
     for ids in batches(job.n):
         write(connection, INSERT, [registered(number) for number in ids])
         write(connection, _START, [(_NOW + number, STEP + STEP, number, 1) for number in ids])
         write(connection, END, [ended(number) for number in ids])
-    return (time.perf_counter() - begin) / job.n * 1e6
+    return watch.read(job.n)
 
 
 CONTENDER = DurableContender(label="sqlite3: INSERT, UPDATE, UPDATE, batches of 500", runs={Work.BURST: _burst})
