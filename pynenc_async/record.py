@@ -73,6 +73,21 @@ class Watch(Protocol):
         ...
 
 
+class BodyWaiter:
+    """A `Waiter` that may wait for the sake of a body: what bodies await goes ahead of its level."""
+
+    __slots__ = ()
+
+    @property
+    def for_body(self) -> bool:
+        """Whether a body awaits now."""
+        raise NotImplementedError
+
+    def notify(self, record: "Record", /) -> None:
+        """Take the news."""
+        raise NotImplementedError
+
+
 class Driver(Protocol):
     """What drives a body that has begun and has not ended."""
 
@@ -210,6 +225,12 @@ class Record:
             waiters.append(waiter)
         else:
             self._waiters = [waiters, waiter]
+
+    def is_awaited_by_body(self) -> bool:
+        """Whether a body awaits it."""
+        waiters = self._waiters
+        several = waiters if isinstance(waiters, list) else (waiters,)
+        return any(isinstance(waiter, BodyWaiter) and waiter.for_body for waiter in several)
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """Forget a waiter; nothing happens when it is not there any more."""

@@ -13,7 +13,7 @@ from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
-from pynenc_async.scheduler.keys import bucket_key, permit_key
+from pynenc_async.scheduler.keys import bucket_key, line_key, permit_key
 from pynenc_async.store.values import Fire
 
 Params = ParamSpec("Params")
@@ -58,6 +58,7 @@ class Task(Generic[Params, Result]):
         self.has_policies: Final = options.has_policies
         self.permit_key: Final = permit_key(options, self.key_indexes)
         self.bucket_key: Final = bucket_key(options, self.key_indexes)
+        self.line_key: Final = line_key(options, self.key_indexes)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
         self.queue: Callable[[Any], None] = app.runtime.queue_of(self)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from helpers import S, assert_lawful, turns
 
+from pynenc_async import ConcurrencyControlType as Scope
 from pynenc_async import InvocationCancelledError, Pynenc, Rate, RetryError, current_invocation
 from pynenc_async.scheduler.limits import Rule
 from pynenc_async.scheduler.ready import is_due
@@ -24,6 +25,7 @@ class Rules:
     limit: int
     total: int | None
     rate: float | None
+    rate_scope: str
     drop: bool
     timeout: float | None
     deadline: float | None
@@ -41,7 +43,7 @@ class Rules:
             "key_arguments": "key",
             "running_limit": self.limit,
             "running_total": self.total,
-            "rate_limit": None if self.rate is None else Rate(self.rate),
+            "rate_limit": None if self.rate is None else Rate(self.rate, scope=Scope(self.rate_scope)),
             "on_limit": "drop" if self.drop else "wait",
             "timeout": self.timeout,
             "deadline": self.deadline,

@@ -75,7 +75,9 @@ class Dispatcher:
         watchdog_seconds: float | None,
     ) -> None:
         self._name: Final = name
-        self.places: Final = Placement(max_threads=max_threads, max_processes=max_processes)
+        self.places: Final = Placement(
+            max_threads=max_threads, max_processes=max_processes, ageing_seconds=ageing_seconds
+        )
         self.threads: Final = self.places.threads
         self.ids: Final = IdSource()
         self.runner_id = self.ids.runner_id

@@ -14,10 +14,10 @@ from pynenc_async.scheduler.places import Place
 class Placement:
     """The places of one app."""
 
-    def __init__(self, *, max_threads: int, max_processes: int) -> None:
-        self.threads: Final = Place(max_threads)
-        self.processes: Final = Place(max_processes)
-        self.interpreters: Final = Place(max_processes)
+    def __init__(self, *, max_threads: int, max_processes: int, ageing_seconds: float | None) -> None:
+        self.threads: Final = Place(max_threads, ageing_seconds)
+        self.processes: Final = Place(max_processes, ageing_seconds)
+        self.interpreters: Final = Place(max_processes, ageing_seconds)
         self.all: Final = (self.threads, self.processes, self.interpreters)
 
     def place_of(self, options: TaskOptions, function: Function) -> Place | None:

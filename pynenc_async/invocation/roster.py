@@ -15,7 +15,7 @@ from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.intake import Intake
 from pynenc_async.invocation.waiting import Signal
-from pynenc_async.record import Record
+from pynenc_async.record import BodyWaiter, Record
 from pynenc_async.scheduler.room import Room
 from pynenc_async.status import InvocationStatus
 
@@ -37,7 +37,7 @@ def bind_params(function: Function, params: object) -> Values:
     )
 
 
-class Roster:
+class Roster(BodyWaiter):
     """Members, and those of them that have ended, in the order in which they did.
 
     It is the waiter of its members, and holds no reference to the group: a group that is dropped can be noticed.
@@ -142,6 +142,11 @@ class Roster:
                 self.wake()
         elif self.consumed + len(ended) >= self._wake_at:
             self.wake()
+
+    @property
+    def for_body(self) -> bool:
+        """Whether a body reads the group, and waits."""
+        return any(signal.for_body for signal in self._signals)
 
     def wake(self) -> None:
         """Let every reader look again."""

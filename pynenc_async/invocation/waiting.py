@@ -18,7 +18,7 @@ from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.threads import ThreadDriver, Threads
-from pynenc_async.record import AnyOf, More, Record
+from pynenc_async.record import AnyOf, BodyWaiter, More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.room import Room
@@ -49,7 +49,7 @@ def current_body() -> Record | None:
     return None if record is None or record._ended_at is not None else record
 
 
-class Signal:
+class Signal(BodyWaiter):
     """Wakes one suspended await, once, after a body's own Task got its slot back."""
 
     __slots__ = ("_body", "_scheduler", "future")
@@ -58,6 +58,11 @@ class Signal:
         self.future: Final[Future[None]] = loop.create_future()
         self._body: Final = body if body is not None and is_own_task(body) else None
         self._scheduler: Final[Scheduler | None] = None if body is None else body._task.runtime.scheduler
+
+    @property
+    def for_body(self) -> bool:
+        """Whether a body awaits, in its own Task or in one that it spawned."""
+        return self._scheduler is not None
 
     def notify(self, record: Record | None = None, /) -> None:
         """Wake whoever waits."""
@@ -203,7 +208,7 @@ def living_tree(record: Record) -> list[Record]:
     return tree
 
 
-class ThreadWait:
+class ThreadWait(BodyWaiter):
     """A thread that blocks until an invocation is final."""
 
     __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_simulated", "_starter", "_turn", "_wait")
@@ -245,6 +250,11 @@ class ThreadWait:
             self._simulated.wait()
         if self._error is not None:
             raise self._error
+
+    @property
+    def for_body(self) -> bool:
+        """Whether a body awaits here, or has started the thread that does."""
+        return self._body is not None or self._starter is not None
 
     def interrupt(self) -> None:
         """The body that waits here has been cancelled."""

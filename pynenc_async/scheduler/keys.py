@@ -4,6 +4,7 @@ The functions here are chosen once for a task, so that no invocation asks again 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pynenc_async.arguments import comparable, comparable_value
@@ -22,6 +23,25 @@ def permit_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
     if options.running_concurrency is not _DISABLED:
         return _key_of(options.running_concurrency, key_indexes)
     return bucket_key(options, key_indexes)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """The key of a line in which all compete for the same permits, and for the same rate, where those differ."""
+
+    permit: Key
+    bucket: Key
+
+
+def line_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
+    """Return what makes the key of the line in which one waits: nobody in it could overtake another."""
+    permit = permit_key(options, key_indexes)
+    if options.running_concurrency is _DISABLED or options.rate_limit is None:
+        return permit
+    if options.rate_limit.scope is options.running_concurrency:
+        return permit
+    bucket = bucket_key(options, key_indexes)
+    return lambda values: Mixed(permit(values), bucket(values))
 
 
 def bucket_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:

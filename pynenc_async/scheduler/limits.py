@@ -8,13 +8,13 @@ is full is not looked at until one of its permits comes back. So the cost of a d
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from heapq import heapify, heappop, heappush
 from typing import Final
 
 from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.keys import Key
+from pynenc_async.scheduler.keys import Key, Mixed
+from pynenc_async.scheduler.lines import Line
 
 _DISABLED: Final = ConcurrencyControlType.DISABLED
 _PLAIN: Final = frozenset({str, int, type(None)})
@@ -59,40 +59,16 @@ class Rule(Enum):
     RATE = "rate_limit"
 
 
-class _Line:
-    """Who waits under one key: the highest priority first, then in order."""
-
-    __slots__ = ("dead", "heap", "reason")
-
-    def __init__(self) -> None:
-        self.heap: list[tuple[int, int, Record]] = []
-        self.dead = 0
-        self.reason: tuple[TaskOptions, str] | None = None
-        """Why those who came with these options wait: the same words for all."""
-
-    def head(self) -> Record | None:
-        heap = self.heap
-        while heap and not _waits(heap[0][2]):
-            heappop(heap)
-            self.dead -= self.dead > 0
-        return heap[0][2] if heap else None
-
-    def note_dead(self) -> None:
-        self.dead += 1
-        if self.dead * 2 > len(self.heap):
-            self.heap = [entry for entry in self.heap if _waits(entry[2])]
-            heapify(self.heap)
-            self.dead = 0
-
-
-def _waits(record: Record) -> bool:
-    return record._ended_at is None and record._more is not None and record._more.held
-
-
 class Limiter:
     """The permits of one task."""
 
-    def __init__(self, clock: Callable[[], float], wake_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        wake_later: Callable[[float, Callable[[], None]], object],
+        ageing_seconds: float | None,
+    ) -> None:
+        self._ageing_seconds: Final = ageing_seconds
         self._clock: Final = clock
         self._wake_later: Final = wake_later
         self.holders: Final[dict[Key, dict[int, Record]]] = {}
@@ -100,7 +76,9 @@ class Limiter:
         self._total = 0
         self.newest: Record | None = None
         """Who was the last to get a permit; None once its attempt is over."""
-        self._lines: Final[dict[Key, _Line]] = {}
+        self._lines: Final[dict[Key, Line]] = {}
+        self._parked: Final[dict[Key, dict[Key, None]]] = {}
+        """Where rates are counted by other keys than permits: by the key of a permit, the lines that wait for one."""
         self._turns: Final[deque[Key]] = deque()
         """The keys with somebody waiting that are not known to be full, in the order of their turns."""
         self._in_turn: Final[set[Key]] = set()
@@ -138,22 +116,26 @@ class Limiter:
                 record._more.held, record._more.permit = False, key
             return None
         rule = self._obstacle(record, key)
-        if rule is None and key in self._lines and self._lines[key].head() is not None:
-            rule = _any_rule(options)  # others came first
+        if rule is None:
+            line = self._lines.get(task.line_key(record._values))
+            if line is not None and line.head() is not None:
+                rule = _any_rule(options)  # others came first
         if rule is None:
             self._give(record, key)
         return rule
 
     def wait(self, record: Record, rule: Rule) -> str:
         """Let `record`, which was not admitted because of `rule`, wait for its turn; say in words what for."""
-        options, key = record._task.options, record._task.permit_key(record._values)
+        options, key = record._task.options, record._task.line_key(record._values)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line()
-        heappush(line.heap, (-options.priority, record._number, record))
+            line = self._lines[key] = Line()
+        line.push(record, self._clock(), self._ageing_seconds)
         if rule is not Rule.KEY:
             self._take_turn(key)
             self._sleep_for_rate(record, key)
+        elif type(key) is Mixed and key not in self._in_turn:
+            self._park(key)
         if rule is not Rule.KEY or type(key) not in _PLAIN:
             return self.describe(record, rule)
         if line.reason is None or line.reason[0] is not options:
@@ -162,7 +144,7 @@ class Limiter:
 
     def forget(self, record: Record) -> None:
         """`record` ended while it waited."""
-        line = self._lines.get(record._task.permit_key(record._values))
+        line = self._lines.get(record._task.line_key(record._values))
         if line is not None:
             line.note_dead()
 
@@ -178,6 +160,8 @@ class Limiter:
             self.newest = None
         if key in self._lines:
             self._take_turn(key)
+        if self._parked:
+            self._unpark(key)
         return bool(self._turns)
 
     def grant(self) -> list[Record]:
@@ -188,21 +172,17 @@ class Limiter:
             key = turns[0]
             line = self._lines[key]
             head = line.head()
-            if head is None:
-                self._leave_turn()
-                del self._lines[key]
-                continue
-            rule = self._obstacle(head, key)
+            permit = key.permit if type(key) is Mixed else key
+            rule = None if head is None else self._obstacle(head, permit)
             if rule is Rule.TOTAL:
                 break
-            if rule is not None:
-                self._leave_turn()
-                self._sleep_for_rate(head, key)
+            if head is None or rule is not None:
+                self._pass_turn_on(head, rule, key, permit)
                 continue
-            heappop(line.heap)
-            self._give(head, key)
+            line.pop()
+            self._give(head, permit)
             granted.append(head)
-            if not line.heap:
+            if not line:
                 self._leave_turn()
                 del self._lines[key]
             else:
@@ -214,8 +194,8 @@ class Limiter:
 
         With each list comes what tells it from the others of this limiter.
         """
-        key = record._task.permit_key(record._values)
-        line = self._lines.get(key)
+        task = record._task
+        key, line = task.permit_key(record._values), self._lines.get(task.line_key(record._values))
         first = line.head() if line is not None else None
         return self._in_the_way(record, key) or ([] if first is None else self._in_the_way(first, key))
 
@@ -325,6 +305,33 @@ class Limiter:
 
     def _leave_turn(self) -> None:
         self._in_turn.discard(self._turns.popleft())
+
+    def _pass_turn_on(self, head: Record | None, rule: Rule | None, key: Key, permit: Key) -> None:
+        """The line whose turn it is cannot use it: it waits for whatever `rule` says, or ends where nobody waits."""
+        self._leave_turn()
+        if head is None:
+            del self._lines[key]
+        elif rule is Rule.RATE:
+            self._sleep_for_rate(head, key)
+        elif type(key) is Mixed:
+            self._park(key)
+            return
+        if self._parked:
+            self._unpark(permit)  # another line may use it
+
+    def _park(self, key: Mixed) -> None:
+        self._parked.setdefault(key.permit, {})[key] = None
+
+    def _unpark(self, permit: Key) -> None:
+        parked = self._parked.get(permit)
+        while parked:
+            key = next(iter(parked))
+            del parked[key]
+            if key in self._lines:
+                self._take_turn(key)
+                break
+        if not parked:
+            self._parked.pop(permit, None)
 
     def _sleep_for_rate(self, record: Record, key: Key) -> None:
         rate = record._task.options.rate_limit

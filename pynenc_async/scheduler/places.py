@@ -14,13 +14,13 @@ Comeback = tuple[Record, Callable[[], bool]]
 class Place:
     """How much of one place is in use, and who waits for it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, ageing_seconds: float | None = None) -> None:
         self.limit: Final = limit
         self.in_use = 0
         self.ahead = 0
         """How many records more than the limit may be handed out, so that nobody there has to wait for the loop."""
-        self.queue: Final = ReadyQueue()
-        """Records that came up while the place was full; older than anything that is queued for all places."""
+        self.queue: Final = ReadyQueue(ageing_seconds)
+        """Records that came up while the place was full; older than anything of their level that is queued for all."""
         self.comebacks: Final[deque[Comeback]] = deque()
         self.start: Callable[[Any], None] = _nobody_there
         """Hands a record out, to be run there; set for the loop to which the app is bound."""

@@ -4,6 +4,7 @@ Only invocations of tasks with such options come here: they are *admitted* inste
 """
 
 from asyncio import CancelledError
+from bisect import bisect
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -65,7 +66,7 @@ class PolicedScheduler(SchedulerCore):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            limiter = self._limiters[task_id] = Limiter(self.agenda.now, self.agenda.call_later)
+            limiter = self._limiters[task_id] = Limiter(self.agenda.now, self.agenda.call_later, self.ageing_seconds)
             limiter.granted = lambda: self._grant_permits(limiter)
         return limiter
 
@@ -117,6 +118,8 @@ class PolicedScheduler(SchedulerCore):
         rule = None if limiter is None else limiter.admit(record)
         if limiter is None or rule is None:
             self.queue(record)
+            if record._waiters is not None and record.is_awaited_by_body():  # since before it could be queued
+                self.hasten((record,))
         else:
             self._refuse(record, limiter, rule)
 
@@ -160,14 +163,16 @@ class PolicedScheduler(SchedulerCore):
         for record in granted:
             if record._status is CONCURRENCY_CONTROLLED:
                 self._move(record, REROUTED)
-        # Who has waited for a permit has waited for a turn already, and goes ahead: but not of other keys that have a
-        # permit and wait for a slot, or a hot key would starve them.
+        # Who has waited for a permit has waited for a turn already, and goes ahead of those who came later: but not of
+        # other keys that have a permit and wait for a slot, or a hot key would starve them.
         for record in granted if others_queue else reversed(granted):
             items = self.ready.lane(record._task.options.priority).items
             if others_queue:
                 items.append(record)
-            else:
+            elif not items or record._number < items[0]._number:
                 items.appendleft(record)
+            else:
+                items.insert(bisect(items, record._number, key=_number_of), record)
         if granted:
             self.settle()
 
@@ -368,6 +373,10 @@ class PolicedScheduler(SchedulerCore):
     def stop_children(self, record: Record, reason: str) -> None:
         """Cancel what the body of `record` has submitted."""
         raise NotImplementedError
+
+
+def _number_of(record: Record) -> int:
+    return record._number
 
 
 def _nobody_settles() -> None:

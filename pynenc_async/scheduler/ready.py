@@ -118,11 +118,18 @@ class ReadyQueue:
             self._in_turn = sorted(self.lanes, key=lambda lane: -lane.aged_level(now, self._ageing_seconds))
         return self._in_turn
 
-    def pop(self) -> Record | None:
-        """Take the next record, or None when nothing may be run."""
-        for lane in self.lanes:
+    def pop(self, now: float | None = None) -> Record | None:
+        """Take the next record, or None when nothing may be run; without `now`, levels are not aged."""
+        for lane in self.lanes if now is None else self.in_turn(now):
             if (record := lane.pop()) is not None:
                 return record
+        return None
+
+    def top(self, now: float) -> float | None:
+        """Return the level, aged, that is served next; None when nothing is queued."""
+        for lane in self.in_turn(now):
+            if lane.items or lane.urgent:
+                return lane.aged_level(now, self._ageing_seconds)
         return None
 
     def peek_only(self) -> Record | None:

@@ -45,6 +45,7 @@ class Slots:
         ageing_seconds: float | None,
     ) -> None:
         self.store: Final = store
+        self.ageing_seconds: Final = ageing_seconds
         self.ready: Final = ReadyQueue(ageing_seconds)
         self._lanes: Final = self.ready.lanes
         self.in_use: int = 0
@@ -121,10 +122,15 @@ class Slots:
         return None
 
     def _take_from_place(self) -> Record | None:
+        """Start what came up while its place was full, unless something of a higher level is queued for all."""
+        now, chosen = self.now, None
+        top = self.ready.top(now) if len(self._lanes) > 1 else None
         for place in self._crowded:
-            if place.has_room() and (record := place.queue.pop()) is not None:
-                return self._begin(record)
-        return None
+            level = place.queue.top(now) if place.has_room() else None
+            if level is not None and (top is None or level >= top):
+                chosen, top = place, level
+        record = None if chosen is None else chosen.queue.pop(now)
+        return None if record is None else self._begin(record)
 
     def _queue_at(self, place: Place, record: Record, level: int) -> None:
         if place not in self._crowded:

@@ -270,7 +270,7 @@ def test_no_more_bodies_run_than_threads_when_an_abandoned_one_goes_on():
 
 def test_idle_threads_end_with_their_app():
     async def main():
-        app = Pynenc()
+        app = Pynenc(watchdog_seconds=None)
 
         @app.task
         def work():

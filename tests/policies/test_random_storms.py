@@ -29,6 +29,7 @@ RULES = st.builds(
     limit=st.integers(1, 3),
     total=st.sampled_from((None, None, 1, 3)),
     rate=st.sampled_from((None, None, None, 2)),
+    rate_scope=st.sampled_from(("task", "keys")),
     drop=st.sampled_from((False, False, False, True)),
     timeout=st.sampled_from((None, None, 1.5)),
     deadline=st.sampled_from((None, None, 4)),
