@@ -91,6 +91,15 @@ class Foreman(Protocol):
         """How many bodies the next turn may run."""
         ...
 
+    @property
+    def stopped(self) -> list["Carrier"]:
+        """Whose bodies have stopped as they were told to, which has not been reported yet."""
+        ...
+
+    def report_soon(self) -> None:
+        """Report it together, after this turn of the loop."""
+        ...
+
     def carrier_started(self, carrier: "Carrier") -> None:
         """The Task got its first turn: it is no longer at hand for running in place."""
         ...
@@ -322,9 +331,9 @@ class Carrier(Coroutine[Any, Any, None]):
         except BaseException as error:  # noqa: BLE001
             if record._driver is self:  # else it was abandoned, and the late report is refused
                 more = record._more
-                if more is None or more.cancel_reason is None or not isinstance(error, CancelledError):
-                    without_our_frames(error)  # of a cancellation that was asked for no error is kept
-                self._foreman.desk.failed(record, error)
+                if more is not None and more.cancel_reason is not None and isinstance(error, CancelledError):
+                    return self._report_later()
+                self._foreman.desk.failed(record, without_our_frames(error))
         else:
             if awaited is not _DONE:
                 self.suspended = True
@@ -342,6 +351,22 @@ class Carrier(Coroutine[Any, Any, None]):
         foreman = self._foreman
         (foreman.settle_later if stopped_by_others else foreman.settle)()
         return _DONE
+
+    def _report_later(self) -> Any:
+        """The body has stopped, as it was told to. Nothing is kept of its error."""
+        foreman = self._foreman
+        if not foreman.stopped:
+            foreman.report_soon()
+        foreman.stopped.append(self)
+        self._run = self.task = None
+        return _DONE
+
+    def report_stopped(self, error: CancelledError) -> None:
+        """Report that now."""
+        record: Any = self._record
+        self._record = None
+        if record._driver is self:
+            self._foreman.desk.failed(record, error)
 
     def _ask_for_slot(self, record: Record) -> Any:
         """Come back from PAUSED: return None once the slot is there, or what to await until it is."""

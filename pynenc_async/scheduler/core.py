@@ -98,8 +98,11 @@ class SchedulerCore(Slots):
                 return
             if more.timed_out is not None:
                 error = self.verdict(record, error)
-        if isinstance(error, CancelledError):
-            self._stopped(record, more)
+        if isinstance(error, CancelledError):  # which is not kept: it would keep the body's frames
+            if more is None or more.cancel_reason is None:
+                self.end(record, CANCELLED, None, "the body raised CancelledError")
+            elif not self._end_simply(record, more, CANCELLED, None):
+                self.end(record, CANCELLED, None, more.cancel_reason)
             return
         cancelled = more is not None and more.cancel_reason is not None
         delay = None if cancelled else self.retry_delay(record, error)
@@ -108,13 +111,6 @@ class SchedulerCore(Slots):
         else:
             record.need_more().traceback = error.__traceback__
             self.end(record, FAILED, error)
-
-    def _stopped(self, record: Record, more: More | None) -> None:
-        """The body ended by a cancellation. No error is kept: it would keep the body's frames, and waiters get their own."""
-        if more is None or more.cancel_reason is None:
-            self.end(record, CANCELLED, None, "the body raised CancelledError")
-        elif not self._end_simply(record, more, CANCELLED, None):
-            self.end(record, CANCELLED, None, more.cancel_reason)
 
     def _end_simply(self, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
         """`end` once more, for a body of which the time slots say all and which has left little behind, if it is such a one.
@@ -148,7 +144,9 @@ class SchedulerCore(Slots):
         if task.has_policies or more.deadline is not None:
             self.let_go(record, more)
         waiters, record._waiters = record._waiters, None
-        self.store.keep_finished(record)
+        self._finished.append(record)  # `keep_finished`, without a call
+        if len(self._finished) > self._retain_count:
+            self.store.drop_oldest()
         if isinstance(waiters, list):
             for waiter in waiters:
                 waiter.notify(record)
