@@ -1,14 +1,11 @@
 """The app: reads the URL, wires the parts, owns their life."""
 
 import asyncio
-import importlib.util
-import inspect
 import os
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta, tzinfo
-from types import TracebackType
+from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar, Unpack, cast, final, overload
 
 import anyio
@@ -24,16 +21,14 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_WINDOW,
 )
 from pynenc_async.configuration.configuration import Configuration
-from pynenc_async.configuration.environment import FORCE_SYNC
+from pynenc_async.configuration.environment import is_forced_to_sync
 from pynenc_async.configuration.explain import explain
 from pynenc_async.direct import direct
 from pynenc_async.errors import InvocationNotFoundError, PynencError
 from pynenc_async.execution.app_resources import AppResources
-from pynenc_async.execution.middleware import Callback
-from pynenc_async.invocation.base import BaseInvocation
+from pynenc_async.invocation.counting import statistics_of
 from pynenc_async.invocation.distributed import DistributedInvocation
-from pynenc_async.invocation.finding import InvocationPage
-from pynenc_async.invocation.synchronous import SynchronousRuntime
+from pynenc_async.invocation.finding import InvocationPage, as_query
 from pynenc_async.lifecycle import Shutdown
 from pynenc_async.options import TaskOptionsDict
 from pynenc_async.resource import Resource, ResourceDecorator, ResourceScope, ScopeName
@@ -43,18 +38,17 @@ from pynenc_async.schedules.clockwork import Clockwork
 from pynenc_async.schedules.declaring import ScheduleDecorator, at_cron, at_interval
 from pynenc_async.schedules.schedule import Schedule
 from pynenc_async.schedules.specs import ScheduleOptionsDict
-from pynenc_async.signals import Interruption
+from pynenc_async.signals import run_interruptible
 from pynenc_async.statistics import AppStatistics
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import Query
 from pynenc_async.surroundings import AnyMiddleware, Selection, Surroundings
 from pynenc_async.task import Task
 from pynenc_async.task_registry import TaskDecorator, TaskRegistry
 from pynenc_async.triggers.conditions import Condition
 from pynenc_async.triggers.declaring import TriggerDecorator
 from pynenc_async.triggers.firing import LoopStage
-from pynenc_async.triggers.inline import InlineStage
+from pynenc_async.triggers.inline import inline_stage
 from pynenc_async.triggers.options import TriggerOptions, TriggerOptionsDict
 from pynenc_async.triggers.trigger import Trigger
 from pynenc_async.triggers.triggers import Triggers
@@ -135,7 +129,7 @@ class Pynenc:
         self.url: Final = options.url
         self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
         self._drain_seconds: Final = options.drain_seconds
-        self.is_synchronous: Final = self.url.startswith("sync:") or _is_forced_to_sync()
+        self.is_synchronous: Final = self.url.startswith("sync:") or is_forced_to_sync(os.environ)
         resources = AppResources()
         self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)
         self._registry: Final = TaskRegistry(self, self._configuration.task_options, self._surroundings.surround)
@@ -143,9 +137,7 @@ class Pynenc:
         self._clockwork: Final = Clockwork(self._dispatcher)
         self._shutdown: Final = Shutdown(self._dispatcher, resources, self._clockwork.stop)
         stage = (
-            InlineStage(SynchronousRuntime(self._dispatcher.ids, options.retain_count))
-            if self.is_synchronous
-            else LoopStage(self._dispatcher)
+            inline_stage(self._dispatcher, options.retain_count) if self.is_synchronous else LoopStage(self._dispatcher)
         )
         self.runtime: Final[Any] = stage.runtime
         self._triggers: Final = Triggers(stage)
@@ -203,11 +195,8 @@ class Pynenc:
         The first one is the outermost. What it may do, and when it is broken and disabled: `pynenc_async.execution.middleware`.
         One that is `required` is never disabled: whatever it raises fails the attempt. Raises `MiddlewareError`.
         """
-
-        def decorate(func: Callback) -> Callback:
-            return self._surroundings.add(func, tasks, required=required)
-
-        return decorate if func is None else decorate(func)
+        add = partial(self._surroundings.add, tasks=tasks, required=required)
+        return add if func is None else add(func)
 
     @overload
     def resource(self, factory: Callable[..., AsyncIterator[Made]], /) -> Resource[Made]: ...
@@ -281,9 +270,9 @@ class Pynenc:
     ) -> list[DistributedInvocation[Any, Any]]:
         """Return the living and retained invocations, oldest first, of one status or task where given."""
         return [
-            invocation
-            for invocation in self._all()
-            if (status is None or invocation.status is status) and (task is None or _same_task(invocation, task))
+            one
+            for one in self._all()
+            if (status is None or one.status is status) and (task is None or one.task.task_id == task.task_id)
         ]
 
     async def find(
@@ -304,40 +293,17 @@ class Pynenc:
         `registered`, `ended`: from the first moment (included) to the second. `text`: occurs in the task id, the arguments,
         the result or the error. `after`: `next` of the page before.
         """
-        statuses = (status,) if isinstance(status, InvocationStatus) else tuple(status or ())
-        moments = [None if moment is None else moment.timestamp() for moment in (*registered, *ended)]
-        return await self._dispatcher.find_page(
-            Query(
-                statuses=statuses,
-                task_ids=() if task is None else (task.task_id,),
-                parent_invocation_id=parent,
-                text=text,
-                registered_from=moments[0],
-                registered_before=moments[1],
-                ended_from=moments[2],
-                ended_before=moments[3],
-                newest_first=newest_first,
-                limit=limit,
-                after=after,
-            )
+        query = as_query(
+            status, task, parent, text, registered, ended, newest_first=newest_first, limit=limit, after=after
         )
+        return await self._dispatcher.find_page(query)
 
     def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
         return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())
 
     def statistics(self) -> AppStatistics:
         """Say where the app stands."""
-        scheduler, places = self._dispatcher.scheduler, self._dispatcher.places
-        return AppStatistics(
-            by_status=dict(Counter(invocation.status for invocation in self._all())),
-            running=scheduler.in_use,
-            running_in_threads=places.threads.in_use,
-            running_in_processes=places.processes.in_use + places.interpreters.in_use,
-            max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
-            max_threads=places.threads.limit,
-            max_processes=places.processes.limit,
-            loop_lag=self._dispatcher.watchdog.read(),
-        )
+        return statistics_of(self._dispatcher, self._all())
 
     def observe(self, callback: Observer) -> Observation:
         """Tell `callback` of every transition of the invocations that are submitted from now on, until it is closed.
@@ -410,9 +376,7 @@ class Pynenc:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.shutdown()
 
     @asynccontextmanager
@@ -427,33 +391,7 @@ class Pynenc:
         SIGINT and SIGTERM cancel `main`; then the app is shut down, which takes no longer than its drain and grace. If
         `main` ended by that, `KeyboardInterrupt` or `SystemExit(143)` is raised. A second signal stops it at once.
         """
-        interruption = Interruption(self._shutdown.hurry)
-
-        async def call_main() -> Result:
-            return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())
-
-        async def whole() -> Result:
-            with interruption.listening():
-                async with self:
-                    return await interruption.run(call_main())
-
-        try:
-            return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            interruption.raise_it()
-            raise
+        return run_interruptible(self, main, self._shutdown.hurry)
 
     def __repr__(self) -> str:
         return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._registry.tasks)} tasks>"
-
-
-def _is_forced_to_sync() -> bool:
-    return os.environ.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
-
-
-def _same_task(invocation: BaseInvocation[Any, Any], task: Task[Any, Any]) -> bool:
-    return invocation.task.task_id == task.task_id
-
-
-def _has_uvloop() -> bool:
-    return importlib.util.find_spec("uvloop") is not None

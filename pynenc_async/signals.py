@@ -1,11 +1,15 @@
 """SIGINT and SIGTERM while `app.run` runs: the first one asks for an orderly end, the second one ends it at once."""
 
 import asyncio
+import importlib.util
+import inspect
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Final, TypeVar, cast
+
+import anyio
 
 from pynenc_async.telemetry import logger
 
@@ -68,3 +72,30 @@ class Interruption:
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+
+def run_interruptible(
+    app: AbstractAsyncContextManager[object],
+    main: Callable[[], Awaitable[Result]] | Coroutine[Any, Any, Result],
+    stop_now: Callable[[], None],
+) -> Result:
+    """Run `main` inside `app` in a new event loop, and end as the signal says that came meanwhile."""
+    interruption = Interruption(stop_now)
+
+    async def call_main() -> Result:
+        return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())
+
+    async def whole() -> Result:
+        with interruption.listening():
+            async with app:
+                return await interruption.run(call_main())
+
+    try:
+        return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        interruption.raise_it()
+        raise
+
+
+def _has_uvloop() -> bool:
+    return importlib.util.find_spec("uvloop") is not None

@@ -43,6 +43,11 @@ def _put_task_setting(source: Source, variable: str, name: str, setting: Setting
         source.all_tasks[option] = setting
 
 
+def is_forced_to_sync(environment: Mapping[str, str]) -> bool:
+    """Whether the environment makes every app synchronous."""
+    return environment.get(FORCE_SYNC, "").strip().lower() in ("1", "true", "yes", "on")
+
+
 def as_variable(task_id: str) -> str:
     """Return how a task id is written in the name of a variable."""
     return re.sub(r"[^A-Z0-9]", "_", task_id.upper())

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from pynenc_async.errors import SerializationError
 from pynenc_async.invocation.distributed import DistributedInvocation
-from pynenc_async.record import Record
+from pynenc_async.record import Record, TaskRecord
+from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Query
 
 Handle = DistributedInvocation[Any, Any]
+Span = tuple[datetime | None, datetime | None]
+"""From a moment (included) to another one; None: without such an end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,37 @@ class InvocationPage:
     invocations: tuple[Handle, ...]
     next: str | None
     """Give it as `after` to get the following page; None on the last."""
+
+
+def as_query(
+    status: InvocationStatus | Iterable[InvocationStatus] | None,
+    task: TaskRecord | None,
+    parent: str | None,
+    text: str,
+    registered: Span,
+    ended: Span,
+    *,
+    newest_first: bool,
+    limit: int,
+    after: str | None,
+) -> Query:
+    """Return the question for a page of the invocations that fit all that is given."""
+    registered_from, registered_before, ended_from, ended_before = (
+        None if moment is None else moment.timestamp() for moment in (*registered, *ended)
+    )
+    return Query(
+        statuses=(status,) if isinstance(status, InvocationStatus) else tuple(status or ()),
+        task_ids=() if task is None else (task.task_id,),
+        parent_invocation_id=parent,
+        text=text,
+        registered_from=registered_from,
+        registered_before=registered_before,
+        ended_from=ended_from,
+        ended_before=ended_before,
+        newest_first=newest_first,
+        limit=limit,
+        after=after,
+    )
 
 
 def find_in_memory(records: Iterable[Record], query: Query) -> InvocationPage:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import wall_clock_of
 from pynenc_async.function import Values
+from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousRuntime
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.triggers.firing import context_of, name_cause
@@ -52,3 +53,8 @@ class InlineStage:
             self.runtime.follow_up_blocking()
         else:
             self.runtime.start_followers()
+
+
+def inline_stage(dispatcher: Dispatcher, retain_count: int) -> InlineStage:
+    """Return the stage of an app that runs everything inline, under ids from the same source as those of its dispatcher."""
+    return InlineStage(SynchronousRuntime(dispatcher.ids, retain_count))
