@@ -493,3 +493,21 @@ def test_in_a_synchronous_app_it_runs_where_the_result_is_read():
     with pytest.raises(RetryError):
         _ = invocation.result
     assert calls == ["m in", "m out"] * 6
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "thread"])
+async def test_it_runs_around_what_a_store_keeps(kind, tmp_path):
+    app, calls = Pynenc(f"sqlite:///{tmp_path}/jobs.db"), []
+
+    @app.middleware
+    async def retried(invocation, call_next):
+        calls.append(invocation.num_retries)
+        value = await call_next()
+        if invocation.num_retries == 0:
+            raise RetryError
+        return value + 1
+
+    task = make(app, kind, lambda n: n, max_retries=1)
+    async with app:
+        assert await task(1) == 2
+    assert calls == [0, 1]
