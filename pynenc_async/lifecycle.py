@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pynenc_async.errors import InvocationError
 from pynenc_async.execution.app_resources import CLOSE_SECONDS, AppResources
-from pynenc_async.invocation.dispatch import Dispatcher, Phase
+from pynenc_async.invocation.binding import Phase
+from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.waiting import current_body, is_own_task
 from pynenc_async.scheduler.cycles import describe
 from pynenc_async.telemetry import logger

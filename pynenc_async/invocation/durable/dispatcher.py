@@ -17,7 +17,8 @@ from pynenc_async.errors import AppNotStartedError, SerializationError
 from pynenc_async.execution.processes.inside import refuse_call
 from pynenc_async.function import Values
 from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.dispatch import Dispatcher, Phase
+from pynenc_async.invocation.binding import Phase
+from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.duplicates import refused_duplicate
 from pynenc_async.invocation.durable.attendant import Attendant
 from pynenc_async.invocation.durable.backlog import BacklogKeeper

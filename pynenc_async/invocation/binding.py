@@ -1,0 +1,260 @@
+"""The event loop that a runtime is bound to: it is entered, left for another one, and called from other threads.
+
+What came from other threads waits in an inbox that the loop empties. What ran on a loop that is gone is written off.
+"""
+
+from asyncio import AbstractEventLoop, get_running_loop
+from asyncio.events import _get_running_loop
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from random import Random
+from typing import Any, ClassVar, Final
+
+from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
+from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
+from pynenc_async.execution.carrier import BATCH, Carrier
+from pynenc_async.execution.crew import Crew
+from pynenc_async.execution.processes.inside import refuse_start
+from pynenc_async.execution.watchdog import Watchdog
+from pynenc_async.ids import IdSource
+from pynenc_async.invocation.placement import Placement
+from pynenc_async.invocation.unstored import Unstored
+from pynenc_async.journal import expect_end
+from pynenc_async.record import Record
+from pynenc_async.scheduler.observers import Observers
+from pynenc_async.scheduler.room import Room
+from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.watches import Watches
+from pynenc_async.store.records import Records
+
+
+class Phase(Enum):
+    """Whether calls are admitted."""
+
+    OPEN = auto()
+    """Every call; in memory the app starts itself."""
+    DRAINING = auto()
+    """Calls made by running bodies."""
+    CLOSED = auto()
+    """None, until the app is started again."""
+
+
+class LoopBound(Unstored):
+    """Has the parts that run invocations, and binds them to a loop."""
+
+    scheduler_type: ClassVar[type[Scheduler]] = Scheduler
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        max_concurrency: int | None,
+        max_threads: int,
+        max_processes: int,
+        retain_count: int,
+        retain_seconds: float,
+        ageing_seconds: float | None,
+        max_queued: int | None,
+        watchdog_seconds: float | None,
+    ) -> None:
+        super().__init__(name)
+        self.places: Final = Placement(
+            max_threads=max_threads, max_processes=max_processes, ageing_seconds=ageing_seconds
+        )
+        self.threads: Final = self.places.threads
+        self.ids: Final = IdSource()
+        self.runner_id = self.ids.runner_id
+        self.store: Final = Records(retain_count, retain_seconds)
+        self.scheduler: Final = self.scheduler_type(
+            store=self.store,
+            clock=wall_clock_of(None),
+            max_concurrency=max_concurrency,
+            places=self.places.all,
+            format_id=self.format_id,
+            ageing_seconds=ageing_seconds,
+        )
+        scheduler = self.scheduler
+        self._room: Room | None = None
+        if max_queued is not None:
+            self._room = Room(max_queued, self.count_waiting, self.those_waiting, scheduler.relieve)
+        scheduler.room = self._room
+        self._phase = Phase.OPEN
+        self.loop: AbstractEventLoop | None = None
+        self._open_loop: object = self
+        """The loop whose calls need no second look, while the app is open; until then something that is no loop."""
+        self._plain_loop: object = self
+        """The loop in which calls are queued at once: none while somebody observes."""
+        self.observers: Final = Observers(self._name_record, self._choose_way)
+        scheduler.observers = self.observers
+        self.watches: Final = Watches(self._queue_for)
+        self._standbys: dict[Carrier, None] = {}
+        self._crew: Crew | None = None
+        self.watchdog: Final = Watchdog(watchdog_seconds, lambda: scheduler.in_use > 0 or bool(self._standbys))
+        self._inbox: Final[deque[Record]] = deque()
+        self._numbers: Final = self.ids.numbers
+        self._records: Final = self.store.records
+
+    @property
+    def phase(self) -> Phase:
+        """Whether calls are admitted."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        self._open_loop = self.loop if phase is Phase.OPEN and self.loop is not None else self
+
+    @property
+    def crew(self) -> Crew:
+        """What runs bodies on the loop to which the app is bound."""
+        if self._crew is None:
+            raise self._not_started()
+        return self._crew
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def bind(self, loop: AbstractEventLoop) -> None:
+        """Use `loop` from now on. What ran on an earlier loop, now closed, is written off; what waited runs on this one."""
+        if loop is self.loop:
+            return
+        if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
+            raise AppNotStartedError(
+                f"{self._name} is bound to the event loop of another thread; await its invocations there"
+            )
+        refuse_start(self._name)
+        self._leave_loop()
+        scheduler = self.scheduler
+        scheduler.clock = wall_clock_of(loop)
+        scheduler.random = tie_break_of(loop) or scheduler.random
+        self.loop = loop
+        self._crew = Crew(scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)))
+        self.watchdog.bind(loop)
+        scheduler.settle = self._crew.settle
+        self.observers.bind(loop)
+        self.watches.backlog.bind(loop)
+        self._choose_way()
+        scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
+        self._standbys = self._crew.standbys
+        self.phase = self._phase
+        self._empty_inbox()  # what came from other threads when the loop before had ended
+
+    def call_in_loop(self, callback: Callable[[], object]) -> None:
+        """Call back in the loop, from any thread."""
+        self.require_loop(None).call_soon_threadsafe(callback)
+
+    def open(self, loop: AbstractEventLoop) -> None:
+        """Admit calls, and run them on `loop`."""
+        self.bind(loop)
+        self.phase = Phase.OPEN
+
+    async def start(self, loop: AbstractEventLoop) -> None:
+        """Admit calls, and run them on `loop`."""
+        self.open(loop)
+
+    def end_for_shutdown(self, record: Record) -> None:
+        """Bring an invocation to its end, or give it back, because the app is shut down."""
+        self.scheduler.cancel(record, "the app was shut down")
+
+    def _leave_loop(self) -> None:
+        """Write off what the loop that is gone had under way."""
+        if self._crew is not None:
+            self._crew.threads.close()
+            self._crew.threads.break_off_waits()
+        if self._room is not None:
+            self._room.leave_loop()
+        self.scheduler.settle = _nobody_is_there
+        self.scheduler.agenda.leave_loop()
+        living = [record for record in self.store if record._ended_at is None]
+        for record in living:
+            record._waiters = None  # they belonged to the same loop
+            if record._more is not None:
+                record._more.waits = 0  # and so did the awaits that the bodies were in
+                if record._more.progress is not None:
+                    record._more.progress.leave_loop()
+        self.scheduler.forget_comebacks()
+        for record in living:
+            if record._driver is not None:
+                self.scheduler.abandon(record, "its event loop was closed")
+        if self._crew is not None:
+            self._crew.elsewhere.close()
+
+    def format_id(self, number: int) -> str:
+        """Return the id of an invocation that lives here."""
+        return self.ids.format(number)
+
+    def _name_record(self, record: Record) -> tuple[str, str]:
+        return self.format_id(record._number), self.runner_id
+
+    def _choose_way(self) -> None:
+        self._plain_loop = self if self.loop is None or self.observers else self.loop
+
+    def decide(self, decision: Callable[..., object], *args: object) -> None:
+        """Let the scheduler decide something: now, or in its loop as soon as possible."""
+        if _get_running_loop() is self.loop:
+            decision(*args)
+        else:
+            self.call_in_loop(lambda: decision(*args))
+
+    def _not_started(self) -> AppNotStartedError:
+        return AppNotStartedError(
+            f"{self._name} has no event loop to run on: call its tasks inside a running loop, "
+            "for instance in `app.run(main)`, or use Pynenc('sync://')"
+        )
+
+    def _queue_for(self, use: Any) -> Callable[[Record], None]:
+        return self.scheduler.way_in(use.options, use.limiter)
+
+    def count_waiting(self) -> int:
+        """How many have been submitted and have not begun, or wait for their next attempt."""
+        return self.scheduler.waiting
+
+    def those_waiting(self) -> Iterable[Record]:
+        """Them, the newest first; nobody, where some are not in memory."""
+        return self.scheduler.those_waiting() if self.count_waiting() == self.scheduler.waiting else ()
+
+    # -- the inbox -----------------------------------------------------------------------------------------------------
+
+    def _queue(self, record: Record) -> None:
+        """Take in, on the loop, what was submitted."""
+        raise NotImplementedError
+
+    def _post(self, record: Record) -> None:
+        expect_end(record)
+        self._inbox.append(record)
+        self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
+
+    def _empty_inbox(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            self._queue(inbox.popleft())
+        self.crew.settle()
+
+    # -- who waits for it ----------------------------------------------------------------------------------------------
+
+    def require_loop(self, record: Record | None) -> AbstractEventLoop:
+        """Return the loop on which a living invocation will end; raise for a restored handle, of which nothing is known."""
+        if record is not None and record._number == 0 and record._restored is not None:
+            raise InvocationNotFoundError(record._restored[0])
+        if self.loop is None:
+            raise self._not_started()
+        return self.loop
+
+    def require_own_loop(self, record: Record | None) -> AbstractEventLoop:
+        """Like `require_loop`; raises where another loop runs here."""
+        loop = get_running_loop()
+        if self.loop is None or self.require_loop(record) is not loop:
+            self.bind(loop)
+            self.require_loop(record)
+        return loop
+
+
+def _nobody_is_there() -> None:
+    """There is no loop in which anything could get going."""
+
+
+def _batches(tie_break: Random | None) -> Callable[[], int]:
+    """How many bodies a turn runs: fixed, or, as nothing is promised about it, drawn anew in simulations."""
+    if tie_break is None:
+        return lambda: BATCH
+    return lambda: tie_break.choice((1, 2, 3, BATCH))

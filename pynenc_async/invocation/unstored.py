@@ -1,0 +1,45 @@
+"""What an app with a store does in its own way: here as it is done in memory, where nothing outlives the process."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pynenc_async.errors import PynencError
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.record import Record
+
+
+class Unstored:
+    """The part of a runtime that knows whether there is a store: there is none."""
+
+    def __init__(self, name: str) -> None:
+        self._name: Final = name
+
+    async def stop(self) -> None:
+        """Nothing lives any more, and nothing is admitted."""
+
+    async def until_accepted(self, record: Record) -> None:
+        """Return when the store holds the invocation durably: at once in memory."""
+
+    def journal_keeper(self, record: Record) -> Callable[[int], None] | None:
+        """Return what writes the journal of a workflow down as it grows; None in memory."""
+        del record
+        return None
+
+    def standing_elsewhere(self, task: Any, key: Any) -> DistributedInvocation[Any, Any] | None:
+        """Return the invocation of another process that makes a call with this key a duplicate."""
+        del task, key
+        return None
+
+    def stored_history(self, record: Record) -> tuple[HistoryEntry, ...] | None:
+        """Return the history of an invocation whose record does not know it; None where it does."""
+        del record
+        return None
+
+    async def last_fires(self) -> dict[str, float]:
+        """Return when each schedule has fired last, as far as that outlives the process: not in memory."""
+        return {}
+
+    async def backup(self, target: str) -> None:
+        """Raise: what is in memory alone has no copy."""
+        raise PynencError(f"{self._name} keeps nothing outside of its memory, so {target!r} could not be written")
