@@ -118,14 +118,14 @@ class Store(ABC):
 
     @abstractmethod
     async def recover(self, task_ids: Sequence[str], *, now: float) -> Recovery:
-        """Take over, in one transaction, what belongs to dead runners and is of one of the tasks, into the backlog.
+        """Take over what belongs to dead runners and is of one of the tasks, into the backlog.
 
         What was PENDING goes by PENDING_RECOVERY to REROUTED; what was RUNNING, PAUSED or RESUMED goes by RUNNING_RECOVERY
         to REROUTED, with one crash more, or to FAILED when it has crashed `max_crashes` times, with an error that says so;
         KILLED goes to REROUTED, and so does what stands in one of the two recoveries; all else stays in its status, until
         it is due, and asked to be cancelled where it was; what has ended stays where it is. Permits of what was under way
         are free. The steps are of the attempt that was under way, at `now`, and by the runner that recovers. Of other tasks
-        nothing is touched: who knows them may come later.
+        nothing is touched: who knows them may come later. Of one invocation all happens in one transaction.
         Two runners that recover at once share the dead, and each is taken once.
         """
 

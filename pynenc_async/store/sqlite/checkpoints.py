@@ -9,8 +9,12 @@ import sqlite3
 import threading
 from typing import Final
 
+from pynenc_async.store.sqlite.inspecting import size_of
+
 _PAGES: Final = 2_000
 """After so many pages, as far as they can be guessed, the log is brought in: 8 MB."""
+_GROWTH: Final = 8 << 20
+"""The same in bytes by which the file of the log has grown, which it does only beyond where it once was."""
 _MANY_FRAMES: Final = 12_000
 """From so many frames on, the writer helps: 48 MB."""
 _PAGES_OF_A_TRANSACTION: Final = 4
@@ -21,7 +25,10 @@ _CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 class Checkpointer:
     """The thread, its connection, and the guess of how much there is to bring in."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, wal: str) -> None:
+        self._wal: Final = wal
+        self._size = 0
+        """Of the log, when it was last brought in."""
         self._connection: Final = connection
         self._lock: Final = threading.Lock()
         """Around the connection."""
@@ -47,8 +54,9 @@ class Checkpointer:
     def note(self, changes: int) -> None:
         """Hear of a transaction, in the writer's thread."""
         self._pages += _PAGES_OF_A_TRANSACTION + changes // _CHANGES_IN_A_PAGE
-        if self._pages >= _PAGES:
-            self._pages = 0
+        size = size_of(self._wal)
+        if self._pages >= _PAGES or size - self._size > _GROWTH:
+            self._pages, self._size = 0, size
             self._due.set()
 
     def help(self, writing: sqlite3.Connection) -> None:

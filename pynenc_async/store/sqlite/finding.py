@@ -1,25 +1,42 @@
 """`find`: pages in the order of registration, without sorting the table.
 
-There is an index over (task, moment of registration), and no other order: a page is merged from what each task has to
-offer, which is an index walk for each and no more. Within one moment the primary key decides.
+A page is merged from walks along an index, each of which yields what fits in the right order: one for each task, or, where
+only some statuses are asked for, one for each status that is rare, and one for all that has not ended. Within one moment
+the primary key decides.
 """
 
 import heapq
 import json
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from pynenc_async.errors import StoreError
-from pynenc_async.store.sqlite.codes import CODES
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.sqlite.codes import CODES, FINAL
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.reading import WHOLE, cell, read_all
 from pynenc_async.store.values import Page, Query
 
-_WHERE_TEXT: Final = ("arguments", "result", "error")
+_SUCCESS: Final = CODES[InvocationStatus.SUCCESS]
 _FITS: Final = "fits"
+_ESCAPES: Final = str.maketrans({"%": "\\%", "_": "\\_", "\\": "\\\\"})
 Key = tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A question that yields keys in order: along which index, under which conditions."""
+
+    index: str
+    conditions: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
+
+    def where(self, condition: str, *values: Any) -> "_Walk":
+        return replace(self, conditions=(*self.conditions, condition), values=(*self.values, *values))
 
 
 def find(connection: sqlite3.Connection, names: Names, query: Query) -> Page:
@@ -27,13 +44,13 @@ def find(connection: sqlite3.Connection, names: Names, query: Query) -> Page:
     connection.execute("BEGIN")
     try:
         found = _keys(connection, names, query)
-        page, more = found[: query.limit], len(found) > query.limit
+        page, more = found[: max(query.limit, 0)], len(found) > query.limit
         rows = _rows(connection, [key for _, key in page])
     finally:
         connection.execute("COMMIT")
     # The names of what is there never change, and can be looked up later.
     invocations = read_all(connection, names, [rows[key] for _, key in page])
-    return Page(invocations=tuple(invocations), next=f"{page[-1][0]!r}:{page[-1][1]}" if more else None)
+    return Page(invocations=tuple(invocations), next=f"{page[-1][0]!r}:{page[-1][1]}" if more and page else None)
 
 
 def _rows(connection: sqlite3.Connection, keys: list[int]) -> dict[int, tuple[Any, ...]]:
@@ -42,47 +59,74 @@ def _rows(connection: sqlite3.Connection, keys: list[int]) -> dict[int, tuple[An
 
 
 def _keys(connection: sqlite3.Connection, names: Names, query: Query) -> list[Key]:
-    if query.limit < 1:
-        raise ValueError(f"Query.limit must be 1 or more, not {query.limit}")
     tasks = connection.execute("SELECT key, task_id FROM task").fetchall()
-    wanted = [(key, task_id) for key, task_id in tasks if not query.task_ids or task_id in query.task_ids]
-    conditions, values = _conditions(connection, names, query)
-    walks = [_walk(connection, query, task, task_id, conditions, values) for task, task_id in wanted]
-    merged = heapq.merge(*walks, reverse=query.newest_first)
-    try:
-        return list(islice(merged, query.limit + 1))
-    finally:
-        for walk in walks:
-            walk.close()
+    wanted = {key: task_id for key, task_id in tasks if not query.task_ids or task_id in query.task_ids}
+    walks = [_narrow(connection, names, query, wanted, walk) for walk in _walks(query, list(wanted))]
+    with ExitStack() as stack:
+        steps = [stack.enter_context(closing(_walk(connection, query, walk))) for walk in walks]
+        return list(islice(heapq.merge(*steps, reverse=query.newest_first), query.limit + 1))
 
 
-def _conditions(connection: sqlite3.Connection, names: Names, query: Query) -> tuple[list[str], list[Any]]:
-    """Return what does not depend on the task."""
-    conditions: list[str] = []
-    values: list[Any] = []
-
-    def add(condition: str, *its_values: Any) -> None:
-        conditions.append(condition)
-        values.extend(its_values)
-
-    if query.statuses:
-        add("status IN (SELECT value FROM json_each(?))", json.dumps([CODES[status] for status in query.statuses]))
+def _walks(query: Query, tasks: Sequence[int]) -> list[_Walk]:
+    """Return the walks that meet all that could fit, each of it once."""
+    codes = {CODES[status] for status in query.statuses}
     if query.parent_invocation_id is not None:
-        add("parent = ?", names.find(connection, query.parent_invocation_id))
+        return [_Walk("invocation_parent")]  # of which there are few: they are sorted
+    if query.ended_from is not None:
+        return [_Walk("invocation_ended")]
+    if not codes or _SUCCESS in codes:
+        return [_Walk("invocation_task", ("task = ?",), (task,)) for task in tasks]
+    rare = f"ended_at IS NOT NULL AND status != {_SUCCESS} AND status = ?"
+    walks = [_Walk("invocation_unlucky", (rare,), (code,)) for code in codes & FINAL]
+    return [*walks, _Walk("invocation_ended", ("ended_at IS NULL",))] if codes - FINAL else walks
+
+
+def _narrow(connection: sqlite3.Connection, names: Names, query: Query, tasks: dict[int, str], walk: _Walk) -> _Walk:
+    """Return the walk under all conditions of the query."""
+    if query.statuses:
+        walk = walk.where(
+            "status IN (SELECT value FROM json_each(?))", _json(CODES[status] for status in query.statuses)
+        )
+    if query.task_ids:
+        walk = walk.where("task IN (SELECT value FROM json_each(?))", _json(tasks))
+    if query.parent_invocation_id is not None:
+        walk = walk.where("parent = ?", names.find(connection, query.parent_invocation_id))
     if query.home is not None:
-        add("home IN (SELECT key FROM runner WHERE runner_id = ?)", query.home)
-    for column, operator, bound in (
-        ("registered_at", ">=", query.registered_from),
-        ("registered_at", "<", query.registered_before),
-        ("ended_at", ">=", query.ended_from),
-        ("ended_at", "<", query.ended_before),
+        walk = walk.where("home IN (SELECT key FROM runner WHERE runner_id = ?)", query.home)
+    for condition, bound in (
+        ("registered_at >= ?", query.registered_from),
+        ("registered_at < ?", query.registered_before),
+        ("ended_at >= ?", query.ended_from),
+        ("ended_at < ?", query.ended_before),
     ):
         if bound is not None:
-            add(f"{column} {operator} ?", bound)
+            walk = walk.where(condition, bound)
     if query.after is not None:
-        operator = "<" if query.newest_first else ">"
-        add(f"(registered_at, id) {operator} (?, ?)", *_position(query.after))
-    return conditions, values
+        walk = walk.where(f"(registered_at, id) {'<' if query.newest_first else '>'} (?, ?)", *_position(query.after))
+    return _with_text(query.text.casefold(), tasks, walk) if query.text else walk
+
+
+def _with_text(needle: str, tasks: dict[int, str], walk: _Walk) -> _Walk:
+    """Where the text is in the name of the task, nothing else is looked at."""
+    named = _json(key for key, task_id in tasks.items() if needle in task_id.casefold())
+    if not needle.isascii():
+        anywhere = [f"{_FITS}(?, {cell(name)})" for name in ("arguments", "result", "error")]
+        values: list[str] = [needle] * len(anywhere)
+    else:
+        # SQLite knows the case of ASCII letters only, and is fast; a value with other letters is looked at by Python.
+        anywhere = [_ascii_fits(cell(name)) for name in ("arguments", "result", "error")]
+        values = [f"%{needle.translate(_ESCAPES)}%", needle] * len(anywhere)
+    condition = " OR ".join(["task IN (SELECT value FROM json_each(?))", *anywhere])
+    return walk.where(f"({condition})", named, *values)
+
+
+def _ascii_fits(value: str) -> str:
+    text = f"CAST({value} AS TEXT)"
+    return f"CASE WHEN length({text}) = length({value}) THEN {text} LIKE ? ESCAPE '\\' ELSE {_FITS}(?, {value}) END"
+
+
+def _json(numbers: Any) -> str:
+    return json.dumps(list(numbers))
 
 
 def _position(after: str) -> Key:
@@ -93,30 +137,14 @@ def _position(after: str) -> Key:
         raise StoreError(f"Query.after must be the `next` of a page of the same query, not {after!r}") from None
 
 
-def _walk(
-    connection: sqlite3.Connection, query: Query, task: int, task_id: str, conditions: list[str], values: list[Any]
-) -> Generator[Key, None, None]:
-    """Yield the keys of what fits of one task, in order."""
-    conditions, values = ["task = ?", *conditions], [task, *values]
-    needle = query.text.casefold()
-    if needle and needle not in task_id.casefold():
-        conditions.append("(" + " OR ".join(f"{_FITS}(?, {cell(name)})" for name in _WHERE_TEXT) + ")")
-        values.extend([needle] * len(_WHERE_TEXT))
+def _walk(connection: sqlite3.Connection, query: Query, walk: _Walk) -> Generator[Key, None, None]:
     order = "DESC" if query.newest_first else "ASC"
     question = (
-        f"SELECT registered_at, id FROM invocation INDEXED BY {_index(query)} WHERE {' AND '.join(conditions)} "
-        f"ORDER BY registered_at {order}, id {order} LIMIT {query.limit + 1}"
+        f"SELECT registered_at, id FROM invocation INDEXED BY {walk.index} WHERE {' AND '.join(walk.conditions)} "
+        f"ORDER BY registered_at {order}, id {order} LIMIT {max(query.limit, 0) + 1}"
     )
-    cursor = connection.execute(question, values)
-    try:
+    with closing(connection.execute(question, walk.values)) as cursor:
         yield from cursor
-    finally:
-        cursor.close()
-
-
-def _index(query: Query) -> str:
-    """What has few answers is asked first, and sorted."""
-    return "invocation_task" if query.parent_invocation_id is None else "invocation_parent"
 
 
 def fits(needle: str, value: bytes | None) -> bool:

@@ -84,7 +84,7 @@ def check_length(path: str) -> None:
     """
     pages, page_size, in_wal = _read_wal(f"{path}-wal")
     # Asked after the log was read: when the log begins anew meanwhile, all of the old one is in the file by then.
-    there = _size(path) // page_size
+    there = size_of(path) // page_size
     if lost := set(range(there + 1, pages + 1)) - in_wal:
         raise StoreError(
             f"SQLite store {path}: the file has been cut off: {len(lost)} of its {pages} pages are missing. Stop all that use "
@@ -106,7 +106,8 @@ def _read_wal(path: str) -> tuple[int, int, set[int]]:
     return pages, page_size, found
 
 
-def _size(path: str) -> int:
+def size_of(path: str) -> int:
+    """Return the size of a file in bytes; 0 where there is none."""
     try:
         return Path(path).stat().st_size
     except OSError:

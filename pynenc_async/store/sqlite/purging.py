@@ -89,7 +89,9 @@ def give_back(session: Session, *, all_of_it: bool) -> bool:
     kept = 0 if all_of_it else _pragma(connection, "page_count") // _SLACK
     if free <= kept:
         return False
-    connection.execute(f"PRAGMA incremental_vacuum({min(free - kept, _PAGES_AT_ONCE)})").fetchall()
+    for _ in range(min(free - kept, _PAGES_AT_ONCE)):
+        # One by one: the sqlite3 module ends a statement without columns after its first step, which moves one page.
+        connection.execute("PRAGMA incremental_vacuum(1)")
     return free - kept > _PAGES_AT_ONCE
 
 

@@ -1,10 +1,12 @@
-"""What dead runners had goes to a living one. All of it is decided and written in one transaction."""
+"""What dead runners had goes to a living one: piece by piece, each decided and written in one transaction."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps
@@ -22,18 +24,17 @@ _DEAD_ONES: Final = "SELECT key, runner_id, state, lease FROM runner WHERE state
 _HOMES: Final = "home IN (SELECT value FROM json_each(?))"
 _TASKS: Final = "task IN (SELECT value FROM json_each(?))"
 _THESE: Final = "IN (SELECT value FROM json_each(?))"
-_WAITING: Final = ", ".join(
-    str(CODES[status]) for status in (_S.SCHEDULED, _S.REGISTERED, _S.CONCURRENCY_CONTROLLED, _S.REROUTED, _S.RETRY)
+_WAITING: Final = frozenset(
+    CODES[status] for status in (_S.SCHEDULED, _S.REGISTERED, _S.CONCURRENCY_CONTROLLED, _S.REROUTED, _S.RETRY)
 )
-_UNDER_WAY: Final = f"""
+_PIECE: Final = 5_000
+"""How many are taken over in one transaction: others wait for it, and a dead runner may have left a million."""
+_LEFT: Final = f"""
 SELECT id, status, attempt, revision, crashes, max_crashes, home FROM invocation INDEXED BY invocation_ended
-WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS} AND status NOT IN ({_WAITING})"""
-_HOMES_LEFT: Final = f"""
-SELECT DISTINCT home FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS}"""
+WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS} LIMIT {_PIECE}"""
 _ADOPT: Final = f"""
-UPDATE invocation INDEXED BY invocation_ended
-SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
-WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS}"""
+UPDATE invocation SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
+WHERE id {_THESE} AND ended_at IS NULL"""
 _PARKED: Final = f"""
 SELECT task_id, count(*) FROM invocation INDEXED BY invocation_ended JOIN task ON task.key = invocation.task
 WHERE ended_at IS NULL AND {_HOMES} GROUP BY task.key"""
@@ -43,8 +44,8 @@ UPDATE runner SET state = {BURIED} WHERE key {_THESE} AND NOT EXISTS (
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """An invocation that was under way when its runner died."""
+class _Left:
+    """An invocation whose runner has died."""
 
     key: int
     code: int
@@ -63,35 +64,51 @@ class _Case:
         return self.interrupted and self.crashes + 1 >= self.max_crashes
 
 
-def recover(session: Session, task_ids: Collection[str], now: float, is_dead: Callable[[str], bool]) -> Recovery:
-    """Take over what is dead. `is_dead` looks at the lease of that name."""
-    if not session.alive:
-        return Recovery()  # the dead do not bury the dead
+def recover_piece(
+    session: Session, task_ids: Collection[str], now: float, is_dead: Callable[[str], bool]
+) -> tuple[Recovery, bool]:
+    """Take over some of what is dead; return what was done, and whether there is more of it.
+
+    `is_dead` looks at the lease of that name.
+    """
     connection, names = session.connection, session.names
-    runners = connection.execute(_DEAD_ONES, (session.home,)).fetchall()
+    runners = connection.execute(_DEAD_ONES, (session.home,)).fetchall() if session.alive else []
     died = [key for key, _, state, lease in runners if state == ALIVE and is_dead(lease)]
-    left = [key for key, _, state, _ in runners if state == DEAD]
-    dead = json.dumps(died + left)
-    if not died and not left:
-        return Recovery()
+    dead = json.dumps(died + [key for key, _, state, _ in runners if state == DEAD])
+    if dead == "[]":
+        return Recovery(), False
     connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
     tasks = json.dumps(names.find_tasks(connection, task_ids))
-    cases = [_Case(*row) for row in connection.execute(_UNDER_WAY, (dead, tasks)).fetchall()]
-    bequeathed = {home for (home,) in connection.execute(_HOMES_LEFT, (dead, tasks)).fetchall()}
+    left = [_Left(*row) for row in connection.execute(_LEFT, (dead, tasks)).fetchall()]
+    cases = [one for one in left if one.code not in _WAITING]
     _end_attempts(session, cases, now)
-    adopted = connection.execute(_ADOPT, (session.home, dead, tasks)).rowcount
-    parked = dict(connection.execute(_PARKED, (dead,)).fetchall())
-    connection.execute(_BURY, (dead,))
-    return Recovery(
-        runners=tuple(runner_id for key, runner_id, *_ in runners if key in bequeathed or key in died),
+    adopted = connection.execute(_ADOPT, (session.home, json.dumps([one.key for one in left]))).rowcount
+    concerned = {one.home for one in left}.union(died)
+    recovery = Recovery(
+        runners=tuple(runner_id for key, runner_id, *_ in runners if key in concerned),
         adopted=adopted,
         interrupted=sum(case.interrupted and not case.poisoned for case in cases),
         poisoned=tuple(names.spell(connection, case.key) for case in cases if case.poisoned),
-        parked=parked,
+    )
+    if len(left) == _PIECE:
+        return recovery, True
+    parked = dict(connection.execute(_PARKED, (dead,)).fetchall())
+    connection.execute(_BURY, (dead,))
+    return msgspec.structs.replace(recovery, parked=parked), False
+
+
+def together(pieces: Sequence[Recovery]) -> Recovery:
+    """Return what all pieces come to."""
+    return Recovery(
+        runners=tuple(dict.fromkeys(runner_id for piece in pieces for runner_id in piece.runners)),
+        adopted=sum(piece.adopted for piece in pieces),
+        interrupted=sum(piece.interrupted for piece in pieces),
+        poisoned=tuple(invocation_id for piece in pieces for invocation_id in piece.poisoned),
+        parked=pieces[-1].parked,
     )
 
 
-def _end_attempts(session: Session, cases: Sequence[_Case], now: float) -> None:
+def _end_attempts(session: Session, cases: Sequence[_Left], now: float) -> None:
     connection = session.connection
     write_rows(connection, REWRITE, [_row(session, case, now) for case in cases], home=session.home)
     under_way = json.dumps([case.key for case in cases])
@@ -107,7 +124,7 @@ def _end_attempts(session: Session, cases: Sequence[_Case], now: float) -> None:
     connection.execute(f"DELETE FROM stand WHERE until IS NULL AND invocation {_THESE}", (poisoned,))
 
 
-def _row(session: Session, case: _Case, now: float) -> tuple[Any, ...]:
+def _row(session: Session, case: _Left, now: float) -> tuple[Any, ...]:
     names, connection = session.names, session.connection
     steps = recovery_steps(
         STATUSES[case.code],

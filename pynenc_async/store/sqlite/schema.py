@@ -10,7 +10,7 @@ to look there.
 from collections.abc import Iterable
 from typing import Final
 
-from pynenc_async.status import RULES
+from pynenc_async.status import RULES, InvocationStatus
 from pynenc_async.store.sqlite.codes import CLAIMABLE, CODES, FINAL
 
 APPLICATION_ID: Final = 0x50594E43  # "PYNC": in the header of the file, so that others know whose it is
@@ -95,6 +95,8 @@ CREATE INDEX invocation_ended ON invocation (ended_at, home);
 CREATE INDEX invocation_task ON invocation (task, registered_at);
 CREATE INDEX invocation_ready ON invocation (home, priority DESC, registered_at, id, task) WHERE backlog = 0;
 CREATE INDEX invocation_due ON invocation (home, backlog, task, priority) WHERE backlog > 0;
+CREATE INDEX invocation_unlucky ON invocation (status, registered_at)
+    WHERE ended_at IS NOT NULL AND status != {CODES[InvocationStatus.SUCCESS]};
 CREATE INDEX invocation_parent ON invocation (parent) WHERE parent IS NOT NULL;
 CREATE INDEX invocation_cancel ON invocation (home) WHERE cancel_reason IS NOT NULL;
 

@@ -20,6 +20,7 @@ from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import retire
 from pynenc_async.store.sqlite.failures import Failures
+from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.lease import is_dead, tidy
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.options import SqliteOptions
@@ -59,6 +60,7 @@ class SqliteStore(Store):
         self._failures: Final = Failures(options.path, options.busy_timeout)
         self._state = _State.NEW
         self._reader: Final = Worker("pynenc_async-sqlite-reader", self._serve_reader, most=1)
+        self._searcher: Final = Worker("pynenc_async-sqlite-searcher", self._serve_reader, most=1)
         self._ring: Callable[[], None] | None = None
         self._opened: Engine | None = None
 
@@ -81,6 +83,7 @@ class SqliteStore(Store):
         except BaseException:
             self._reader.stop()
             raise
+        self._searcher.start()
         self._state = _State.OPEN
 
     async def close(self) -> None:
@@ -93,8 +96,9 @@ class SqliteStore(Store):
         try:
             await engine.work.ask(Simple("closing", lambda session: retire(session.connection, session.home)))
         finally:
-            engine.close()
+            self._searcher.stop()
             self._reader.stop()
+            engine.close()
 
     @property
     def alive(self) -> bool:
@@ -152,10 +156,21 @@ class SqliteStore(Store):
             died.append(lease)
             return True
 
-        found = await self._write("recovering", lambda session: recovery.recover(session, tasks, now, judge))
+        pieces: list[Recovery] = []
+        more = True
+        while more:
+            try:
+                piece, more = await self._write(
+                    "recovering", partial(recovery.recover_piece, task_ids=tasks, now=now, is_dead=judge)
+                )
+            except StoreError:
+                if not pieces:
+                    raise
+                break  # what was taken over is to be known; the rest is for the next time
+            pieces.append(piece)
         for lease in died:
             tidy(path, lease)
-        return found
+        return recovery.together(pieces)
 
     async def _write(self, doing: str, perform: Callable[[Session], T]) -> T:
         answer: T = await self._engine.work.ask(Simple(doing, perform))
@@ -189,7 +204,7 @@ class SqliteStore(Store):
 
     async def find(self, query: Query) -> Page:
         """See `Store.find`."""
-        return await self._read(lambda e: finding.find(e.reading, e.names, query))
+        return await self._search(lambda e: finding.find(e.searching, e.names, query))
 
     async def last_fires(self) -> dict[str, float]:
         """See `Store.last_fires`."""
@@ -197,11 +212,17 @@ class SqliteStore(Store):
 
     async def counts(self) -> dict[str, int]:
         """See `Store.counts`."""
-        return await self._read(lambda e: finding.counts(e.reading))
+        return await self._search(lambda e: finding.counts(e.searching))
 
     async def _read(self, question: Callable[[Engine], T]) -> T:
         engine = self._engine
         answer: T = await self._reader.ask(lambda: question(engine))
+        return answer
+
+    async def _search(self, question: Callable[[Engine], T]) -> T:
+        """Ask what may take seconds: what the runtime needs to go on does not wait behind it."""
+        engine = self._engine
+        answer: T = await self._searcher.ask(lambda: question(engine))
         return answer
 
     def _peek(self, question: Callable[[sqlite3.Connection, Names], T]) -> T:
@@ -245,7 +266,7 @@ class SqliteStore(Store):
 
         So what runs here is taken over, and run again, by whoever opens the copy.
         """
-        await self._read(lambda _: self._backup(target))
+        await self._search(lambda _: self._backup(target))
 
     def _backup(self, target: str) -> None:
         if Path(target).exists():
@@ -264,7 +285,7 @@ class SqliteStore(Store):
 
     async def check(self) -> list[str]:
         """Return what is wrong with the file: every page and index is looked at. Empty: nothing."""
-        found = await self._read(lambda e: e.reading.execute("PRAGMA integrity_check").fetchall())
+        found = await self._search(lambda e: e.searching.execute("PRAGMA integrity_check").fetchall())
         return [problem for (problem,) in found if problem != "ok"]
 
     def statistics(self) -> dict[str, Any]:
@@ -272,17 +293,10 @@ class SqliteStore(Store):
         engine = self._engine
         return {
             "path": self.options.path,
-            "bytes": _size(self.options.path),
-            "wal_bytes": _size(f"{self.options.path}-wal"),
+            "bytes": size_of(self.options.path),
+            "wal_bytes": size_of(f"{self.options.path}-wal"),
             "wal_frames": engine.checkpointer.frames,
             "transactions": engine.writer.transactions,
             "changes": engine.writer.changes,
             "other_runners": len(engine.bell.others),
         }
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0
