@@ -346,7 +346,7 @@ class Carrier(Coroutine[Any, Any, None]):
         self._record = self._run = None
         by_us = record._more is not None and record._more.cancel_reason is not None
         stopped_by_others = not by_us and record._status is _CANCELLED and self.task.cancelling()  # type: ignore[union-attr]
-        del record, method, value
+        del record, method, value, run  # a frame of the body may keep this one, and `run` the context of the body
         self.task = None
         foreman = self._foreman
         (foreman.settle_later if stopped_by_others else foreman.settle)()
