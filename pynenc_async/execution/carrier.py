@@ -331,7 +331,9 @@ class Carrier(Coroutine[Any, Any, None]):
         except BaseException as error:  # noqa: BLE001
             if record._driver is self:  # else it was abandoned, and the late report is refused
                 more = record._more
-                if more is not None and more.cancel_reason is not None and isinstance(error, CancelledError):
+                asked_to_stop = more is not None and more.cancel_reason is not None
+                del more  # it has the alarm for a failure that nobody looks at: see below
+                if asked_to_stop and isinstance(error, CancelledError):
                     return self._report_later()
                 self._foreman.desk.failed(record, without_our_frames(error))
         else:
