@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
-from helpers import S, assert_at_rest, assert_lawful, turns
+from helpers import Gate, S, assert_at_rest, assert_lawful, turns
 
 from pynenc_async import Pynenc, RetryError, current_invocation
 
@@ -62,7 +63,8 @@ async def test_a_limit_that_is_reached_while_others_are_queued_never_deadlocks()
 
     @app.task
     async def parent(n):
-        return sum([await limited(10 * n + m) for m in range(3)])
+        handles = [limited(10 * n + m) for m in range(3)]
+        return sum([await handle for handle in handles])
 
     async with asyncio.timeout(30):
         assert await parent.parallelize([(n,) for n in range(5)]) == [30 * n + 3 for n in range(5)]
@@ -149,19 +151,99 @@ async def test_a_swallowed_cancellation_does_not_hang_the_shutdown():
     await asyncio.sleep(2_000)
 
 
-async def test_fire_and_forget_work_is_never_collected():
-    app, ended = Pynenc(), []
+class Bell:
+    """Wakes whoever waits; nothing but its waiter keeps it."""
 
-    @app.task
+    def __init__(self):
+        self.future = asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+async def test_fire_and_forget_work_is_never_collected(limited):
+    """An asyncio Task to which nobody refers is collected where it waits for what only itself refers to."""
+    app, bells, ended = Pynenc(), [], []
+
+    @app.task(running_concurrency="task" if limited else "disabled", running_limit=3)
     async def work(n):
-        for _ in range(5):
-            await asyncio.sleep(0)
-            gc.collect()
+        bell = Bell()
+        bells.append(weakref.ref(bell))
+        await bell.future
         ended.append(n)
 
-    work(1)
+    for n in range(3):
+        work(n)
+    while len(bells) < 3:
+        await asyncio.sleep(0)
+    await turns(3)
     gc.collect()
+    for bell in bells:
+        assert bell() is not None, "collected"
+        bell().future.set_result(None)
     while app.statistics().living:
         await asyncio.sleep(0)
-    assert ended == [1]
+    assert sorted(ended) == [0, 1, 2]
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("kind", ["slot", "permit", "thread"])
+@pytest.mark.parametrize("when", range(6))
+async def test_who_is_cancelled_just_as_its_turn_comes_leaks_nothing(kind, when):
+    app, gate = Pynenc(max_concurrency=1 if kind == "slot" else 5, max_threads=1), Gate()
+    options = {"running_concurrency": "task"} if kind == "permit" else {}
+
+    async def in_loop(n):
+        await (gate.wait() if n == 0 else asyncio.sleep(0))
+
+    def in_thread(n):
+        if n == 0:
+            gate.block()
+
+    work = app.task(**options)(in_thread if kind == "thread" else in_loop)
+    first, second, third = work(0), work(1), work(2)
+    while first.status is not S.RUNNING:
+        await asyncio.sleep(0)
+    gate.open()
+    await turns(when)
+    await second.cancel()
+    await first
+    async with asyncio.timeout(30):
+        await third
+    for handle in (first, second, third):
+        assert_lawful(handle)
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_nobody_is_timed_out_who_did_not_ask_for_it():
+    app = Pynenc()
+
+    @app.task(max_retries=1)
+    async def work():
+        await asyncio.sleep(1_000_000)
+        return "done"
+
+    assert await work() == "done"
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
+async def test_a_predicate_a_body_or_an_observer_that_raises_stops_nobody_else():
+    app, told = Pynenc(), []
+
+    def broken(_):
+        raise ZeroDivisionError
+
+    @app.task(max_retries=1, retry_if=broken, delay=1)
+    async def bad():
+        raise LookupError
+
+    @app.task(delay=2)
+    async def good(n):
+        return n
+
+    with app.observe(broken), app.observe(told.append):
+        handles = [bad(), *[good(n) for n in range(3)]]
+        assert [await handle for handle in handles[1:]] == [0, 1, 2]
+    assert isinstance(handles[0].exception(), LookupError)
+    assert len(told) > len(handles)
     await assert_at_rest(app)

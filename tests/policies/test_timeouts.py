@@ -135,6 +135,7 @@ async def test_a_body_in_a_thread_that_waits_for_another_is_broken_off():
         await handle
     assert now() == 2
     assert_lawful(handle)
+    await turns(5)  # the child is stopped as well
     await assert_at_rest(app)
 
 
