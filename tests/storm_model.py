@@ -282,7 +282,7 @@ class World:
         for key, line in limiter._lines.items():
             head = line.head()
             if head is not None:
-                rule = limiter._obstacle(head, key)
+                rule = limiter._obstacle(head, head._task.permit_key(head._values))
                 asleep = any(key in keys for keys in limiter._asleep.values())
                 assert rule is not None, head
                 assert rule is Rule.KEY or key in limiter._in_turn or asleep, (rule, head)
