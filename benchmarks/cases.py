@@ -55,6 +55,7 @@ class WhenSlow(StrEnum):
 
 
 CONCURRENCY_LIMIT = 1_000
+PROCESSES = 2
 TREE_FAN_OUT = 10
 TREE_LEVELS = 3
 RETRIES = 3
@@ -204,6 +205,15 @@ CASES: tuple[Case, ...] = (
         baseline="semaphores",
     ),
     Case(id="W11", title="bytes per delayed", workload=Workload.DELAYED, full=100_000, small=10_000, kind=Kind.MEMORY),
+    Case(
+        id="W12",
+        title=f"no-ops in {PROCESSES} worker processes",
+        workload=Workload.PROCESSES,
+        full=2_000,
+        small=500,
+        cores=2,
+        baseline="executor",
+    ),
     Case(
         id="W13",
         title=f"cancel a tree of {TREE_SIZE:,} running",

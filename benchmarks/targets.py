@@ -142,6 +142,12 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(id="W11", what="W11, each of 100k delayed", quotient=(Key("ours", "W11"),), limit=600, unit="bytes"),
     Target(
+        id="W12",
+        what="W12, in warm worker processes, against a warm `ProcessPoolExecutor`",
+        quotient=_against("executor", "W12"),
+        limit=1.2,
+    ),
+    Target(
         id="W13",
         what="W13, cancel a tree of 1,111 running, against cancelling as many bare tasks",
         quotient=_against("gather", "W13"),

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence, Sized
 from contextlib import asynccontextmanager
+from functools import partial
 
 from benchmarks import bodies
-from benchmarks.cases import CONCURRENCY_LIMIT, KEYS, TREE_FAN_OUT, TREE_LEVELS, Workload
+from benchmarks.cases import CONCURRENCY_LIMIT, KEYS, PROCESSES, TREE_FAN_OUT, TREE_LEVELS, Workload
 from benchmarks.contenders import Contender, Step, plain, single
 from benchmarks.records import check_fields
 from pynenc_async import DistributedInvocation, InvocationStatus, Pynenc
@@ -13,11 +14,13 @@ from pynenc_async import DistributedInvocation, InvocationStatus, Pynenc
 _WIDE = 10_000_000
 
 app = Pynenc()
+process_app = Pynenc(max_processes=PROCESSES)
 limited_app = Pynenc(max_concurrency=CONCURRENCY_LIMIT)
 wide_app = Pynenc(max_concurrency=_WIDE)
 
 noop = app.task(bodies.noop)
 noop_in_thread = app.task(bodies.noop_in_thread)
+noop_in_process = process_app.task(runs_in="process")(bodies.noop_in_thread)
 yielding = app.task(bodies.yielding)
 add = app.task(bodies.add)
 napping = limited_app.task(bodies.napping)
@@ -56,6 +59,17 @@ async def _sleeping(n: int) -> Sized:
 
 async def _threads(n: int) -> Sized:
     return await noop_in_thread.parallelize([()] * n)
+
+
+async def _in_processes(n: int) -> Sized:
+    return await noop_in_process.parallelize([()] * n)
+
+
+@asynccontextmanager
+async def _processes(n: int, /) -> AsyncIterator[Step]:
+    async with process_app:
+        await _in_processes(n)  # warm
+        yield partial(_in_processes, n)
 
 
 async def _tree(_n: int) -> Sized:
@@ -193,6 +207,7 @@ CONTENDER = Contender(
         Workload.YIELDING: plain(_yielding),
         Workload.SLEEPING: plain(_sleeping),
         Workload.THREADS: plain(_threads),
+        Workload.PROCESSES: _processes,
         Workload.QUEUED: _queued,
         Workload.RUNNING: _running,
         Workload.FINISHED: plain(_finished),
