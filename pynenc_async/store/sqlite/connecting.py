@@ -19,9 +19,13 @@ def connect(options: SqliteOptions, *, mode: str = "rw") -> sqlite3.Connection:
     Whoever has it closes it; one thread at a time may use it.
     """
     connection = connect_plainly(options, mode)
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoints`
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoints`
+    except BaseException:
+        connection.close()  # a damaged file may fail as early as this
+        raise
     return connection
 
 
