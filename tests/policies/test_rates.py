@@ -168,7 +168,9 @@ def test_no_window_ever_sees_more_starts_than_the_rate_allows_and_no_time_is_was
         for first in range(len(moments)):
             for last in range(first, len(moments)):
                 span = moments[last] - moments[first]
-                assert last - first + 1 <= rate.capacity + span / rate.interval + 2e-6  # one of them is the slack of timers
+                assert (
+                    last - first + 1 <= rate.capacity + span / rate.interval + 2e-6
+                )  # one of them is the slack of timers
     if scope == "task":
         expected, full_at = [], 0.0
         for moment, _ in sorted(arrivals):
