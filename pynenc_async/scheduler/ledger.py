@@ -69,7 +69,6 @@ class Ledger:
         self._wanted: Future[None] | None = None
         """What the committer waits for while there is nothing to do."""
         self._committer: Task[None] | None = None
-        self._loop: AbstractEventLoop | None = None
         self._idle: list[Future[None]] = []
         self.failure: StoreError | None = None
         """Why the store cannot be written now; then nothing new is admitted."""
@@ -123,7 +122,6 @@ class Ledger:
 
     def start(self, store: Store, loop: AbstractEventLoop) -> None:
         """Commit to `store`, from a Task of `loop`."""
-        self._loop = loop
         self._wanted = None
         self._committer = loop.create_task(self._commit_until_stopped(store), name="pynenc-ledger", context=Context())
 

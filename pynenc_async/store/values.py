@@ -6,7 +6,7 @@ All moments are wall time, in seconds since the epoch.
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -253,9 +253,6 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     count: int | None = None
     bytes: int | None = None
     """The size of the whole store."""
-
-
-INITIAL_STATUSES: Final = INITIAL
 
 
 def check_steps(current: InvocationStatus | None, steps: tuple[Step, ...]) -> None:
