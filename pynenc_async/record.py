@@ -14,7 +14,7 @@ to it: `steps()` returns either.
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from copy import copy
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -119,6 +119,9 @@ class More(msgspec.Struct, eq=False):
     To write a field costs as much as to make it with the struct, so those that are set first come first.
     """
 
+    is_stored: ClassVar[bool] = False
+    """Whether a store keeps the invocation: then it is a `scheduler.durability.Durable`."""
+
     permit: Any = UNSET
     """The key under which it counts in the limits of its task."""
     held: bool = False
@@ -138,8 +141,6 @@ class More(msgspec.Struct, eq=False):
     """What the body awaits now, one entry for each of its waits: the edges of the wait graph."""
     journal: Any = None
     """What a workflow has asked for so far."""
-    durable: Any = None
-    """What a stored invocation needs: `scheduler.drafts.Durable`."""
     progress: Any = None
     registration: Any = None
     """The key under which further calls are its duplicates."""
@@ -245,8 +246,7 @@ class Record:
         more = self._more
         if more is not None and more.trail is not None:
             return more.trail
-        first = _SCHEDULED if self._status is _SCHEDULED else _REGISTERED
-        steps: list[Step] = [(first, self._registered_at, 0, "")]
+        steps = [self.first_step()]
         attempt = 0
         if self._started_at is not None:
             attempt = 1
@@ -256,6 +256,14 @@ class Record:
         if self._ended_at is not None:
             steps.append((self._status, self._ended_at, attempt, self._end_reason()))
         return steps
+
+    def first_step(self) -> Step:
+        """Return the first of them."""
+        more = self._more
+        if more is not None and more.trail is not None:
+            return more.trail[0]
+        first = _SCHEDULED if self._status is _SCHEDULED else _REGISTERED
+        return first, self._registered_at, 0, ""
 
     def _end_reason(self) -> str:
         """Why it ended as it did, where that is not in the trail."""

@@ -8,6 +8,7 @@ from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.record import Identity, Record, TaskRecord
+from pynenc_async.scheduler.durability import identity_of, is_away
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -51,8 +52,8 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     def _identity(self) -> Identity:
         more = self._more
-        if more is not None and more.durable is not None:
-            return cast(Identity, more.durable.identity)  # its runner may have been another incarnation of this process
+        if more is not None and more.is_stored:
+            return self._restored or identity_of(self)  # its runner may have been another incarnation of this process
         parent: Any = self._parent
         runner_id: str = self._task.runtime.runner_id
         if parent is None:
@@ -68,7 +69,7 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
     def status(self) -> InvocationStatus:
         """Where it stands now: for what another process has, as the store says."""
         more = self._more
-        if more is not None and more.durable is not None and more.durable.away and self._ended_at is None:
+        if more is not None and more.is_stored and self._ended_at is None and is_away(self):
             self._task.runtime.refresh(self)
         return self._status
 

@@ -86,7 +86,7 @@ class SchedulerCore(Slots):
         more = record._more
         if more is not None and more.handed is not None:
             more.handed.deliver(value, returned=True)
-        elif more is None or not self._end_simply(record, more, SUCCESS, value):
+        elif more is None or not self._end_simply(self.clock(), record, more, SUCCESS, value):
             self.end(record, SUCCESS, value)
 
     def failed(self, record: Record, error: BaseException) -> None:
@@ -101,7 +101,7 @@ class SchedulerCore(Slots):
         if isinstance(error, CancelledError):  # which is not kept: it would keep the body's frames
             if more is None or more.cancel_reason is None:
                 self.end(record, CANCELLED, None, "the body raised CancelledError")
-            elif not self._end_simply(record, more, CANCELLED, None):
+            elif not self._end_simply(self.clock(), record, more, CANCELLED, None):
                 self.end(record, CANCELLED, None, more.cancel_reason)
             return
         cancelled = more is not None and more.cancel_reason is not None
@@ -112,7 +112,7 @@ class SchedulerCore(Slots):
             record.need_more().traceback = error.__traceback__
             self.end(record, FAILED, error)
 
-    def _end_simply(self, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
+    def _end_simply(self, now: float, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
         """`end` once more, for a body of which the time slots say all and which has left little behind, if it is such a one.
 
         It is a third of what the scheduler does about such an end. The reason is that of its cancellation, if any.
@@ -124,11 +124,11 @@ class SchedulerCore(Slots):
             or more.blocked_on is not None
             or more.journal is not None
             or more.stream is not None
+            or more.handed is not None
             or record._status is not RUNNING
         ):
             return False
-        clock = self.clock
-        record._ended_at = self.now = clock()
+        record._ended_at = self.now = now
         record._status = status
         record._outcome = outcome
         record._context = record._driver = None

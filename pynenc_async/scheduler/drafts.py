@@ -2,99 +2,102 @@
 
 A draft is open until the ledger takes it; then its change is fixed, and what is decided next goes into another one. The
 revision that a change names counts the steps of all drafts before it, so that they can be under way one behind the other.
+
+The usual steps (registered, begun, ended) are not written out before that: the record and the draft say them.
 """
 
-from asyncio import AbstractEventLoop, Future
 from typing import Any, Final
 
 import msgspec
 
-from pynenc_async.record import Identity, Record, Step
+from pynenc_async.record import Record, Step
+from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import Change, Fire, NewInvocation, Permit, RatePermit, Transition, Unique
+from pynenc_async.store.values import Change, NewInvocation, Permit, RatePermit, Transition
+
+_PENDING: Final = InvocationStatus.PENDING
+_RUNNING: Final = InvocationStatus.RUNNING
 
 
-class Durable(msgspec.Struct, eq=False):
-    """What a stored invocation needs beside its record (`More.durable`)."""
-
-    identity: Identity
-    arguments: bytes = b""
-    """As JSON, until they are stored."""
-    options: bytes = b""
-    revision: int = 0
-    """How many steps the store has, or is about to have."""
-    crashes: int = 0
-    known: bool = False
-    """Whether the store has it: its acceptance is durable."""
-    ending: bool = False
-    """Whether its end is decided and not committed: nothing else may happen to it any more."""
-    away: bool = False
-    """Whether another runner has it now, or will have it: this process only watches."""
-    failure: Exception | None = None
-    """Why the store did not take it."""
-    acceptance: "list[Future[None]] | None" = None
-    """Who waits for that."""
-    leader: Record | None = None
-    """The invocation that it ends with, which another process has registered first."""
-    unique: Unique | None = None
-    fire: Fire | None = None
-    begun_at: float = 0.0
-    """When its attempt was begun, as the store has it."""
-
-
-class Draft:
+class Draft(msgspec.Struct, eq=False):
     """What has been decided about one invocation since the last change."""
 
-    __slots__ = (
-        "due_at",
-        "end",
-        "error",
-        "is_new",
-        "is_start",
-        "permits",
-        "rate",
-        "record",
-        "result",
-        "steps",
-        "taken",
-    )
+    record: Record
+    is_new: bool = False
+    is_start: bool = False
+    """Whether a body begins once this is committed."""
+    end: tuple[float, InvocationStatus, Any, str, int] | None = None
+    """Moment, status, outcome, reason and attempt of the end that is told once this is committed."""
+    result: bytes | None = None
+    error: bytes | None = None
+    due_at: float | None = None
+    permits: tuple[Permit, ...] = ()
+    rate: RatePermit | None = None
+    taken: bool = True
+    """Whether this process kept it in memory when the change was made."""
+    spelled_out: list[Step] | None = None
+    """All steps, in order, as soon as one of them is none of the usual ones."""
 
-    def __init__(self, record: Record, *, is_new: bool = False) -> None:
-        self.record: Final = record
-        self.is_new: Final = is_new
-        self.steps: list[Step] = []
-        self.due_at: float | None = None
-        self.result: bytes | None = None
-        self.error: bytes | None = None
-        self.permits: tuple[Permit, ...] = ()
-        self.rate: RatePermit | None = None
-        self.taken = True
-        self.is_start = False
-        """Whether a body begins once this is committed."""
-        self.end: tuple[float, InvocationStatus, Any, str] | None = None
-        """Moment, status, outcome and reason of the end that is told once this is committed."""
+    # -- what is decided -----------------------------------------------------------------------------------------------
+
+    def write(self, step: Step) -> None:
+        """Add a step."""
+        self.spell_out().append(step)
+
+    def begin(self, now: float, attempt: int) -> None:
+        """Add the beginning of an attempt: it is the moment at which the record says that it started."""
+        if self.spelled_out is not None:
+            self.spelled_out += (_PENDING, now, attempt, ""), (_RUNNING, now, attempt, "")
+        self.is_start = True
+
+    def finish(self, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
+        """Add the end."""
+        if self.spelled_out is not None:
+            self.spelled_out.append(_last_step(end))
+        self.end = end
+
+    def spell_out(self) -> list[Step]:
+        """Write out what the record and the draft say, because the record is about to say something else."""
+        if self.spelled_out is None:
+            self.spelled_out = list(self._usual_steps())
+        return self.spelled_out
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What has happened, in order."""
+        return self._usual_steps() if self.spelled_out is None else tuple(self.spelled_out)
+
+    def _usual_steps(self) -> tuple[Step, ...]:
+        record = self.record
+        steps: tuple[Step, ...] = (record.first_step(),) if self.is_new else ()
+        if self.is_start:
+            now: Any = record._started_at
+            attempt = record._retries + 1
+            steps += (_PENDING, now, attempt, ""), (_RUNNING, now, attempt, "")
+        return steps if self.end is None else (*steps, _last_step(self.end))
+
+    # -- what is committed ---------------------------------------------------------------------------------------------
 
     def parts(self) -> "tuple[Draft, ...]":
         """Return what is to be committed as one change each: a registration carries no outcome, and no start that may fail."""
         if not self.is_new or not (self.permits or self.rate or self.error or self.result):
             return (self,)
-        rest = Draft(self.record)
-        rest.steps, self.steps = self.steps[1:], self.steps[:1]
-        rest.permits, rest.rate, rest.is_start, rest.end = self.permits, self.rate, self.is_start, self.end
-        rest.result, rest.error = self.result, self.error
-        self.is_start, self.end = False, None
-        return self, rest
+        first, *others = self.spell_out()
+        registration = Draft(self.record, is_new=True, due_at=self.due_at, spelled_out=[first])
+        self.is_new, self.spelled_out = False, others
+        return registration, self
 
     def change(self) -> Change:
         """Return the change to commit, as the next one of its invocation."""
-        durable: Durable = self.record.need_more().durable
-        steps = tuple(self.steps)
+        durable = durable_of(self.record)
+        steps = self.steps
         revision = durable.revision
         durable.revision = revision + len(steps)
+        self.taken = durable.taken
         if self.is_new:
             return self._registration(durable, steps)
         return Transition(
-            invocation_id=durable.identity[0],
+            invocation_id=durable.invocation_id,
             revision=revision,
             steps=steps,
             due_at=self.due_at,
@@ -107,17 +110,16 @@ class Draft:
 
     def _registration(self, durable: Durable, steps: tuple[Step, ...]) -> NewInvocation:
         record = self.record
-        invocation_id, parent_id, _ = durable.identity
         options = record._task.options
         arguments, durable.arguments = durable.arguments, b""
         return NewInvocation(
-            invocation_id=invocation_id,
+            invocation_id=durable.invocation_id,
             task_id=record._task.task_id,
             arguments=arguments,
             steps=steps,
-            parent_invocation_id=parent_id,
+            parent_invocation_id=durable.parent_id,
             priority=options.priority,
-            due_at=self.due_at,
+            due_at=_due_at(record) if self.due_at is None else self.due_at,
             deadline_at=None if options.deadline is None else record._registered_at + options.deadline,
             max_crashes=options.max_crashes,
             options=durable.options,
@@ -127,35 +129,15 @@ class Draft:
         )
 
 
-def durable_of(record: Record) -> Durable:
-    """Return what is known of a stored invocation."""
-    durable: Durable = record._more.durable  # type: ignore[union-attr]  # set when it was prepared or loaded
-    return durable
+def _due_at(record: Record) -> float | None:
+    """When a new invocation may be run, if that is put off."""
+    options = record._task.options
+    if not options.starts_later:
+        return None
+    now = record._registered_at
+    return float(now + options.delay if options.at is None else max(now, options.at.timestamp()))
 
 
-def is_away(record: Record) -> bool:
-    """Whether another runner has it, as far as is known: a handle that was read from JSON knows no better."""
-    more = record.need_more()
-    if more.durable is None and record._restored is not None:
-        more.durable = Durable(identity=record._restored, known=True, away=True)
-    return durable_of(record).away
-
-
-async def wait_for_acceptance(durable: Durable, loop: AbstractEventLoop) -> None:
-    """Return once the store has the invocation; raise why it does not."""
-    if not durable.known and durable.failure is None:
-        future = loop.create_future()
-        if durable.acceptance is None:
-            durable.acceptance = []
-        durable.acceptance.append(future)
-        await future
-    if durable.failure is not None:
-        raise durable.failure
-
-
-def tell_acceptance(durable: Durable) -> None:
-    """The store has answered."""
-    waiting, durable.acceptance = durable.acceptance, None
-    for future in waiting or ():
-        if not future.done():
-            future.set_result(None)
+def _last_step(end: tuple[float, InvocationStatus, Any, str, int]) -> Step:
+    now, status, _, reason, attempt = end
+    return status, now, attempt, reason

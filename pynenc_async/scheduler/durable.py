@@ -1,106 +1,49 @@
-"""The scheduler of an app with a store: the same decisions, each written down before its effect.
+"""The scheduler of an app whose store other runners may use: what is given back to it, and what is taken from it.
 
-**Theory of operation.** Whatever moves an invocation is noted in the ledger as well (`note_at`). Two effects wait until
-the store has them:
-
-* *A body begins* after its RUNNING is committed: so an attempt that was interrupted is known to have been one. A record
-  that was given a slot (PENDING) waits in `_begun` for a carrier until then.
-* *An end is told* after it is committed, with its result: until then the record stays in the status in which its body
-  ended, keeps its slot, and takes no further news (`Durable.ending`).
-
-Everything else (pauses, retries, waiting for a limit) is committed in order, and nobody waits for it. A change that the
-store refuses means that another runner has the invocation now: this process stops what it does, and watches.
+A change that the store refuses means that another runner has the invocation now: this process stops what it does, and
+watches. What the app cannot bring to its end before it stops is given back, for another runner or the next start.
 """
 
 from asyncio import CancelledError
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import UNSET
 
-from pynenc_async.codec import encode
-from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
-from pynenc_async.outcome import describe
-from pynenc_async.record import More, Record, Step
-from pynenc_async.scheduler.core import CANCELLED, FAILED
-from pynenc_async.scheduler.drafts import Draft, durable_of, tell_acceptance
-from pynenc_async.scheduler.ledger import Ledger, is_lost
-from pynenc_async.scheduler.permits import permits_of, rate_of, rule_of
-from pynenc_async.scheduler.policies import CONCURRENCY_CONTROLLED, REROUTED, SCHEDULED, _nobody_settles
-from pynenc_async.scheduler.ready import RUNNABLE
-from pynenc_async.scheduler.scheduler import Scheduler
-from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, PENDING, REGISTERED, RUNNING
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.core import FAILED
+from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.scheduler.durability import durable_of
+from pynenc_async.scheduler.ledger import is_lost
+from pynenc_async.scheduler.permits import rule_of
+from pynenc_async.scheduler.policies import CONCURRENCY_CONTROLLED, REROUTED, SCHEDULED
+from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, PENDING, REGISTERED
 from pynenc_async.scheduler.suspects import Suspects
+from pynenc_async.scheduler.writing import ENDING, WritingScheduler, nobody_takes_over
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import CancelRequest, Refusal, RefusalKind, encode_error
+from pynenc_async.store.values import CancelRequest, Refusal
 
-SUCCESS: Final = InvocationStatus.SUCCESS
 KILLED: Final = InvocationStatus.KILLED
 
 
-class Ending:
-    """The driver of an invocation whose end is being committed: nothing can be done about it any more."""
-
-    def cancel(self, reason: str) -> None:
-        """Too late."""
-
-    def revoke(self) -> bool:
-        """Too late."""
-        return False
-
-
-_ENDING: Final = Ending()
-
-
-class DurableScheduler(Scheduler):
-    """Decides, writes down, and lets happen."""
+class DurableScheduler(WritingScheduler):
+    """Shares its invocations with other runners, by way of the store."""
 
     def __init__(self, **wiring: Any) -> None:
         super().__init__(**wiring)
-        self.ledger: Final = Ledger(self)
-        self._begun: Final[deque[Record]] = deque()
-        """Bodies that may begin: their attempts are committed."""
         self._suspects: Final = Suspects(super().queue)
-        self.hand_over: Callable[[Record], None] = _nobody_takes_over
+        self.hand_over: Callable[[Record], None] = nobody_takes_over
         """Called with what belongs to another runner from now on, or to none."""
         self.refused: Callable[[Record, Refusal], None] = _nobody_listens
         """Called when a registration was refused by a rule that holds across processes: see `forget`."""
         self.stopping = False
         """Whether bodies are told to stop for the sake of the app, and are given back."""
-        self.went_on: Callable[[], None] = _nobody_settles
-        """Called after each batch: there may be room for more."""
-        self.stored: Callable[[Record], None] = _nobody_takes_over
-        """Called when the store has a new invocation that is not kept here."""
 
     # -- the way in ----------------------------------------------------------------------------------------------------
 
-    def register(self, record: Record, step: Step) -> Draft:
-        """Write a new invocation down."""
-        draft = self.ledger.register(record, step)
-        if record._task.options.starts_later:
-            options = record._task.options
-            draft.due_at = step[1] + options.delay if options.at is None else max(step[1], options.at.timestamp())
-        return draft
-
-    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
-        """Write a transition down, in the history and in the ledger."""
-        durable = durable_of(record)
-        if status is RUNNING:  # written down when it was decided, see `_begin`
-            now = durable.begun_at or now
-        elif not (durable.ending or durable.away):
-            self.ledger.draft(record).steps.append((status, now, attempt, reason))
-        super().note_at(now, record, status, attempt, reason)
-
-    def retry_after(self, record: Record, delay: float) -> None:
-        """Let `record`, which is in RETRY, be run again in `delay` seconds."""
-        if delay > 0:
-            self.ledger.draft(record).due_at = self.now + delay
-        super().retry_after(record, delay)
-
     def retry_delay(self, record: Record, error: BaseException) -> float | None:
         """How many seconds the retry after `error` waits; None: there is none. Attempts that crashed are not counted."""
-        crashes = durable_of(record).crashes
+        crashes = durable_of(record).interruptions
         record._retries -= crashes
         try:
             return super().retry_delay(record, error)
@@ -109,7 +52,7 @@ class DurableScheduler(Scheduler):
 
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level; one that may be poison waits for its turn among its kind."""
-        if durable_of(record).crashes:
+        if durable_of(record).interruptions:
             self._suspects.add(record)
         else:
             super().queue(record)
@@ -137,96 +80,11 @@ class DurableScheduler(Scheduler):
 
     # -- beginning -----------------------------------------------------------------------------------------------------
 
-    def startable(self, most: int) -> int:
-        """How many records `take` could start now; those that have a slot are written down as begun on this occasion."""
-        self._decide_starts()
-        return min(len(self._begun), most)
-
-    def take(self) -> Record | None:
-        """Start the next record whose attempt is committed."""
-        begun = self._begun
-        while begun:
-            record = begun.popleft()
-            durable = durable_of(record)
-            if record._status is not PENDING or durable.ending or durable.away:
-                continue
-            if record._task.place is None:
-                record._status = RUNNING
-                self.note(record, RUNNING, record._retries + 1)
-            return record
-        return None
-
-    def take_only(self, record: Record) -> bool:
-        """Nothing begins before it is committed, so nothing begins in place."""
-        del record
-        return False
-
     def _decide_starts(self) -> None:
-        if self.in_use >= self.limit:
-            return
         self._suspects.admit()
-        while super().take() is not None:
-            pass
-
-    def _begin(self, record: Record) -> Record:
-        """Give `record` a slot, and write its attempt down; its body begins once that is committed."""
-        self.in_use += 1
-        self.now = now = self.clock()
-        record._started_at = now
-        place = record._task.place
-        if place is not None:
-            place.in_use += 1
-        attempt = record._retries + 1
-        self.note(record, PENDING, attempt)
-        record._status = PENDING
-        durable_of(record).begun_at = now
-        draft = self.ledger.draft(record)
-        draft.steps.append((RUNNING, now, attempt, ""))
-        draft.is_start = True
-        if record._task.limiter is not None:
-            draft.permits, draft.rate = permits_of(record), rate_of(record)
-        return record
+        super()._decide_starts()
 
     # -- ending --------------------------------------------------------------------------------------------------------
-
-    def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
-        """Write an end down; it is told once it is committed."""
-        durable = durable_of(record)
-        if durable.ending or durable.away:
-            return
-        if record._status is not PENDING and not record._status.can_transition_to(status):
-            raise InvocationStatusError(
-                f"invocation {self.format_id(record._number)} is {record._status} and cannot become {status}"
-            )
-        draft = self.ledger.draft(record)
-        if status is SUCCESS:
-            try:
-                draft.result = encode(outcome, field="result")
-            except SerializationError as error:
-                status, outcome, reason = FAILED, error, ""
-        if status is not SUCCESS and isinstance(outcome, BaseException):
-            draft.error = encode_error(describe(outcome))
-        if status is FAILED and isinstance(outcome, BaseException):
-            record.need_more().traceback = outcome.__traceback__
-        now = self.now = self.clock()
-        draft.steps.append((status, now, self._attempt(record), reason))
-        draft.end = (now, status, outcome, reason)
-        self._hold_still(record)
-
-    def _hold_still(self, record: Record) -> None:
-        durable_of(record).ending = True
-        more = record.need_more()
-        if record._status in RUNNABLE:
-            more.held = True
-        more.told_at = None
-        if more.timeout_at is not None:
-            more.timeout_at = None
-            self.agenda.note_dead()
-        record._driver = _ENDING
-
-    def _attempt(self, record: Record) -> int:
-        """The attempt to which an end belongs; a body that was given a slot has one, though it never began."""
-        return record._retries + 1 if record._status is PENDING else super()._attempt(record)
 
     def let_go(self, record: Record, more: More) -> None:
         """An attempt is over: what it held for its policies is free, and another suspect may come."""
@@ -244,14 +102,8 @@ class DurableScheduler(Scheduler):
 
     def ask_to_stop(self, record: Record, more: More, reason: str, now: float) -> None:
         """Tell the body to stop, if there still is one."""
-        if record._driver is not _ENDING:
+        if record._driver is not ENDING:
             super().ask_to_stop(record, more, reason, now)
-
-    def withdraw(self, record: Record, outcome: object, reason: str) -> None:
-        """End, as CANCELLED, an invocation whose body is not under way."""
-        if record._status is PENDING:
-            record._started_at = None
-        super().withdraw(record, outcome, reason)
 
     def abandon(self, record: Record, reason: str) -> None:
         """The loop that ran the body is gone: what was under way is given back to the store."""
@@ -260,9 +112,9 @@ class DurableScheduler(Scheduler):
 
     def cancel(self, record: Record, reason: str) -> None:
         """Cancel an invocation of this runner; ask its owner where it is another's."""
-        if record._number == 0 or durable_of(record).away:
-            invocation_id: str = durable_of(record).identity[0]
-            self.ledger.ask(CancelRequest(invocation_id=invocation_id, reason=reason))
+        more = durable_of(record)
+        if record._number == 0 or more.away:
+            self.ledger.ask(CancelRequest(invocation_id=more.invocation_id, reason=reason))
         else:
             super().cancel(record, reason)
 
@@ -271,7 +123,7 @@ class DurableScheduler(Scheduler):
     def stop(self, record: Record) -> None:
         """The app stops: a body that is under way is told so, and given back when it has ended; the rest stays as it is."""
         driver = record._driver
-        if driver is None or driver is _ENDING:
+        if driver is None or driver is ENDING:
             if not durable_of(record).ending:
                 self.give_back(record, "the app was shut down")
         elif record._status is PENDING and driver.revoke():
@@ -289,14 +141,13 @@ class DurableScheduler(Scheduler):
             attempt = record._retries + 1
             self.note(record, KILLED, attempt, reason)
             self.note(record, REROUTED, attempt, reason)
-            self.ledger.draft(record).taken = False
+            durable.taken = False
         self._leave(record)
 
     def leave_to(self, record: Record) -> None:
         """Have nothing to do with `record` any more: what it is, others decide."""
-        more = record.need_more()
-        durable = durable_of(record)
-        durable.away = True
+        more = durable_of(record)
+        more.away = True
         if record._status in HOLDS_SLOT:
             self._give_slot_back(record)
         elif record._status is PAUSED:
@@ -313,25 +164,6 @@ class DurableScheduler(Scheduler):
         self.hand_over(record)
 
     # -- what the ledger tells -----------------------------------------------------------------------------------------
-
-    def settled(self, draft: Draft, refusal: Refusal | None) -> None:
-        """The change of a draft was made, or refused."""
-        record = draft.record
-        durable = durable_of(record)
-        if refusal is not None and not (draft.is_new and refusal.kind is RefusalKind.EXISTS):
-            self._refused(draft, refusal)
-            return
-        if draft.is_new:
-            durable.known = True
-            if durable.acceptance is not None:
-                tell_acceptance(durable)
-            if not draft.taken:
-                self.stored(record)
-        if draft.end is not None:
-            record._driver = None
-            super().end_at(*draft.end[:1], record, *draft.end[1:])
-        elif draft.is_start and not durable.away:
-            self._begun.append(record)
 
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         record = draft.record
@@ -370,40 +202,16 @@ class DurableScheduler(Scheduler):
         if not any(step[0] is PENDING for step in trail):
             record._started_at = None
 
-    def forget(self, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
-        """End an invocation that the store never had."""
-        durable = durable_of(record)
-        durable.ending = True
-        record._driver = record._started_at = None
-        super().end_at(self.clock(), record, status, outcome, reason)
-
     def look_again(self) -> None:
         """Other processes may have given back what is waited for here."""
         for limiter in self._limiters.values():
             limiter.look_again()
-
-    def not_registered(self, record: Record, error: StoreError) -> None:
-        """The store did not take a new invocation: it ends here, and whoever waits for it is told why."""
-        durable = durable_of(record)
-        durable.failure = error
-        tell_acceptance(durable)
-        if record._ended_at is None:
-            self.forget(record, CANCELLED, error, "the store did not take it")
-
-    def batch_settled(self) -> None:
-        """All drafts of a batch were settled."""
-        self.settle()
-        self.went_on()
 
     def lost(self) -> None:
         """Nothing will be committed any more: no body can come to an end here that counts, and none must be waited for."""
         for record in self.store:
             if record._ended_at is None and not durable_of(record).away:
                 self.leave_to(record)
-
-
-def _nobody_takes_over(_record: Record) -> None:
-    pass
 
 
 def _nobody_listens(_record: Record, _refusal: Refusal) -> None:

@@ -11,20 +11,22 @@ import asyncio
 from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from itertools import islice, takewhile
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final, Protocol, TypeVar
 
 from pynenc_async.errors import InvocationStatusError, StoreError
-from pynenc_async.record import Record, Step
+from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import CancelRequest, Change, JournalChange, Refusal, RefusalKind
 from pynenc_async.telemetry import logger
 
+T = TypeVar("T")
+
 MOST_AT_ONCE: Final = 512
 """Changes in a batch. With more, the loop would wait for the store, and the store for the loop, instead of working both."""
 FEWEST_NEW: Final = 64
-"""How many invocations that have not begun are registered with each batch, however busy the others are."""
+"""How many of the new invocations that have not begun are registered with each batch, however busy the others are."""
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 """How long the ledger waits before it tries a store again that has failed."""
@@ -61,8 +63,10 @@ class Ledger:
         self._settlement: Final = settlement
         self._drafts: dict[int, Draft] = {}
         """Of what the store knows: what follows from them keeps the rest going, so they go first."""
-        self._new: dict[int, Draft] = {}
-        """Of new invocations. One that gets its slot before it is registered is registered and begun in one change."""
+        self._new: dict[int, Record] = {}
+        """New invocations about which nothing else has been decided: there may be many, and they need no draft to wait."""
+        self._begun: dict[int, Draft] = {}
+        """Of the others. What gets its slot before it is registered is registered and begun in one change."""
         self._others: list[Other] = []
         self._failed: list[tuple[Draft, Change]] = []
         """What a failed commit has left, to go first."""
@@ -76,20 +80,21 @@ class Ledger:
 
     # -- writing down --------------------------------------------------------------------------------------------------
 
-    def register(self, record: Record, step: Step) -> Draft:
-        """Begin the draft of a new invocation."""
-        draft = self._new[record._number] = Draft(record, is_new=True)
-        draft.steps.append(step)
+    def register(self, record: Record) -> None:
+        """Write a new invocation down."""
+        self._new[record._number] = record
         if self._wanted is not None:
             self._wake()
-        return draft
 
     def draft(self, record: Record) -> Draft:
         """Return the open draft of an invocation that the store knows, or is about to."""
         number = record._number
-        draft = self._drafts.get(number) or self._new.get(number)
+        draft = self._drafts.get(number) or self._begun.get(number)
         if draft is None:
-            draft = self._drafts[number] = Draft(record)
+            if self._new.pop(number, None) is not None:
+                draft = self._begun[number] = Draft(record, is_new=True)
+            else:
+                draft = self._drafts[number] = Draft(record)
             if self._wanted is not None:
                 self._wake()
         return draft
@@ -109,7 +114,7 @@ class Ledger:
         return not self._has_work() and (self._committer is None or self._wanted is not None)
 
     def _has_work(self) -> bool:
-        return bool(self._drafts or self._new or self._others or self._failed)
+        return bool(self._drafts or self._begun or self._new or self._others or self._failed)
 
     async def flush(self) -> None:
         """Return when everything that has been decided is committed."""
@@ -138,7 +143,7 @@ class Ledger:
 
     def forget(self) -> None:
         """The loop that committed is gone, and with it what it had not committed."""
-        self._drafts, self._new, self._others, self._failed = {}, {}, [], []
+        self._drafts, self._begun, self._new, self._others, self._failed = {}, {}, {}, [], []
         self._committer = self._wanted = None
 
     def _wake(self) -> None:
@@ -185,15 +190,11 @@ class Ledger:
 
     def _take(self) -> tuple[list[tuple[Draft, Change]], list[Other]]:
         batch, self._failed = self._failed, []
-        room = MOST_AT_ONCE - len(batch)
-        taken: list[Draft]
-        if len(self._drafts) + len(self._new) <= room:
-            taken = [*self._drafts.values(), *self._new.values()]
-            self._drafts, self._new = {}, {}
-        else:
-            taken = _take_first(self._drafts, room)
-            begun = sum(1 for _ in takewhile(_begins, islice(self._new.values(), MOST_AT_ONCE)))
-            taken += _take_first(self._new, max(room - len(taken), min(begun, MOST_AT_ONCE // 2), FEWEST_NEW))
+        room = max(0, MOST_AT_ONCE - len(batch))
+        taken = _take_first(self._drafts, room)
+        taken += _take_first(self._begun, max(room - len(taken), MOST_AT_ONCE // 2))
+        new = _take_first(self._new, max(room - len(taken), FEWEST_NEW))
+        taken += [Draft(record, is_new=True) for record in new]
         batch += [(part, part.change()) for draft in taken for part in draft.parts()]
         others, self._others = self._others, []
         return batch, others
@@ -207,11 +208,14 @@ class Ledger:
         for draft, _ in batch:
             if draft.is_new:
                 self._send_back(draft.record, error)
-        for draft in list(self._new.values()):
+        for draft in list(self._begun.values()):
             self._send_back(draft.record, error)
+        for record in list(self._new.values()):
+            self._send_back(record, error)
 
     def _send_back(self, record: Record, error: StoreError) -> None:
         self._new.pop(record._number, None)
+        self._begun.pop(record._number, None)
         self._drafts.pop(record._number, None)  # what was decided about it meanwhile
         self._settlement.not_registered(record, error)
 
@@ -227,12 +231,12 @@ class Ledger:
         self._settlement.batch_settled()
 
 
-def _begins(draft: Draft) -> bool:
-    return draft.is_start
-
-
-def _take_first(drafts: dict[int, Draft], most: int) -> list[Draft]:
-    return [drafts.pop(number) for number in list(islice(drafts, most))]
+def _take_first(waiting: dict[int, T], most: int) -> list[T]:
+    if len(waiting) <= most:
+        taken = list(waiting.values())
+        waiting.clear()
+        return taken
+    return [waiting.pop(number) for number in list(islice(waiting, most))]
 
 
 async def _commit(store: Store, changes: list[Change]) -> list[Refusal | None]:

@@ -102,7 +102,8 @@ class Slots:
                 # The usual way once more, without a call: see `succeeded`. With a permit it is still the usual way.
                 record = items[0]
                 more = record._more
-                if (more is None or not (more.held or more.trail or more.watch)) and record._task.place is None:
+                usual = more is None or not (more.held or more.trail or more.watch or more.is_stored)
+                if usual and record._task.place is None:
                     items.popleft()
                     if record._status is REGISTERED:
                         self.in_use += 1

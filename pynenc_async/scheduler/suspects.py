@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.record import Record
-from pynenc_async.scheduler.drafts import durable_of
+from pynenc_async.scheduler.durability import durable_of
 
 
 class Suspects:
@@ -42,7 +42,7 @@ class Suspects:
             if record._ended_at is not None or durable.ending or durable.away:
                 self._waiting.popleft()
                 continue
-            is_last_chance = durable.crashes >= record._task.options.max_crashes - 1
+            is_last_chance = durable.interruptions >= record._task.options.max_crashes - 1
             if is_last_chance and self._admitted:
                 return
             self._waiting.popleft()

@@ -12,7 +12,7 @@ from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.journal import journal_of
 from pynenc_async.journal_entries import JournalEntry
 from pynenc_async.record import Record
-from pynenc_async.scheduler.drafts import durable_of
+from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
@@ -139,6 +139,7 @@ class BacklogKeeper:
         number = self._ids.parse(stored.invocation_id)
         known = None if number is None else self.away.pop(number, None)
         if known is not None:
+            durable_of(known).taken = True
             return known
         if number is None:
             number = -next(self._ids.numbers)

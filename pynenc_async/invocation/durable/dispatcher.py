@@ -29,7 +29,14 @@ from pynenc_async.invocation.finding import InvocationPage
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import OnDuplicate
 from pynenc_async.record import Identity, Record
-from pynenc_async.scheduler.drafts import Durable, durable_of, is_away, tell_acceptance, wait_for_acceptance
+from pynenc_async.scheduler.durability import (
+    Durable,
+    durable_of,
+    is_away,
+    make_durable,
+    tell_acceptance,
+    wait_for_acceptance,
+)
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.scheduler.permits import unique_of
 from pynenc_async.scheduler.scheduler import Scheduler
@@ -138,7 +145,7 @@ class DurableDispatcher(Dispatcher):
             self.ids.renew()
             self.runner_id = self.ids.runner_id
             for record in self._records.values():
-                self._adopted[durable_of(record).identity[0]] = record
+                self._adopted[durable_of(record).invocation_id] = record
         self._has_been_open = True
 
     async def _lose_session(self) -> None:
@@ -195,13 +202,12 @@ class DurableDispatcher(Dispatcher):
 
     def _take_in(self, record: Record) -> None:
         try:
-            record.need_more().durable = self._prepare(record._task, record._values, cast(Handle, record)._identity())
+            make_durable(record, self._prepare(record._task, record._values, cast(Handle, record)._identity()))
         except BaseException:
             del self._records[record._number]
             raise
         if record._task.options.starts_later:
             record._status = _SCHEDULED
-        record.leave_path()
         super()._take_in(record)
 
     def _prepare(self, task: Any, values: Values, identity: Identity) -> Durable:
@@ -210,7 +216,8 @@ class DurableDispatcher(Dispatcher):
             raise self.ledger.failure
         own, options = self._tasks[task.task_id].options, task.options
         durable = Durable(
-            identity=identity,
+            invocation_id=identity[0],
+            parent_id=identity[1],
             arguments=_encode_arguments(task, values),
             options=write_overrides(own, options, task.fire),
         )
@@ -224,10 +231,10 @@ class DurableDispatcher(Dispatcher):
         return durable
 
     def _queue(self, record: Record) -> None:
-        draft = self._desk.register(record, record.steps()[0])
+        self.ledger.register(record)
         level = record._task.options.priority
         if self._session.backlog.takes(level):
-            draft.taken = False
+            durable_of(record).taken = False
             self._session.backlog.note(level)
         else:
             super()._queue(record)
@@ -238,7 +245,7 @@ class DurableDispatcher(Dispatcher):
 
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably. Raises `StoreError` where it cannot."""
-        if record._more is not None and record._more.durable is not None:
+        if record._more is not None and record._more.is_stored:
             await wait_for_acceptance(durable_of(record), self.require_own_loop(record))
 
     def journal_keeper(self, record: Record) -> Callable[[int], None]:
@@ -315,8 +322,7 @@ class DurableDispatcher(Dispatcher):
 
     def stored_history(self, record: Record) -> tuple[HistoryEntry, ...] | None:
         """Return the stored history of what was not submitted here, or is not run here any more."""
-        durable: Durable | None = record._more.durable if record._more is not None else None
-        if self._opening is None or (record._restored is None and (durable is None or not durable.away)):
+        if self._opening is None or not (record._restored is not None or durable_of(record).away):
             return None
         return self._session.watch.history(cast(Handle, record).invocation_id)
 

@@ -13,7 +13,7 @@ from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild
 from pynenc_async.record import Record
-from pynenc_async.scheduler.drafts import Durable, durable_of
+from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import StoredInvocation
 
@@ -54,17 +54,21 @@ def _make(
         record = kind.__new__(kind)
         record._waiters = None
     record._task, record._values, record._number = task, values, number
-    record._parent = identity = (stored.invocation_id, stored.parent_invocation_id, stored.home)
-    record._context = record._driver = record._more = None
+    record._parent = (stored.invocation_id, stored.parent_invocation_id, stored.home)
+    record._context = record._driver = None
     record._registered_at, record._started_at = stored.registered_at, stored.started_at
     record._ended_at = record._outcome = None
     record._retries = max(0, stored.attempt - (stored.status not in _BETWEEN_ATTEMPTS))
     record._status = stored.status
-    more = record.need_more()
-    more.durable = Durable(
-        identity=identity, revision=stored.revision, crashes=stored.crashes, known=True, away=number == 0
+    record._more = Durable(
+        invocation_id=stored.invocation_id,
+        parent_id=stored.parent_invocation_id,
+        revision=stored.revision,
+        interruptions=stored.crashes,
+        known=True,
+        away=number == 0,
+        trail=[(stored.status, stored.registered_at, stored.attempt, "")],
     )
-    more.trail = [(stored.status, stored.registered_at, stored.attempt, "")]
     if stored.ended_at is not None:
         take_end(record, stored)
     return cast(Handle, record)

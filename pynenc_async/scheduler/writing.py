@@ -1,0 +1,249 @@
+"""The scheduler of an app with a store: the same decisions, each written down before its effect.
+
+**Theory of operation.** Whatever moves an invocation is noted in the ledger as well (`note_at`). Two effects wait until
+the store has them:
+
+* *A body begins* after its RUNNING is committed: so an attempt that was interrupted is known to have been one. A record
+  that was given a slot (PENDING) waits in `_begun` for a carrier until then.
+* *An end is told* after it is committed, with its result: until then the record stays in the status in which its body
+  ended, keeps its slot, and takes no further news (`Durable.ending`).
+
+Everything else (pauses, retries, waiting for a limit) is committed in order, and nobody waits for it. What the store
+refuses, and what belongs to other runners, is for `durable`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from pynenc_async.codec import encode
+from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
+from pynenc_async.outcome import describe
+from pynenc_async.record import More, Record
+from pynenc_async.scheduler.core import CANCELLED, FAILED, SUCCESS
+from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.scheduler.durability import durable_of, tell_acceptance
+from pynenc_async.scheduler.ledger import Ledger
+from pynenc_async.scheduler.permits import permits_of, rate_of
+from pynenc_async.scheduler.policies import _nobody_settles
+from pynenc_async.scheduler.ready import RUNNABLE
+from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.slots import PENDING, RUNNING
+from pynenc_async.status import InvocationStatus
+from pynenc_async.store.values import Refusal, RefusalKind, encode_error
+
+
+class Ending:
+    """The driver of an invocation whose end is being committed: nothing can be done about it any more."""
+
+    def cancel(self, reason: str) -> None:
+        """Too late."""
+
+    def revoke(self) -> bool:
+        """Too late."""
+        return False
+
+
+ENDING: Final = Ending()
+
+
+class WritingScheduler(Scheduler):
+    """Decides, writes down, and lets happen."""
+
+    def __init__(self, **wiring: Any) -> None:
+        super().__init__(**wiring)
+        self.ledger: Final = Ledger(self)
+        self._begun: Final[deque[Record]] = deque()
+        """Bodies that may begin: their attempts are committed."""
+        self.went_on: Callable[[], None] = _nobody_settles
+        """Called after each batch: there may be room for more."""
+        self.stored: Callable[[Record], None] = nobody_takes_over
+        """Called when the store has a new invocation that is not kept here."""
+
+    # -- writing down --------------------------------------------------------------------------------------------------
+
+    def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
+        """Write a transition down, in the history and in the ledger."""
+        more = durable_of(record)
+        if status is RUNNING:  # written down when it was decided, see `_begin`
+            if more.trail is not None:
+                now = more.trail[-1][1]
+        elif not (more.ending or more.away):
+            self.ledger.draft(record).write((status, now, attempt, reason))
+        super().note_at(now, record, status, attempt, reason)
+
+    def retry_after(self, record: Record, delay: float) -> None:
+        """Let `record`, which is in RETRY, be run again in `delay` seconds."""
+        if delay > 0:
+            self.ledger.draft(record).due_at = self.now + delay
+        super().retry_after(record, delay)
+
+    # -- beginning -----------------------------------------------------------------------------------------------------
+
+    def startable(self, most: int) -> int:
+        """How many records `take` could start now; those that have a slot are written down as begun on this occasion."""
+        if self.in_use < self.limit:
+            self._decide_starts()
+        return min(len(self._begun), most)
+
+    def take(self) -> Record | None:
+        """Start the next record whose attempt is committed."""
+        begun = self._begun
+        while begun:
+            record = begun.popleft()
+            more = durable_of(record)
+            if record._status is not PENDING or more.ending or more.away:
+                continue
+            if record._task.place is None:
+                record._status = RUNNING
+                if more.trail is not None or more.watch is not None:
+                    self.note(record, RUNNING, record._retries + 1)
+            return record
+        return None
+
+    def take_only(self, record: Record) -> bool:
+        """Nothing begins before it is committed, so nothing begins in place."""
+        del record
+        return False
+
+    def _decide_starts(self) -> None:
+        take = super().take
+        while take() is not None:
+            pass
+
+    def _begin(self, record: Record) -> Record:
+        """Give `record` a slot, and write its attempt down; its body begins once that is committed."""
+        self.in_use += 1
+        self.now = now = self.clock()
+        attempt = record._retries + 1
+        more = durable_of(record)
+        task = record._task
+        if task.place is not None:
+            task.place.in_use += 1
+            record.leave_path()  # its body may begin later than it was decided: the time slots cannot say both
+        record._started_at = now
+        record._status = PENDING
+        if more.trail is not None or more.watch is not None:
+            super().note_at(now, record, PENDING, attempt)
+        draft = self.ledger.draft(record)
+        draft.begin(now, attempt)
+        if task.limiter is not None:
+            draft.permits, draft.rate = permits_of(record), rate_of(record)
+        return record
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def succeeded(self, record: Record, value: object) -> None:
+        """The body returned `value`."""
+        handed = durable_of(record).handed
+        if handed is not None:
+            handed.deliver(value, returned=True)
+        else:
+            self.end(record, SUCCESS, value)
+
+    def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
+        """Write an end down; it is told once it is committed."""
+        more = durable_of(record)
+        if more.ending or more.away:
+            return
+        current = record._status
+        if current is not RUNNING and current is not PENDING and not current.can_transition_to(status):
+            raise InvocationStatusError(
+                f"invocation {self.format_id(record._number)} is {current} and cannot become {status}"
+            )
+        draft = self.ledger.draft(record)
+        if status is SUCCESS:
+            try:
+                draft.result = encode(outcome, field="result")
+            except SerializationError as error:
+                status, outcome, reason = FAILED, error, ""
+        if status is not SUCCESS and isinstance(outcome, BaseException):
+            draft.error = encode_error(describe(outcome))
+            if status is FAILED:
+                more.traceback = outcome.__traceback__
+        self.now = now = self.clock()
+        draft.finish((now, status, outcome, reason, self._attempt(record)))
+        self._hold_still(record, more)
+
+    def _hold_still(self, record: Record, more: More) -> None:
+        durable_of(record).ending = True
+        if record._status in RUNNABLE:
+            more.held = True
+        more.told_at = None
+        if more.timeout_at is not None:
+            more.timeout_at = None
+            self.agenda.note_dead()
+        record._driver = ENDING
+
+    def _end_simply(self, now: float, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
+        """No end is simple as long as it is not written down."""
+        del now, record, more, status, outcome
+        return False
+
+    def _attempt(self, record: Record) -> int:
+        """The attempt to which an end belongs; a body that was given a slot has one, though it never began."""
+        return record._retries + 1 if record._status is PENDING else super()._attempt(record)
+
+    def withdraw(self, record: Record, outcome: object, reason: str) -> None:
+        """End, as CANCELLED, an invocation whose body is not under way."""
+        if record._status is PENDING:
+            self.ledger.draft(record).spell_out()
+            record.leave_path()
+            record._started_at = None
+        super().withdraw(record, outcome, reason)
+
+    # -- what the ledger tells -----------------------------------------------------------------------------------------
+
+    def settled(self, draft: Draft, refusal: Refusal | None) -> None:
+        """The change of a draft was made, or refused."""
+        record = draft.record
+        more = durable_of(record)
+        if refusal is not None and not (draft.is_new and refusal.kind is RefusalKind.EXISTS):
+            self._refused(draft, refusal)
+            return
+        if draft.is_new:
+            more.known = True
+            if more.acceptance is not None:
+                tell_acceptance(more)
+            if not draft.taken:
+                self.stored(record)
+        if draft.end is not None:
+            self._tell_end(record, more, draft.end)
+        elif draft.is_start and not more.away:
+            self._begun.append(record)
+
+    def _tell_end(self, record: Record, more: More, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
+        now, status, outcome, reason, _ = end
+        record._driver = None
+        if reason or status is FAILED or not super()._end_simply(now, record, more, status, outcome):
+            super().end_at(now, record, status, outcome, reason)
+
+    def batch_settled(self) -> None:
+        """All drafts of a batch were settled."""
+        self.settle()
+        self.went_on()
+
+    def not_registered(self, record: Record, error: StoreError) -> None:
+        """The store did not take a new invocation: it ends here, and whoever waits for it is told why."""
+        more = durable_of(record)
+        more.failure = error
+        tell_acceptance(more)
+        if record._ended_at is None:
+            self.forget(record, CANCELLED, error, "the store did not take it")
+
+    def forget(self, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
+        """End an invocation that the store never had."""
+        durable_of(record).ending = True
+        record._driver = record._started_at = None
+        super().end_at(self.clock(), record, status, outcome, reason)
+
+    def _refused(self, draft: Draft, refusal: Refusal) -> None:
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """Nothing will be committed any more."""
+        raise NotImplementedError
+
+
+def nobody_takes_over(_record: Record) -> None:
+    """Nothing is connected yet."""
