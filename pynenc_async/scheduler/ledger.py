@@ -33,7 +33,7 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class Settlement(Protocol):
-    """What follows from a commit; `durable.DurableScheduler` is it."""
+    """What follows from a commit; `writing.WritingScheduler` is it."""
 
     def settled(self, draft: Draft, refusal: Refusal | None) -> None:
         """The change of a draft was made, or refused."""

@@ -18,7 +18,7 @@ PAUSE_SECONDS: Final = 0.5
 
 
 class Duties(Protocol):
-    """What there is to look after; `dispatcher.DurableDispatcher` is it."""
+    """What there is to look after; `store_bound.StoreBound` is it."""
 
     async def recover(self) -> None:
         """Take over what belongs to the dead."""

@@ -1,0 +1,264 @@
+"""What the runtime of an app has to do with its store: it opens it and lets it go, looks into it, and sees to its duties."""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, cast
+from weakref import WeakValueDictionary
+
+from pynenc_async.errors import AppNotStartedError
+from pynenc_async.history import HistoryEntry
+from pynenc_async.invocation.binding import Phase
+from pynenc_async.invocation.dispatch import Dispatcher
+from pynenc_async.invocation.durable.attendant import Attendant
+from pynenc_async.invocation.durable.backlog import BacklogKeeper
+from pynenc_async.invocation.durable.stored import Handle
+from pynenc_async.invocation.durable.watch import Watch
+from pynenc_async.invocation.finding import InvocationPage
+from pynenc_async.record import Record
+from pynenc_async.scheduler.durability import durable_of, is_away
+from pynenc_async.scheduler.durable import DurableScheduler
+from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import Query, Retention
+from pynenc_async.telemetry import logger
+
+MOST_FORGOTTEN: Final = 1_000
+"""How much is forgotten at once: a transaction of which nobody notices anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What an app has between its start and its stop."""
+
+    store: Store
+    watch: Watch
+    backlog: BacklogKeeper
+    attendant: Attendant
+
+
+class StoreBound(Dispatcher):
+    """Has a store between its start and its stop, and finds there what does not live here."""
+
+    scheduler_type: ClassVar[type[Scheduler]] = DurableScheduler
+
+    def __init__(
+        self,
+        *,
+        new_store: Callable[[], Store],
+        tasks: Mapping[str, Any],
+        window: int,
+        lease_seconds: float,
+        retention: Retention,
+        **wiring: Any,
+    ) -> None:
+        super().__init__(**wiring)
+        self._new_store: Final = new_store
+        self._tasks: Final = tasks
+        self._window: Final = window
+        self._lease_seconds: Final = lease_seconds
+        self._retention: Final = retention
+        self._desk: Final = cast(DurableScheduler, self.scheduler)
+        self._desk.hand_over = self._hand_over
+        self._desk.went_on = self._fill_if_wanted
+        self.ledger: Final = self._desk.ledger
+        self._opening: Session | None = None
+        self._adopted: Final[WeakValueDictionary[str, Record]] = WeakValueDictionary()
+        """What lives here under the id of another runner, or of this process before it was started again."""
+        self._has_been_open = False
+        self._phase = Phase.CLOSED
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def start(self, loop: AbstractEventLoop) -> None:
+        """Open a store, take over what the dead have left, and admit calls. Raises `StoreError`."""
+        if self._opening is not None and self.loop is not loop:
+            await self._lose_session()
+        if self._opening is None:
+            self.bind(loop)
+            self._become_another_runner()
+            await self._open_store(loop)
+        self._desk.stopping = False
+        self.phase = Phase.OPEN
+
+    async def _open_store(self, loop: AbstractEventLoop) -> None:
+        store = self._new_store()
+        await store.open(self.runner_id, lease_seconds=self._lease_seconds)
+        try:
+            await self._begin_session(store, loop)
+        except BaseException:
+            self._opening = None
+            await self.ledger.stop()
+            await store.close()
+            raise
+
+    async def _begin_session(self, store: Store, loop: AbstractEventLoop) -> None:
+        watch = Watch(store, self._tasks)
+        backlog = BacklogKeeper(
+            backing=store,
+            tasks=self._tasks,
+            desk=self._desk,
+            ids=self.ids,
+            watch=watch,
+            window=self._window,
+            adopted=self._adopted,
+            find_here=self._find_here,
+            revived=self.watches.resume,
+        )
+        attendant = Attendant(self, lease_seconds=self._lease_seconds)
+        self._opening = Session(store, watch, backlog, attendant)
+        store.listen(attendant.ring)
+        self.ledger.start(store, loop)
+        await backlog.recover()
+        attendant.start(loop)
+
+    def _become_another_runner(self) -> None:
+        """A runner is one incarnation: a start after a stop is another one."""
+        if self._has_been_open:
+            self.ids.renew()
+            self.runner_id = self.ids.runner_id
+            for record in self._records.values():
+                self._adopted[durable_of(record).invocation_id] = record
+        self._has_been_open = True
+
+    async def _lose_session(self) -> None:
+        """The loop in which the store was opened is gone, and nobody has closed it: what was under way is recovered."""
+        lost, self._opening = self._session, None
+        for record in super().living():
+            self._desk.leave_to(record)
+            self._records.pop(record._number, None)
+        self.ledger.forget()
+        lost.watch.let_go()
+        await lost.store.close()
+
+    @property
+    def _session(self) -> Session:
+        if self._opening is None:
+            raise AppNotStartedError(
+                f"{self._name} keeps its invocations in a store, and has to be started before its tasks are called: "
+                "use `async with app:`, `app.run(main)`, or `app.lifespan`"
+            )
+        return self._opening
+
+    async def stop(self) -> None:
+        """Commit what has been decided, and let the store go."""
+        session = self._opening
+        if session is None:
+            return
+        await session.attendant.stop()
+        for record in super().living():
+            self._desk.leave_to(record)
+            self._hand_over(record)
+        await self.ledger.stop()
+        self._opening = None
+        await session.store.close()
+        session.watch.let_go()
+
+    def end_for_shutdown(self, record: Record) -> None:
+        """Give back what the store keeps."""
+        self._desk.stop(record)
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def format_id(self, number: int) -> str:
+        """Return the id of an invocation that lives here."""
+        return super().format_id(number) if number >= 0 else cast(Handle, self._records[number]).invocation_id
+
+    def find(self, invocation_id: str) -> Record | None:
+        """Return an invocation that lives here, or a handle to a stored one."""
+        known = self._find_here(invocation_id)
+        if known is not None or self._opening is None:
+            return known
+        watch = self._opening.watch
+        return watch.get(invocation_id) or watch.find(invocation_id)
+
+    async def find_page(self, query: Query) -> InvocationPage:
+        """Return a page of what the store has; invocations of tasks that are not known here are left out."""
+        await self.ledger.flush()
+        page = await self._session.store.find(query)
+        handles = [
+            cast(Handle, self._find_here(stored.invocation_id) or self._session.watch.open(stored))
+            for stored in page.invocations
+            if stored.task_id in self._tasks
+        ]
+        return InvocationPage(invocations=tuple(handles), next=page.next)
+
+    def _find_here(self, invocation_id: str) -> Record | None:
+        known = super().find(invocation_id) or self._adopted.get(invocation_id)
+        if known is None and self._opening is not None and (number := self.ids.parse(invocation_id)) is not None:
+            return self._opening.backlog.away.get(number)
+        return known
+
+    def stored_history(self, record: Record) -> tuple[HistoryEntry, ...] | None:
+        """Return the stored history of what was not submitted here, or is not run here any more."""
+        if self._opening is None or not (record._restored is not None or durable_of(record).away):
+            return None
+        return self._session.watch.history(cast(Handle, record).invocation_id)
+
+    def require_loop(self, record: Record | None) -> AbstractEventLoop:
+        """Return the loop on which an invocation will end, wherever it is run."""
+        if record is not None and is_away(record):
+            if self._opening is None:
+                raise cast(Handle, record)._failure()
+            self._follow_from_afar(record)
+        return super().require_loop(None)
+
+    def _hand_over(self, record: Record) -> None:
+        self._records.pop(record._number, None)
+        self._follow_from_afar(record)
+
+    def _follow_from_afar(self, record: Record) -> None:
+        if self._session.watch.add(record):
+            self._session.attendant.ring()
+
+    def refresh(self, record: Record) -> None:
+        """Read anew where an invocation stands that another runner has; callable in any thread."""
+        if self._opening is not None:
+            self._opening.watch.refresh(record)
+
+    # -- duties of the attendant ---------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Take over what belongs to the dead."""
+        await self._session.backlog.recover()
+
+    async def look_around(self) -> None:
+        """See what others have ended, and what they ask for."""
+        if not self._session.store.alive:
+            await self._come_back_to_life()
+        await self._session.watch.look()
+        for request in await self._session.store.cancel_requests():
+            record = self._find_here(request.invocation_id)
+            if record is not None and record._ended_at is None:
+                self._desk.cancel(record, request.reason)
+        self._desk.look_again()
+        self._desk.settle()
+
+    async def _come_back_to_life(self) -> None:
+        logger.error("runner %s was declared dead: what it had belongs to others now", self.runner_id)
+        for record in super().living():
+            if durable_of(record).known:
+                self._desk.leave_to(record)
+                self._hand_over(record)
+        await self._session.store.rejoin()
+
+    async def fill_up(self) -> float | None:
+        """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
+        return await self._session.backlog.fill_up() if self._phase is Phase.OPEN else None
+
+    def _fill_if_wanted(self) -> None:
+        if self._opening is not None and self._opening.backlog.is_wanted:
+            self._opening.attendant.fill()
+
+    async def tidy_up(self) -> bool:
+        """Forget some of what has ended long ago; say whether there is more of it."""
+        forgotten = await self._session.store.purge(self._retention, now=self._desk.clock(), limit=MOST_FORGOTTEN)
+        return forgotten == MOST_FORGOTTEN
+
+    async def last_fires(self) -> dict[str, float]:
+        """Return when each schedule has fired last, in whichever process."""
+        return await self._session.store.last_fires()
+
+    async def backup(self, target: str) -> None:
+        """Write a copy of the store to `target`, while everything goes on."""
+        await self._session.store.backup(target)
