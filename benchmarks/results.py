@@ -27,7 +27,7 @@ class Entrant(msgspec.Struct, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The median over rounds of a figure, divided by another of the same round, and the least and the largest."""
+    """The median over rounds of a figure, most often divided by another of the same round; the least and the largest."""
 
     median: float
     least: float
@@ -79,6 +79,8 @@ class Run(msgspec.Struct, kw_only=True):
     series: list[Series] = []
     problems: list[Problem] = []
     verdicts: list[Verdict] = []
+    notes: dict[str, str] = {}
+    """By case, what a reader must know of it."""
 
     @property
     def version(self) -> tuple[int, int]:
@@ -100,20 +102,24 @@ class Run(msgspec.Struct, kw_only=True):
 
     def ratio(self, of: Key, to: Key) -> Ratio | None:
         """`of` divided by `to`, round by round; None where they never met in a round."""
-        numerator, denominator = self.find(of), self.find(to)
-        if numerator is None or denominator is None:
-            return None
-        pairs = zip(numerator.rounds, denominator.rounds, strict=False)
-        quotients = [upper / lower for upper, lower in pairs if upper is not None and lower]
-        if not quotients:
-            return None
-        return Ratio(statistics.median(quotients), min(quotients), max(quotients))
+        return _spread([upper / lower for upper, lower in self._met(of, to) if lower])
+
+    def beyond(self, of: Key, to: Key, times: float) -> Ratio | None:
+        """By how much `of` is more than so many times `to`, round by round."""
+        return _spread([upper - times * lower for upper, lower in self._met(of, to)])
 
     def spread(self, of: Key) -> Ratio | None:
         """The figure itself, over the rounds."""
         found = self.find(of)
-        values = [] if found is None else [value for value in found.rounds if value is not None]
-        return Ratio(statistics.median(values), min(values), max(values)) if values else None
+        return _spread([] if found is None else [value for value in found.rounds if value is not None])
+
+    def _met(self, of: Key, to: Key) -> list[tuple[float, float]]:
+        """The rounds in which both have a figure."""
+        left, right = self.find(of), self.find(to)
+        if left is None or right is None:
+            return []
+        pairs = zip(left.rounds, right.rounds, strict=False)
+        return [(one, other) for one, other in pairs if one is not None and other is not None]
 
     def summarise(self, baselines: dict[str, str]) -> None:
         """Fill in the medians, and the ratios to the baseline of each case."""
@@ -127,8 +133,13 @@ class Run(msgspec.Struct, kw_only=True):
         measured = {one.case for one in newer.series}
         self.series = [one for one in self.series if one.case not in measured] + newer.series
         self.problems = [one for one in self.problems if one.case not in measured] + newer.problems
+        self.notes = {case: text for case, text in self.notes.items() if case not in measured} | newer.notes
         self.contenders |= newer.contenders
         self.python, self.cores = newer.python, newer.cores
+
+
+def _spread(values: list[float]) -> Ratio | None:
+    return Ratio(statistics.median(values), min(values), max(values)) if values else None
 
 
 def label_of(runs: list[Run], name: str) -> str:

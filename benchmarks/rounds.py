@@ -4,22 +4,16 @@ The rounds are interleaved (A B C, A B C, ...) and every ratio is taken within o
 while slows a ratio's two sides alike.
 """
 
-import json
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from benchmarks.cases import Case, Scale
+from benchmarks.children import ChildError, ask
 from benchmarks.results import Problem, Run, Series
 
-_ROOT = Path(__file__).resolve().parent.parent
-_PATIENCE = 600
-"""Seconds after which a child is given up."""
+_CHILD = "benchmarks.measure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +26,11 @@ class Effort:
     scale: Scale
 
 
-class ChildError(Exception):
-    """A child ended without an answer; the text is the last line of what it wrote to stderr."""
-
-
 def run_interpreter(
     python: str, cases: list[Case], wanted: set[str], effort: Effort, say: Callable[[str], None]
 ) -> Run:
     """Measure `cases` on one interpreter, all contenders or the `wanted` ones, always with each case's baseline."""
-    described = _child(python, "--describe")
+    described = ask(python, _CHILD, "--describe")
     run = msgspec.convert({**described, "scale": str(effort.scale)}, Run)
     for case in cases:
         lanes = _lanes(run, case, wanted, effort.scale)
@@ -90,8 +80,9 @@ def _measure(python: str, run: Run, lane: _Lane, number: int, effort: Effort) ->
     found: dict[str, float] = {}
     if not lane.failed:
         try:
-            answer = _child(
+            answer = ask(
                 python,
+                _CHILD,
                 *("--contender", lane.contender, "--case", lane.case.id, "--size", str(lane.n)),
                 *("--repeats", str(effort.repeats), "--budget", str(effort.budget)),
             )
@@ -101,27 +92,3 @@ def _measure(python: str, run: Run, lane: _Lane, number: int, effort: Effort) ->
             run.problems.append(Problem(lane.contender, lane.case.id, f"round {number + 1}: {error}"))
     for metric, series in lane.series.items():
         series.rounds.append(found.get(metric))
-
-
-def _child(python: str, *arguments: str) -> dict[str, Any]:
-    # Settings that change what asyncio does would not be the default behaviour that the table speaks of.
-    environment = {
-        name: value for name, value in os.environ.items() if name not in {"PYTHONASYNCIODEBUG", "PYTHONDEVMODE"}
-    }
-    try:
-        done = subprocess.run(  # noqa: S603  # the interpreter that the user named, our own module
-            [python, "-m", "benchmarks.measure", *arguments],
-            cwd=_ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ChildError(f"no answer within {_PATIENCE} s") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise ChildError(lines[-1] if lines else f"exit status {done.returncode}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer

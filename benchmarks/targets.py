@@ -1,8 +1,9 @@
 """The speed table, as data: each row a ratio of two figures of one run, or a figure that stands for itself, and its limit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.results import Key, Run, Verdict
+from benchmarks.results import Key, Ratio, Run, Verdict
 
 Quotient = tuple[Key, Key]
 """The figure that is divided, and the one that it is divided by."""
@@ -11,20 +12,32 @@ _EAGER_START_SINCE = (3, 12)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """A quotient of two figures that is at most `limit`, or at least, where that is the promise.
-
-    With a `unit` there is nothing to divide by: the figure itself is at most `limit`.
-    """
+class Figure:
+    """A quotient of two figures, or, where there is nothing to divide by, a figure itself."""
 
     id: str
     what: str
     quotient: Quotient | tuple[Key]
+    beyond: float | None = None
+    """With a number: not divided; by how much the first is more than so many times the second."""
+    unit: str = ""
+
+    def measure(self, run: Run) -> Ratio | None:
+        if len(self.quotient) == 1:
+            return run.spread(*self.quotient)
+        if self.beyond is not None:
+            return run.beyond(*self.quotient, self.beyond)
+        return run.ratio(*self.quotient)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(Figure):
+    """A figure that is at most `limit`, or at least, where that is the promise."""
+
     limit: float
     limit_with_eager_start: float | None = None
     """Where Python can start a task in place (3.12 and later), if that changes what can be asked for."""
     at_least: bool = False
-    unit: str = ""
 
     def limit_for(self, version: tuple[int, int]) -> float:
         if self.limit_with_eager_start is None or version < _EAGER_START_SINCE:
@@ -33,17 +46,16 @@ class Target:
 
     @property
     def limit_text(self) -> str:
-        if self.at_least:
-            return f"≥ {self.limit:g}"
+        """The limit with its direction, such as `≥ 10` or `≤ 600 bytes`."""
         if self.unit:
-            return f"{self.limit:g} {self.unit}"
-        if self.limit_with_eager_start is None:
-            return f"{self.limit:.2f}"
-        return f"{self.limit:.2f} / {self.limit_with_eager_start:.2f}"
+            return f"≤ {self.limit:g} {self.unit}"
+        if self.at_least:
+            return f"≥ {self.limit:g}" if self.limit >= 1 else f"≥ {self.limit:.2f}"
+        later = "" if self.limit_with_eager_start is None else f" / {self.limit_with_eager_start:.2f}"
+        return f"≤ {self.limit:.2f}{later}"
 
     def judge(self, run: Run) -> Verdict:
-        limit = self.limit_for(run.version)
-        measured = run.spread(*self.quotient) if len(self.quotient) == 1 else run.ratio(*self.quotient)
+        limit, measured = self.limit_for(run.version), self.measure(run)
         ok = None
         if measured is not None:
             ok = measured.median >= limit if self.at_least else measured.median <= limit
@@ -156,6 +168,6 @@ TARGETS: tuple[Target, ...] = (
 )
 
 
-def judge(run: Run) -> None:
+def judge(run: Run, promises: Sequence[Target]) -> None:
     """Write the verdict on every target into the run."""
-    run.verdicts = [target.judge(run) for target in TARGETS]
+    run.verdicts = [target.judge(run) for target in promises]

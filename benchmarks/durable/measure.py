@@ -4,12 +4,21 @@ import argparse
 import importlib.metadata
 import json
 import os
+import platform
 import sys
 from pathlib import Path
 
 from benchmarks.durable import contenders
 from benchmarks.durable.cases import Work
 from benchmarks.durable.contenders import Job, Stopwatch
+
+
+def _introduce(name: str) -> dict[str, object]:
+    return {
+        "implementation": sys.implementation.name,
+        "python": platform.python_version(),
+        "entrant": _describe(name),
+    }
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -29,6 +38,11 @@ def _describe(name: str) -> dict[str, object]:
     }
 
 
+def _run(name: str, work: Work, job: Job) -> dict[str, object]:
+    found = contenders.load(name).runs[work](job)
+    return {"per_item": found, "cpu": Stopwatch.cpu}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.durable.measure", description=__doc__)
     parser.add_argument("--describe", action="store_true")
@@ -38,12 +52,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=Path())
     parser.add_argument("--filled", type=Path)
     given = parser.parse_args()
-    answer: dict[str, object]
-    if given.describe:
-        answer = _describe(given.contender)
-    else:
-        job = Job(n=given.size, directory=given.directory, filled=given.filled)
-        answer = {"value": contenders.load(given.contender).runs[given.work](job), "cpu": Stopwatch.cpu}
+    job = Job(n=given.size, directory=given.directory, filled=given.filled)
+    answer = _introduce(given.contender) if given.describe else _run(given.contender, given.work, job)
     print(json.dumps(answer))
     sys.stdout.flush()
     # No rival's threads or exit hooks: what had to be measured is measured.
