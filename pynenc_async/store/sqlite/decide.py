@@ -14,11 +14,10 @@ from typing import Any, Final
 from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginning, forbidden, path_of
 from pynenc_async.store.sqlite.limits import Buckets, Permits
 from pynenc_async.store.sqlite.names import Names
-from pynenc_async.store.sqlite.plan import count_ended
-from pynenc_async.store.sqlite.rows import changed_row, move_arguments, move_outcome, new_row_rare
+from pynenc_async.store.sqlite.rows import changed_row, move_large, new_row
 from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, UNIQUE
 from pynenc_async.store.sqlite.stands import Fires, Stands
-from pynenc_async.store.sqlite.statements import INSERT_RARE, REWRITE, Row, write_rows
+from pynenc_async.store.sqlite.statements import REWRITE, Row, count_ended, write_rows
 from pynenc_async.store.values import (
     CancelRequest,
     Change,
@@ -48,7 +47,7 @@ class Known:
 class Writes:
     """What has been decided."""
 
-    rounds: list[tuple[list[Row], dict[int, Row]]] = field(default_factory=lambda: [([], {})])
+    rows: list[Row] = field(default_factory=list[Row])
     ended: Counter[int] = field(default_factory=Counter[int])
     marks: set[int] = field(default_factory=set[int])
     """Of which the marks have changed."""
@@ -141,7 +140,7 @@ class Decision:
 
     def _add(self, change: NewInvocation, path: Path, key: int, known: Known) -> None:
         names, connection, parent = self._names, self._connection, change.parent_invocation_id
-        row = new_row_rare(
+        row = new_row(
             change,
             path,
             key,
@@ -150,7 +149,7 @@ class Decision:
             parent=None if parent is None else names.find(connection, parent),
             marks=known.marks,
         )
-        self._writes.rounds[-1][0].append(row)
+        self._writes.rows.append(row)
         self._count(path)
 
     def _go_on(self, change: Transition, key: int, known: Known) -> Refusal | None:
@@ -174,7 +173,7 @@ class Decision:
             known.marks = 0
         if known.marks != marks:
             self._writes.marks.add(key)
-        self._change(key, changed_row(change, path, key, home=self._home))
+        self._writes.rows.append(changed_row(REWRITE, change, path, key, home=self._home))
         self._count(path)
         return None
 
@@ -217,11 +216,6 @@ class Decision:
             self._writes.cancels[key] = change.reason
         return None
 
-    def _change(self, key: int, row: Row) -> None:
-        if key in self._writes.rounds[-1][1]:
-            self._writes.rounds.append(([], {}))
-        self._writes.rounds[-1][1][key] = row
-
     def _count(self, path: Path) -> None:
         if path.final:
             self._writes.ended[path.code] += 1
@@ -230,12 +224,7 @@ class Decision:
 
     def _write(self) -> None:
         connection, writes = self._connection, self._writes
-        for new, changed in writes.rounds:
-            new_rows = [move_arguments(connection, row) for row in new]
-            write_rows(connection, INSERT_RARE, new_rows, home=self._home)
-            changed_rows = [move_outcome(connection, row) for row in changed.values()]
-            write_rows(connection, REWRITE, changed_rows, home=self._home)
-        count_ended(connection, writes.ended)
+        write_rows(connection, [*move_large(connection, writes.rows), *count_ended(writes.ended)])
         connection.executemany(
             "UPDATE invocation SET marks = ?, cancel_reason = CASE WHEN ? THEN coalesce(cancel_reason, ?) END WHERE id = ?",
             [

@@ -25,6 +25,7 @@ from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.opening import open_file
 from pynenc_async.store.sqlite.options import SqliteOptions
 from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.statements import enable_batches
 from pynenc_async.store.sqlite.worker import Worker
 from pynenc_async.store.sqlite.writer import Writer
 
@@ -54,6 +55,7 @@ class Engine:
         self._peek_lock: Final = threading.Lock()
         with contextlib.ExitStack() as undo:
             self._writing: Final = self._keep(undo, open_file(options))
+            enable_batches(self._writing)
             self._peeking: Final = self._keep(undo, connect(options, mode="ro"))
             self.reading: Final = self._keep(undo, connect(options, mode="ro"))
             self.searching: Final = self._keep(undo, connect(options, mode="ro"))

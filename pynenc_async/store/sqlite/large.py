@@ -12,7 +12,7 @@ Cell = bytes | int | None
 """In a row: the value itself, or the key of a large one."""
 
 
-def put(connection: sqlite3.Connection, value: bytes) -> int:
+def put(connection: sqlite3.Connection, value: bytes | bytearray) -> int:
     """Keep the value, or count one use more of it; return its key."""
     digest = blake2b(value, digest_size=32).digest()
     connection.execute(

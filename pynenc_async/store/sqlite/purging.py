@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pynenc_async.store.sqlite import large
-from pynenc_async.store.sqlite.plan import count_ended
 from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.statements import count_ended, write_rows
 from pynenc_async.store.values import Retention
 
 PIECE: Final = 1_000
@@ -65,7 +65,8 @@ def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> 
     keys = json.dumps([row[0] for row in rows])
     connection.execute("DELETE FROM journal WHERE invocation IN (SELECT value FROM json_each(?))", (keys,))
     connection.execute("DELETE FROM invocation WHERE id IN (SELECT value FROM json_each(?))", (keys,))
-    count_ended(connection, {code: -count for code, count in Counter(row[1] for row in rows).items()})
+    ended = Counter(row[1] for row in rows)
+    write_rows(connection, count_ended({code: -count for code, count in ended.items()}))
     large.release(connection, (cell for row in rows for cell in row[2:]))
     return len(rows)
 

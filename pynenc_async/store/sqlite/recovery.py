@@ -1,21 +1,19 @@
 """What dead runners had goes to a living one: piece by piece, each decided and written in one transaction."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps
 from pynenc_async.store.sqlite.codes import CODES, STATUSES, path_of
-from pynenc_async.store.sqlite.plan import count_ended
-from pynenc_async.store.sqlite.rows import changed_row, move_outcome
+from pynenc_async.store.sqlite.rows import changed_row, move_large
 from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
 from pynenc_async.store.sqlite.session import Session
-from pynenc_async.store.sqlite.statements import REWRITE, write_rows
+from pynenc_async.store.sqlite.statements import REWRITE, Row, count_ended, write_rows
 from pynenc_async.store.values import Recovery, Transition
 
 _S: Final = InvocationStatus
@@ -110,11 +108,12 @@ def together(pieces: Sequence[Recovery]) -> Recovery:
 
 def _end_attempts(session: Session, cases: Sequence[_Left], now: float) -> None:
     connection = session.connection
-    write_rows(connection, REWRITE, [_row(session, case, now) for case in cases], home=session.home)
+    rows = move_large(connection, [_row(session, case, now) for case in cases])
+    failed = sum(case.poisoned for case in cases)
+    write_rows(connection, [*rows, *count_ended({CODES[_S.FAILED]: failed})])
     under_way = json.dumps([case.key for case in cases])
     crashed = json.dumps([case.key for case in cases if case.interrupted])
     poisoned = json.dumps([case.key for case in cases if case.poisoned])
-    count_ended(connection, Counter({CODES[_S.FAILED]: sum(case.poisoned for case in cases)}))
     connection.execute(f"UPDATE invocation SET crashes = crashes + 1 WHERE id {_THESE}", (crashed,))
     connection.execute(f"DELETE FROM permit WHERE holder {_THESE}", (under_way,))
     connection.execute(f"UPDATE invocation SET marks = marks & ~2 WHERE id {_THESE} AND marks & 2", (under_way,))
@@ -124,7 +123,7 @@ def _end_attempts(session: Session, cases: Sequence[_Left], now: float) -> None:
     connection.execute(f"DELETE FROM stand WHERE until IS NULL AND invocation {_THESE}", (poisoned,))
 
 
-def _row(session: Session, case: _Left, now: float) -> tuple[Any, ...]:
+def _row(session: Session, case: _Left, now: float) -> Row:
     names, connection = session.names, session.connection
     steps = recovery_steps(
         STATUSES[case.code],
@@ -135,5 +134,4 @@ def _row(session: Session, case: _Left, now: float) -> tuple[Any, ...]:
     )
     error = poison_error(names.spell(connection, case.key), case.crashes + 1) if case.poisoned else None
     change = Transition(invocation_id="", revision=case.revision, steps=steps, error=error, taken=False)
-    row = changed_row(change, path_of(steps), case.key, home=session.home)
-    return move_outcome(connection, row)
+    return changed_row(REWRITE, change, path_of(steps), case.key, home=session.home)

@@ -1,106 +1,102 @@
-"""Changes as rows for the statements; each function says for which. Their columns are named in `statements`."""
+"""Changes as commands of a batch; their columns are named in `statements`."""
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from pynenc_async.store.sqlite import large
 from pynenc_async.store.sqlite.codes import Path, write_steps
-from pynenc_async.store.sqlite.statements import CHANGE, NEW, Row
+from pynenc_async.store.sqlite.statements import CHANGE, DETAIL, END, NEW, NOTHING, STEP, VALUE, Row
 from pynenc_async.store.values import NewInvocation, Transition
 
-_ARGUMENTS: Final = NEW.index("arguments")
-_RESULT: Final = CHANGE.index("result")
-_ERROR: Final = CHANGE.index("error")
+_ONLY_IN_NEW: Final = (0,) * 7
+"""What a transition says in the columns that are for a new invocation."""
 
 
-def new_row(change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None) -> Row:
-    """Return the row of a new invocation, which has not ended and has nothing rare about it: for `INSERT`."""
+def new_row(
+    change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None, marks: int = 0
+) -> Row:
+    """Return the command to insert an invocation."""
     steps = change.steps
+    last = steps[-1]
     return (
+        NEW,
         key,
-        task,
+        home,
         path.code,
         len(steps),
-        steps[-1][2],
-        change.max_crashes,
+        last[2],
+        bytearray(write_steps(steps, home)),
+        NOTHING if path.start is None else steps[path.start][1],
+        last[1] if path.final else NOTHING,
+        NOTHING if change.due_at is None else change.due_at,
+        1 if change.taken else 0,
+        NOTHING if change.taken else _backlog(change, path),
+        path.retries,
+        bytearray(change.arguments),
+        bytearray(change.options),
+        0,
+        0,
+        marks,
+        task,
+        NOTHING if parent is None else parent,
         change.priority,
+        change.max_crashes,
         steps[0][1],
-        None if path.start is None else steps[path.start][1],
-        change.due_at,
-        change.deadline_at,
-        change.taken,
-        _backlog(change, path),
-        parent,
-        change.options,
-        write_steps(steps, home),
-        change.arguments,
+        NOTHING if change.deadline_at is None else change.deadline_at,
     )
 
 
-def new_row_rare(
-    change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None, marks: int
-) -> Row:
-    """Return the row of any new invocation: for `INSERT_RARE`."""
-    row = new_row(change, path, key, task=task, home=home, parent=parent)
-    return (*row, change.steps[-1][1] if path.final else None, path.retries, marks)
+def usual_kind(change: Transition, path: Path) -> int:
+    """Return the kind of command for a transition that is expected to find what it was decided on."""
+    if not change.taken or change.due_at is not None or path.retries:
+        return CHANGE
+    if path.final:
+        return END
+    return STEP if change.result is None and change.error is None else CHANGE
 
 
-def step_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
-    """Return the row of a transition that ends nothing and puts nothing off: for `TAKE_STEP`."""
+def changed_row(kind: int, change: Transition, path: Path, key: int, *, home: int) -> Row:
+    """Return the command for a transition, of any kind that is for one."""
     steps = change.steps
+    last = steps[-1]
     return (
+        kind,
         key,
+        home,
+        path.code,
+        len(steps),
+        last[2],
+        bytearray(write_steps(steps, home)),
+        NOTHING if path.start is None else steps[path.start][1],
+        last[1] if path.final else NOTHING,
+        NOTHING if change.due_at is None else change.due_at,
+        1 if change.taken else 0,
+        NOTHING if change.taken else _backlog(change, path),
+        path.retries,
+        NOTHING if change.result is None else bytearray(change.result),
+        NOTHING if change.error is None else bytearray(change.error),
         change.revision,
         path.before,
-        len(steps),
-        path.code,
-        steps[-1][2],
-        None if path.start is None else steps[path.start][1],
-        write_steps(steps, home),
+        *_ONLY_IN_NEW,
     )
 
 
-def end_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
-    """Return the row of an end: for `MAKE_END`."""
-    ended_at = change.steps[-1][1] if path.final else None
-    return (*step_row(change, path, key, home=home), ended_at, change.result, change.error)
-
-
-def changed_row(change: Transition, path: Path, key: int, *, home: int) -> Row:
-    """Return the row of any transition: for `MAKE_CHANGE` and `REWRITE`."""
-    return (
-        *end_row(change, path, key, home=home),
-        path.retries,
-        change.due_at,
-        change.taken,
-        _backlog(change, path),
-    )
-
-
-def _backlog(change: NewInvocation | Transition, path: Path) -> float | None:
-    """Return when it may be claimed, 0 for now; None: it is not in the backlog."""
-    if change.taken or not path.claimable:
-        return None
+def _backlog(change: NewInvocation | Transition, path: Path) -> float | str:
+    """Return when it may be claimed, 0 for now."""
+    if not path.claimable:
+        return NOTHING
     return change.due_at if change.due_at is not None and change.due_at > 0 else 0.0
 
 
-def is_large(value: bytes | None) -> bool:
-    """Whether the value is kept out of its row."""
-    return value is not None and len(value) > large.LARGE
+def move_large(connection: sqlite3.Connection, rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with their large arguments, results and errors kept elsewhere."""
+    return [_move(connection, row) for row in rows]
 
 
-def move_arguments(connection: sqlite3.Connection, row: Row) -> Row:
-    """Return the row of a new invocation with its large arguments kept elsewhere."""
-    return _move(connection, row, _ARGUMENTS)
-
-
-def move_outcome(connection: sqlite3.Connection, row: Row) -> Row:
-    """Return the row of an end, or of any transition, with its large result or error kept elsewhere."""
-    return _move(connection, _move(connection, row, _RESULT), _ERROR)
-
-
-def _move(connection: sqlite3.Connection, row: Row, position: int) -> Row:
-    value = row[position]
-    if not is_large(value):
-        return row
-    return (*row[:position], large.put(connection, value), *row[position + 1 :])
+def _move(connection: sqlite3.Connection, row: Row) -> Row:
+    for position in (VALUE,) if row[0] == NEW else (VALUE, DETAIL):
+        value = row[position]
+        if isinstance(value, bytearray) and len(value) > large.LARGE:
+            row = (*row[:position], large.put(connection, value), *row[position + 1 :])
+    return row

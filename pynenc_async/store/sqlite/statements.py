@@ -1,93 +1,193 @@
-"""Statements that write many rows at once.
+"""A whole batch as one statement: what is inserted into a view is done.
 
 Python lets other threads run around every step of a statement, and a busy event loop then keeps the interpreter for
-milliseconds. `executemany` takes a step for each row; these statements take one for up to 512 rows, in which the loop
-goes on in parallel, and they are faster besides. There is a statement for each of a few numbers of rows; what is missing
-to the next of them is filled up with rows of NULL, which fit nothing.
+milliseconds. So a batch is to take one step, in which the loop goes on in parallel: it is one INSERT into `batch`, a view
+that nobody reads. Each of its rows is a command, of one of a few kinds, and a trigger for each kind carries it out, one
+row after the other. Outside of a transaction, that one step commits, too.
+
+A command that finds something else than it expects undoes the whole statement; that is a `sqlite3.IntegrityError`.
+
+View and triggers are TEMP: they belong to the connection that writes, and are no part of the file.
 """
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
 from pynenc_async.store.sqlite.schema import ALIVE
 
-_SIZES: Final = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-
 Row = tuple[Any, ...]
+"""A command, with the columns of `COLUMNS`. See `NOTHING`."""
 
-Columns = tuple[str, ...]
+NOTHING: Final = ""
+"""NULL, in a row: it is bound ten times as fast as None, which Python tries to adapt. For the same reason values are
+`bytearray`, not `bytes`, and truths are integers."""
 
-NEW: Final[Columns] = (
-    "id", "task", "status", "revision", "attempt", "max_crashes", "priority", "registered_at", "started_at", "due_at",
-    "deadline_at", "taken", "backlog", "parent", "options", "history", "arguments",
-)  # fmt: skip
-RARE: Final[Columns] = ("ended_at", "retries", "marks")
-STEP: Final[Columns] = ("id", "revision", "before", "steps", "status", "attempt", "started_at", "history")
-END: Final[Columns] = (*STEP, "ended_at", "result", "error")
-CHANGE: Final[Columns] = (*END, "retries", "due_at", "taken", "backlog")
+RUNNER: Final = 1
+"""See that the runner is alive."""
+NEW: Final = 2
+"""Insert an invocation, which must not be there."""
+STEP: Final = 3
+"""Go on with one that is as expected (see `_FENCE`), in memory, and neither ends nor waits."""
+END: Final = 4
+"""End one that is as expected, in memory."""
+CHANGE: Final = 5
+"""Go on in any way with one that is as expected."""
+REWRITE: Final = 6
+"""The same, where all has been looked at in this transaction."""
+TALLY: Final = 7
+"""Add to the tally of what has ended."""
+
+COLUMNS: Final = (
+    # In NEW:              in STEP, END, CHANGE, REWRITE:             in others:
+    "kind",
+    "id",  #               its key                                    -
+    "home",  #             the runner it belongs to: the one that writes; RUNNER: its key
+    "status",  #           after its last step                        TALLY: which
+    "count",  #            of its steps                               TALLY: how many more
+    "attempt",  #          of its last step
+    "history",  #          its steps
+    "started_at",  #       if it has started: when
+    "ended_at",  #         if it has ended: when
+    "due_at",
+    "taken",
+    "backlog",
+    "retries",  #          how many of the steps are one
+    "value",  #            the arguments; the result
+    "detail",  #           the options; the error
+    "revision",  #         -; the expected one
+    "before",  #           -; a bit for each status that is expected
+    "marks",  #            from here on, only in NEW
+    "task",
+    "parent",
+    "priority",
+    "max_crashes",
+    "registered_at",
+    "deadline_at",
+)
+VALUE: Final = COLUMNS.index("value")
+DETAIL: Final = COLUMNS.index("detail")
+
+_UNREAD: Final = (0,) * len(COLUMNS)
+_SIZES: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 520, 600, 768, 1024)
+"""There is a statement for each of these numbers of rows; what is missing to the next is filled up with rows of no kind."""
+
+_FENCE: Final = "revision = NEW.revision AND home = NEW.home AND (NEW.before >> status) & 1 AND marks = 0"
+"""Nobody else has written meanwhile, the path is one of the status table, and there is nothing rare about it."""
+_SOMETHING_DONE: Final = "SELECT RAISE(ABORT, 'not as expected') WHERE changes() = 0"
 
 
-def _insert(columns: Columns, constants: str, condition: str) -> str:
-    names = ", ".join((*columns, "home", *constants.split()[::2]))
-    values = ", ".join(("*", "{home}", *constants.split()[1::2]))
+def _nullable(column: str) -> str:
+    return f"nullif(NEW.{column}, '{NOTHING}')"
+
+
+_ANY_STEP: Final = {
+    "status": "NEW.status",
+    "revision": "revision + NEW.count",
+    "attempt": "NEW.attempt",
+    "history": "CAST(history || NEW.history AS BLOB)",
+    "started_at": f"coalesce({_nullable('started_at')}, started_at)",
+    "due_at": "NULL",
+}
+_ANY_END: Final = _ANY_STEP | {
+    "ended_at": _nullable("ended_at"),
+    "result": f"coalesce({_nullable('value')}, result)",
+    "error": f"coalesce({_nullable('detail')}, error)",
+}
+_ANY_CHANGE: Final = _ANY_END | {
+    "due_at": _nullable("due_at"),
+    "taken": "NEW.taken",
+    "backlog": _nullable("backlog"),
+    "retries": "retries + NEW.retries",
+}
+_INSERT: Final = {
+    "id": "NEW.id",
+    "home": "NEW.home",
+    "status": "NEW.status",
+    "revision": "NEW.count",
+    "attempt": "NEW.attempt",
+    "history": "NEW.history",
+    "started_at": _nullable("started_at"),
+    "ended_at": _nullable("ended_at"),
+    "due_at": _nullable("due_at"),
+    "taken": "NEW.taken",
+    "backlog": _nullable("backlog"),
+    "retries": "NEW.retries",
+    "arguments": "NEW.value",
+    "options": "NEW.detail",
+    "marks": "NEW.marks",
+    "task": "NEW.task",
+    "parent": _nullable("parent"),
+    "priority": "NEW.priority",
+    "max_crashes": "NEW.max_crashes",
+    "registered_at": "NEW.registered_at",
+    "deadline_at": _nullable("deadline_at"),
+}
+
+
+def _insert(values: Mapping[str, str]) -> str:
     return (
-        f"INSERT INTO invocation ({names}) SELECT {values} FROM (VALUES {{rows}}) WHERE {condition} "
-        "ON CONFLICT (id) DO NOTHING"
+        f"INSERT INTO invocation ({', '.join(values)}) VALUES ({', '.join(values.values())}) "
+        f"ON CONFLICT (id) DO NOTHING; {_SOMETHING_DONE}"
     )
 
 
-def _update(columns: Columns, fence: str) -> str:
-    new = {name: f"new.column{position}" for position, name in enumerate(columns, 1)}
-    sets = {name: value for name, value in new.items() if name not in ("id", "before", "steps")}
-    sets |= {
-        "revision": f"revision + {new['steps']}",
-        "started_at": f"coalesce({new['started_at']}, started_at)",
-        "history": f"CAST(history || {new['history']} AS BLOB)",
-        "due_at": new.get("due_at", "NULL"),
-    }
-    sets |= {name: f"coalesce({new[name]}, {name})" for name in ("result", "error") if name in new}
-    if "retries" in new:
-        sets["retries"] = f"retries + {new['retries']}"
-    assigned = ", ".join(f"{name} = {value}" for name, value in sets.items())
-    condition = f"id = {new['id']}" + fence.format(**new, home="{home}")
-    return f"UPDATE invocation SET {assigned} FROM (VALUES {{rows}}) AS new WHERE {condition}"
+def _update(values: Mapping[str, str], fence: str = "") -> str:
+    assigned = ", ".join(f"{column} = {value}" for column, value in values.items())
+    return f"UPDATE invocation SET {assigned} WHERE id = NEW.id{fence}; {_SOMETHING_DONE}"
 
 
-_ALIVE: Final = f"(SELECT state FROM runner WHERE key = {{home}}) = {ALIVE}"
-_FENCE: Final = (
-    f" AND {_ALIVE} AND revision = {{revision}} AND home = {{home}} AND ({{before}} >> status) & 1 AND marks = 0"
-)
-"""What is as it was thought to be, and has nothing rare about it: the count says whether that was so for all."""
-_IN_MEMORY: Final = _FENCE + " AND taken = 1"
-
-INSERT: Final = _insert(NEW, "retries 0", f"column1 > 0 AND {_ALIVE}")
-INSERT_RARE: Final = _insert((*NEW, *RARE), "", "column1 > 0")
-
-# The usual ways are spelled out, for an index is written as soon as a column of it is named, whether it changes or not.
-TAKE_STEP: Final = _update(STEP, _IN_MEMORY)
-MAKE_END: Final = _update(END, _IN_MEMORY)
-MAKE_CHANGE: Final = _update(CHANGE, _FENCE)
-REWRITE: Final = _update(CHANGE, "")
-"""The same, where all has been looked at in this transaction."""
+# The usual ways have a kind each, for an index is written as soon as a column of it is named, whether it changes or not.
+_TRIGGERS: Final = {
+    RUNNER: f"SELECT RAISE(ABORT, 'dead') WHERE (SELECT state FROM runner WHERE key = NEW.home) IS NOT {ALIVE}",
+    NEW: _insert(_INSERT),
+    STEP: _update(_ANY_STEP, f" AND {_FENCE} AND taken = 1"),
+    END: _update(_ANY_END, f" AND {_FENCE} AND taken = 1"),
+    CHANGE: _update(_ANY_CHANGE, f" AND {_FENCE}"),
+    REWRITE: _update(_ANY_CHANGE),
+    TALLY: "UPDATE tally SET ended = ended + NEW.count WHERE status = NEW.status",
+}
 
 
-@lru_cache(maxsize=256)
-def _spelled(template: str, home: int, width: int, rows: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return template.format(home=home, rows=", ".join([row] * rows))
+def enable_batches(connection: sqlite3.Connection) -> None:
+    """Make view and triggers for a connection that is to write."""
+    connection.execute(f"CREATE TEMP VIEW batch AS SELECT {', '.join(f'NULL AS {column}' for column in COLUMNS)}")
+    for kind, done in _TRIGGERS.items():
+        connection.execute(
+            f"CREATE TEMP TRIGGER batch_{kind} INSTEAD OF INSERT ON batch WHEN NEW.kind = {kind} BEGIN {done}; END"
+        )
 
 
-def write_rows(connection: sqlite3.Connection, template: str, rows: Sequence[Row], *, home: int) -> int:
-    """Execute the statement for all rows, and return for how many it did something."""
-    done, most = 0, _SIZES[-1]
+def check_runner(home: int) -> Row:
+    """Return the command to see that the runner is alive."""
+    return (RUNNER, 0, home, *_UNREAD[3:])
+
+
+def count_ended(ended: Mapping[int, int]) -> list[Row]:
+    """Return the commands to add to the tally: how many have ended in each status."""
+    return [(TALLY, 0, 0, code, count, *_UNREAD[5:]) for code, count in ended.items() if count]
+
+
+def is_one_statement(rows: Sequence[Row]) -> bool:
+    """Whether `write_rows` takes one step, and needs no transaction around it."""
+    return len(rows) <= _SIZES[-1]
+
+
+def write_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Carry out the commands in order. Raises `sqlite3.IntegrityError` where something is not as expected."""
+    most = _SIZES[-1]
     for position in range(0, len(rows), most):
         some = rows[position : position + most]
-        size, width = _SIZES[bisect_left(_SIZES, len(some))], len(some[0])
-        values: list[Any] = list(chain.from_iterable(some))
-        values.extend([None] * (width * (size - len(some))))
-        done += connection.execute(_spelled(template, home, width, size), values).rowcount
-    return done
+        size = _SIZES[bisect_left(_SIZES, len(some))]
+        values = list(chain.from_iterable(some))
+        values.extend([0] * (len(COLUMNS) * (size - len(some))))
+        connection.execute(_spelled(size), values)
+
+
+@lru_cache(maxsize=len(_SIZES))
+def _spelled(size: int) -> str:
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO batch VALUES {', '.join([row] * size)}"

@@ -1,4 +1,11 @@
-"""A thread that serves coroutines: what they ask waits in a queue, and is answered together with what waits beside it."""
+"""A thread that serves coroutines: what they ask waits in a queue, and is answered together with what waits beside it.
+
+**Handing over.** Only one thread at a time has the interpreter, and one that is busy gives it away after the switch
+interval, 5 ms: for so long a worker would have to wait before it could begin, and then the loop is done, too, and waits
+for the worker. So whoever asks for much waits for the worker to begin (`Job.begin`): until that has prepared what it is
+going to do in SQLite, without the interpreter. What it needs of the interpreter before that, one of them has to wait for.
+From then on, both are at work.
+"""
 
 import asyncio
 import contextlib
@@ -12,19 +19,31 @@ from pynenc_async.clock import thread_work_of
 
 Answer = tuple["Job", Any, BaseException | None]
 
+_HEAVY: Final = 48
+"""The weight from which on handing over is worth while."""
+_LONGEST_HANDOVER: Final = 0.004
+"""Seconds. A worker that waits for a disk before it has begun holds up nobody for longer."""
+
 
 class Job:
     """One question, whoever asks it, and where the answer goes."""
 
-    __slots__ = ("_done", "future", "loop", "weight", "work")
+    __slots__ = ("_done", "begun", "future", "loop", "weight", "work")
 
     def __init__(self, work: Any, weight: int, loop: asyncio.AbstractEventLoop) -> None:
         self.work: Final = work
         self.weight: Final = weight
         self.loop: Final = loop
         self.future: Final[asyncio.Future[Any]] = loop.create_future()
+        self.begun: Final = threading.Lock()
+        """Held while somebody waits for the beginning."""
         began, self._done = thread_work_of(loop)
         began()
+
+    def begin(self) -> None:
+        """Say, in the worker's thread, that from here on the interpreter is hardly needed. May be said again."""
+        if self.begun.locked():
+            self.begun.release()
 
     def handed_over(self) -> None:
         """The answer is on its way, or will never be."""
@@ -39,6 +58,7 @@ class Worker:
         self._most: Final = most
         """How much weight is served at once."""
         self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
+        self._is_idle = False
         self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -48,7 +68,10 @@ class Worker:
     async def ask(self, work: Any, *, weight: int = 1) -> Any:
         """Have the work done; return the answer, or raise what it raised."""
         job = Job(work, weight, asyncio.get_running_loop())
+        hand_over = weight >= _HEAVY and self._is_idle and job.begun.acquire()
         self._queue.put(job)
+        if hand_over:
+            job.begun.acquire(timeout=_LONGEST_HANDOVER)
         return await job.future
 
     def stop(self) -> None:
@@ -58,12 +81,17 @@ class Worker:
 
     def _run(self) -> None:
         while True:
+            self._is_idle = True
             job = self._queue.get()
+            self._is_idle = False
             if job is None:
                 return
             jobs, goes_on = self._gather(job)
-            deliver(self._serve(jobs))
-            del job, jobs  # while the thread waits, it holds nobody's results
+            answers = self._serve(jobs)
+            for job in jobs:
+                job.begin()
+            deliver(answers)
+            del answers, job, jobs  # while the thread waits, it holds nobody's results
             if not goes_on:
                 return
 

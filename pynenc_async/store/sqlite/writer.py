@@ -12,7 +12,6 @@ from pynenc_async.store.sqlite.failures import Failures, is_of_one_change
 from pynenc_async.store.sqlite.plan import make_plan
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.worker import Answer, Job
-from pynenc_async.store.values import Change
 
 
 class Writer:
@@ -42,7 +41,7 @@ class Writer:
     def _commit(self, jobs: Sequence[Job]) -> list[Answer]:
         """Make all changes as one plan, as nearly always; or one commit after the other."""
         try:
-            as_planned = self._make_as_planned([change for job in jobs for change in job.work.changes])
+            as_planned = self._make_as_planned(jobs)
         except sqlite3.Error as error:
             self._undo()
             if not is_of_one_change(error):
@@ -56,20 +55,18 @@ class Writer:
         self._count(jobs)
         return [(job, [None] * len(job.work.changes), None) for job in jobs]
 
-    def _make_as_planned(self, changes: Sequence[Change]) -> bool:
+    def _make_as_planned(self, jobs: Sequence[Job]) -> bool:
         session = self._session
-        connection = session.connection
         if not session.alive:
             return False
-        plan = make_plan(connection, changes, session.names, home=session.home, marked=session.marked)
+        changes = [change for job in jobs for change in job.work.changes]
+        plan = make_plan(session.connection, changes, session.names, home=session.home, marked=session.marked)
         if plan is None:
             return False
-        if plan.is_one_statement:
-            return plan.execute(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        done = plan.execute(connection)
-        connection.execute("COMMIT" if done else "ROLLBACK")
-        return done
+        for job in jobs:
+            job.begin()
+        plan.execute(session.connection)
+        return True
 
     def _count(self, jobs: Sequence[Job]) -> None:
         self.transactions += 1
