@@ -176,7 +176,11 @@ class Ledger:
                 logger.warning("the store can be written again")
                 self.failure, pause = None, FIRST_PAUSE_SECONDS
             self.commits += 1
-            self._settle(batch, others, refusals)
+            if self._has_work() and not any(refusals):
+                # The next batch goes first: what follows from this one is seen to while the store works on that.
+                asyncio.get_running_loop().call_soon(self._settle, batch, others, refusals)
+            else:
+                self._settle(batch, others, refusals)
 
     async def _until_wanted(self) -> None:
         if self._has_work():
