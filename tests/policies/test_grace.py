@@ -77,6 +77,26 @@ async def test_a_paused_body_that_gets_no_slot_to_clean_up_in_is_let_go_in_time_
 
 
 @pytest.mark.virtual
+async def test_a_deadline_that_passes_while_a_retry_waits_for_its_limit_cancels_it_and_says_so():
+    app = Pynenc()
+
+    @app.task(running_concurrency="task", max_retries=1, deadline=5)
+    async def work(seconds):
+        await asyncio.sleep(seconds)
+        if seconds == 1:
+            raise LookupError
+
+    handle, long = work(1), work.with_options(deadline=None)(10)
+    with pytest.raises(InvocationTimeoutError, match="deadline"):
+        await handle
+    assert now() == 5
+    assert statuses(handle)[-2:] == [S.RETRY, S.CANCELLED]
+    assert_lawful(handle)
+    await long
+    await assert_at_rest(app)
+
+
+@pytest.mark.virtual
 async def test_a_delay_that_is_due_after_something_went_wrong_is_still_due():
     app, ran = Pynenc(), []
 

@@ -38,8 +38,11 @@ _STREAM: Final = FunctionKind.STREAM
 class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Result], Generic[Params, Result]):
     """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
 
-    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. A handle that
-    is dropped before its result was read has never run.
+    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. `timeout` and
+    `deadline` hold for what can be stopped, a deadline from the first read on: not for a `def`, but that is not retried
+    after its deadline either. Who does not stop is waited for, whatever its `cancel_grace`. What is about waiting or about
+    others means nothing here: delays, expiry, priorities, limits, rates, registration, `max_queued`. A handle that is
+    dropped before its result was read has never run.
     """
 
     __slots__ = ()

@@ -13,6 +13,7 @@ from random import random
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import wall_clock_of
+from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.function import Values
 from pynenc_async.invocation.waiting import Wait
 from pynenc_async.record import Record
@@ -162,17 +163,55 @@ class SynchronousRecord(Record):
         with self._desk.lock:
             if self._ended_at is not None:
                 return None
-            reason = self.need_more().cancel_reason
+            more = self.need_more()
+            reason, late, more.timed_out = more.cancel_reason, more.timed_out, None
+            if isinstance(error, CancelledError) and late is not None and reason is None:
+                error = self._timeout(late, error)
             if isinstance(error, CancelledError):
                 self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
                 return None
             delay = delay_before_retry(self._task.options, error, self._retries, random) if reason is None else None
+            if delay is not None and more.deadline is not None and _now() + delay >= more.deadline:
+                delay = None
             if delay is not None:
                 self._retry(error)
             else:
-                self.need_more().traceback = error.__traceback__
+                more.traceback = error.__traceback__
                 self._end(FAILED, error)
             return delay
+
+    def _timeout(self, reason: str, cause: BaseException) -> BaseException:
+        error = InvocationTimeoutError(self._desk.format_id(self._number), reason)
+        error.__cause__ = cause
+        return error
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def _let_deadline_begin(self) -> None:
+        """It is claimed: from here on its deadline counts, for nothing has happened since its submission."""
+        seconds = self._task.options.deadline
+        if seconds is not None:
+            self.need_more().deadline = _now() + seconds
+
+    def _allowance(self) -> tuple[float, str] | None:
+        """Return how many seconds an attempt that begins now may take, and what is said after that; None: any number."""
+        timeout, deadline = self._task.options.timeout, self.need_more().deadline
+        left = None if deadline is None else max(0.0, deadline - _now())
+        if left is not None and (timeout is None or left < timeout):
+            return left, "its deadline has passed"
+        return None if timeout is None else (timeout, f"an attempt took longer than timeout={timeout:g} s")
+
+    def _stop_for_time(self, reason: str) -> bool:
+        """Note why the body is told to stop, and stop what it has submitted; False if it is told already, or over."""
+        with self._desk.lock:
+            more = self.need_more()
+            if self._ended_at is not None or more.cancel_reason is not None:
+                return False
+            more.timed_out = reason
+            children: list[Any] = list((more.children or {}).values())
+        for child in children:
+            child._cancel("its parent timed out")
+        return True
 
     def _retry(self, error: BaseException) -> None:
         self._come_back()

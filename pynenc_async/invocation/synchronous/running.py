@@ -27,6 +27,7 @@ class InlineRun:
 
     def run(self, record: SynchronousRecord) -> None:
         """Make attempts, with the delays between them, until the end."""
+        record._let_deadline_begin()
         delay: float | None = 0.0
         try:
             while delay is not None and not self._stop.wait(delay):
@@ -60,6 +61,7 @@ class LoopRun:
         self._task.add_done_callback(lambda _: record._write_off())
 
     async def _lead(self, record: SynchronousRecord) -> None:
+        record._let_deadline_begin()
         delay: float | None = 0.0
         while delay is not None:
             if delay > 0:
@@ -97,16 +99,36 @@ async def _attempt(record: SynchronousRecord) -> float | None:
     """Like `_call`, for bodies of all kinds."""
     CURRENT.set(record)
     record._begin()  # not before: a Task that is cancelled before its first step has run nothing
-    function = record._task.function
+    alarm = _set_alarm(record)
     try:
-        if function.drive is not None:
-            value = await function.drive(record)
-        else:
-            value = await run_body(record, {})
+        value = await _run(record)
     except BaseException as error:  # noqa: BLE001
         return record._failed(without_our_frames(error))
+    finally:
+        if alarm is not None:
+            alarm.cancel()  # before anything else can happen in the loop: it tells nobody but this attempt
     record._succeeded(value)
     return None
+
+
+async def _run(record: SynchronousRecord) -> Any:
+    drive = record._task.function.drive
+    return await (run_body(record, {}) if drive is None else drive(record))
+
+
+def _set_alarm(record: SynchronousRecord) -> asyncio.TimerHandle | None:
+    """Let the body that runs in this Task be told to stop when its time is up."""
+    allowance = record._allowance()
+    if allowance is None:
+        return None
+    seconds, reason = allowance
+    task: Any = asyncio.current_task()
+    return task.get_loop().call_later(seconds, _ring, record, task, reason)  # type: ignore[no-any-return]
+
+
+def _ring(record: SynchronousRecord, task: "asyncio.Task[Any]", reason: str) -> None:
+    if record._stop_for_time(reason):
+        task.cancel()
 
 
 # -- waiting for a run -------------------------------------------------------------------------------------------------
@@ -134,13 +156,13 @@ def run_in_new_loop(record: SynchronousRecord, main: Callable[[], Coroutine[Any,
     A second loop within the first is no way out: asyncio refuses it, from Python 3.14 on even to those who trick it.
     """
     if _get_running_loop() is None:
-        _run(main)
+        _run_to_end(main)
         return
     with blocking(record), ThreadPoolExecutor(1, "pynenc-sync") as pool:
-        pool.submit(_run, main).result()
+        pool.submit(_run_to_end, main).result()
 
 
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def _run_to_end(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     # With a factory the thread's "current" loop, which may be somebody's, stays as it is.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(main())
