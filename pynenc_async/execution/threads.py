@@ -146,13 +146,14 @@ class ThreadDriver:
         """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
         with _BEGINNING:
             body, self._body = self._body, None
+            if body is not None:
+                self.thread_id = threading.get_ident()  # first: what is seen to run may be abandoned at once
             if body is not None and body[0]._status is _PENDING:  # else it was begun on the loop, and handed on
                 record = body[0]
                 record._started_at = now = desk.clock()
                 if record._more is not None:
                     desk.note_at(now, record, _RUNNING, record._retries + 1)
                 record._status = _RUNNING
-        self.thread_id = threading.get_ident()
         return body
 
     def revoke(self) -> bool:
