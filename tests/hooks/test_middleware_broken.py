@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from contextlib import suppress
 
 import pytest
@@ -53,13 +54,6 @@ async def calls_twice_and_says_nothing_of_it(invocation, call_next):
     return "mine"
 
 
-async def does_not_wait(invocation, call_next):
-    running = asyncio.ensure_future(call_next())
-    await asyncio.sleep(0)
-    running.add_done_callback(lambda done: done.exception())
-    return "mine"
-
-
 BROKEN = [
     raises_before,
     raises_an_error_of_the_package,
@@ -69,7 +63,6 @@ BROKEN = [
     forgets_to_await,
     calls_twice,
     calls_twice_and_says_nothing_of_it,
-    does_not_wait,
 ]
 
 
@@ -117,6 +110,80 @@ async def test_it_is_disabled_logged_once_and_changes_nothing(broken, kind, fail
     assert complaint.invocation_id in {one.invocation_id for one in invocations}
     assert complaint.task_id == task.task_id
     assert len(app._surroundings._layers) == 1
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "thread"])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_so_is_one_that_returns_while_the_body_is_under_way(kind, fails, caplog):
+    app, loop, ran, error = Pynenc(), asyncio.get_running_loop(), [], LookupError("of the body")
+    begun, go_on, go_on_in_thread = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    @app.middleware
+    async def does_not_wait(invocation, call_next):
+        running = asyncio.ensure_future(call_next())
+        running.add_done_callback(lambda done: done.exception())
+        await begun.wait()
+        go_on.set()
+        go_on_in_thread.set()
+        return "mine"
+
+    def end(n):
+        ran.append(n)
+        if fails:
+            raise error
+        return n
+
+    async def work_in_loop(n):
+        begun.set()
+        await go_on.wait()
+        return end(n)
+
+    def work_in_thread(n):
+        loop.call_soon_threadsafe(begun.set)
+        go_on_in_thread.wait(10)
+        return end(n)
+
+    task = app.task(work_in_thread if kind == "thread" else work_in_loop)
+    for n in range(2):
+        invocation = task(n)
+        await invocation.wait()
+        assert invocation.exception() is (error if fails else None)
+        assert fails or invocation.result == n
+    assert ran == [0, 1]
+    [complaint] = complaints(caplog)
+    assert "under way" in complaint.message
+    assert not app._surroundings._layers
+    await assert_at_rest(app)
+
+
+async def test_one_that_may_or_may_not_have_begun_the_body_answers_or_is_disabled_and_the_body_runs_once_at_most(
+    caplog,
+):
+    app, ran, said = Pynenc(), [], []
+
+    @app.middleware
+    async def does_not_wait(invocation, call_next):
+        running = asyncio.ensure_future(call_next())
+        running.add_done_callback(lambda done: done.exception())
+        await asyncio.sleep(0)
+        said.append("mine")
+        return "mine"
+
+    @app.task
+    async def work(n):
+        await asyncio.sleep(0)
+        ran.append(n)
+        return n
+
+    outcomes = [await work(n) for n in range(3)]
+    await turns(2)
+    assert all(outcome in ("mine", n) for n, outcome in enumerate(outcomes))
+    assert all(ran.count(n) == 1 for n, outcome in enumerate(outcomes) if outcome == n)
+    assert len(ran) == len(set(ran))
+    own = sum(outcome == "mine" for outcome in outcomes)
+    assert len(said) == own + len(complaints(caplog))
+    assert len(complaints(caplog)) == (own < 3)
     await assert_at_rest(app)
 
 
