@@ -71,9 +71,9 @@ def _plan_transition(
     plan.rows.append(changed_row(usual_kind(change, path), change, path, key, home=home))
     if path.final:
         plan.ended[path.code] += 1
-    for value in (change.result, change.error):
-        if value is not None and len(value) > LARGE:
-            plan.has_large = True
+    result, error = change.result, change.error
+    if (result is not None and len(result) > LARGE) or (error is not None and len(error) > LARGE):
+        plan.has_large = True
     return True
 
 

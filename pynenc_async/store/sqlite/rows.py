@@ -34,7 +34,7 @@ def new_row(
         NOTHING if change.taken else _backlog(change, path),
         path.retries,
         bytearray(change.arguments),
-        bytearray(change.options),
+        bytearray(change.options) if change.options else NOTHING,
         0,
         0,
         marks,
@@ -82,7 +82,7 @@ def changed_row(kind: int, change: Transition, path: Path, key: int, *, home: in
     )
 
 
-def _backlog(change: NewInvocation | Transition, path: Path) -> float | str:
+def _backlog(change: NewInvocation | Transition, path: Path) -> float:
     """Return when it may be claimed, 0 for now."""
     if not path.claimable:
         return NOTHING

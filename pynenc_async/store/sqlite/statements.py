@@ -22,9 +22,9 @@ from pynenc_async.store.sqlite.schema import ALIVE
 Row = tuple[Any, ...]
 """A command, with the columns of `COLUMNS`. See `NOTHING`."""
 
-NOTHING: Final = ""
-"""NULL, in a row: it is bound ten times as fast as None, which Python tries to adapt. For the same reason values are
-`bytearray`, not `bytes`, and truths are integers."""
+NOTHING: Final = -(1 << 62)
+"""NULL, in a row; no moment and no key is that low. None would take ten times as long to be bound, for Python tries to adapt
+it first. For the same reason bytes are a `bytearray`, and truths are integers."""
 
 RUNNER: Final = 1
 """See that the runner is alive."""
@@ -81,7 +81,7 @@ _SOMETHING_DONE: Final = "SELECT RAISE(ABORT, 'not as expected') WHERE changes()
 
 
 def _nullable(column: str) -> str:
-    return f"nullif(NEW.{column}, '{NOTHING}')"
+    return f"nullif(NEW.{column}, {NOTHING})"
 
 
 _ANY_STEP: Final = {
@@ -117,7 +117,7 @@ _INSERT: Final = {
     "backlog": _nullable("backlog"),
     "retries": "NEW.retries",
     "arguments": "NEW.value",
-    "options": "NEW.detail",
+    "options": f"coalesce({_nullable('detail')}, x'')",
     "marks": "NEW.marks",
     "task": "NEW.task",
     "parent": _nullable("parent"),
