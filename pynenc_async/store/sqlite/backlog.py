@@ -18,8 +18,9 @@ _PUT_IN_LINE: Final = """
 UPDATE invocation SET backlog = 0 WHERE id IN (
     SELECT id FROM invocation INDEXED BY invocation_due
     WHERE home = ? AND backlog > 0 AND backlog <= ? ORDER BY backlog LIMIT ?)"""
+_AS_TAKEN: Final = WHOLE.replace(" taken,", " 1,")
 _READY: Final = f"""
-SELECT {WHOLE}, marks FROM invocation INDEXED BY invocation_ready
+SELECT {_AS_TAKEN}, marks FROM invocation INDEXED BY invocation_ready
 WHERE home = ? AND backlog = 0 AND task IN (SELECT value FROM json_each(?))
 ORDER BY priority DESC, registered_at, id LIMIT ?"""
 _TAKE: Final = "UPDATE invocation SET taken = 1, backlog = NULL WHERE id IN (SELECT value FROM json_each(?))"
@@ -47,8 +48,7 @@ def claim(session: Session, task_ids: Collection[str], limit: int, now: float) -
     if keys:
         connection.execute(_TAKE, (json.dumps(keys),))
         session.marked.update(row[0] for row in rows if row[-1])
-    taken = 15  # the position of `taken` in WHOLE
-    return read_all(connection, names, [(*row[:taken], 1, *row[taken + 1 : -1]) for row in rows])
+    return read_all(connection, names, [row[:-1] for row in rows])
 
 
 def count(connection: sqlite3.Connection, names: Names, home: int, task_ids: Collection[str], now: float) -> Backlog:

@@ -72,7 +72,10 @@ VALUE: Final = COLUMNS.index("value")
 DETAIL: Final = COLUMNS.index("detail")
 
 _UNREAD: Final = (0,) * len(COLUMNS)
-_SIZES: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 520, 600, 768, 1024)
+_SIZES: Final[tuple[int, ...]] = (
+    *(2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448),
+    *range(520, 1025, 56),
+)
 """There is a statement for each of these numbers of rows; what is missing to the next is filled up with rows of no kind."""
 
 _FENCE: Final = "revision = NEW.revision AND home = NEW.home AND (NEW.before >> status) & 1 AND marks = 0"
@@ -129,10 +132,7 @@ _INSERT: Final = {
 
 
 def _insert(values: Mapping[str, str]) -> str:
-    return (
-        f"INSERT INTO invocation ({', '.join(values)}) VALUES ({', '.join(values.values())}) "
-        f"ON CONFLICT (id) DO NOTHING; {_SOMETHING_DONE}"
-    )
+    return f"INSERT INTO invocation ({', '.join(values)}) VALUES ({', '.join(values.values())})"
 
 
 def _update(values: Mapping[str, str], fence: str = "") -> str:

@@ -58,7 +58,7 @@ class Worker:
         self._most: Final = most
         """How much weight is served at once."""
         self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
-        self._is_idle = False
+        self._is_busy = False
         self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -68,11 +68,16 @@ class Worker:
     async def ask(self, work: Any, *, weight: int = 1) -> Any:
         """Have the work done; return the answer, or raise what it raised."""
         job = Job(work, weight, asyncio.get_running_loop())
-        hand_over = weight >= _HEAVY and self._is_idle and job.begun.acquire()
+        hand_over = weight >= _HEAVY and self._is_free and job.begun.acquire()
         self._queue.put(job)
         if hand_over:
             job.begun.acquire(timeout=_LONGEST_HANDOVER)
         return await job.future
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether what is asked now is begun at once."""
+        return not self._is_busy and self._queue.empty()
 
     def stop(self) -> None:
         """Serve what has been asked, and end; returns when that is so. Later questions are never answered."""
@@ -81,15 +86,15 @@ class Worker:
 
     def _run(self) -> None:
         while True:
-            self._is_idle = True
             job = self._queue.get()
-            self._is_idle = False
+            self._is_busy = True
             if job is None:
                 return
             jobs, goes_on = self._gather(job)
             answers = self._serve(jobs)
             for job in jobs:
                 job.begin()
+            self._is_busy = False  # said before the loop goes on: it may ask again at once
             deliver(answers)
             del answers, job, jobs  # while the thread waits, it holds nobody's results
             if not goes_on:
