@@ -91,7 +91,8 @@ def test_what_is_there_already_is_refused_alone_and_stays_as_it_is():
     play(scene)
 
 
-def test_of_a_runner_that_was_declared_dead_only_what_is_new_is_taken():
+@pytest.mark.parametrize("alone", [True, False])
+def test_of_a_runner_that_was_declared_dead_only_what_is_new_is_taken(alone):
     async def main():
         with temporary_directory() as directory:
             path = f"{directory}/store.db"
@@ -100,6 +101,8 @@ def test_of_a_runner_that_was_declared_dead_only_what_is_new_is_taken():
                 store._opened.lease._seconds = -1.0  # as if it had not been renewed for so long
                 store._opened.lease.renew()
                 await other.recover(["tests.work"], now=NOW)
+                if alone:
+                    assert kinds(await store.commit([start("ada-1")])) == [RefusalKind.STALE]
                 refusals = await store.commit([start("ada-1"), new("ada-3"), end("ada-2", revision=1)])
                 assert kinds(refusals) == [RefusalKind.STALE, None, RefusalKind.STALE]
                 assert not store.alive

@@ -14,7 +14,14 @@ from pynenc_async.store.sqlite.codes import check_beginning, path_of
 from pynenc_async.store.sqlite.large import LARGE
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.rows import changed_row, move_large, new_row, usual_kind
-from pynenc_async.store.sqlite.statements import Row, check_runner, count_ended, is_one_statement, write_rows
+from pynenc_async.store.sqlite.statements import (
+    Row,
+    check_runner,
+    count_ended,
+    is_one_statement,
+    write_alone,
+    write_rows,
+)
 from pynenc_async.store.values import Change, NewInvocation, Transition
 
 
@@ -31,7 +38,10 @@ class Plan:
         """Make all changes. Raises `sqlite3.IntegrityError` when one cannot be made as planned; then undo it all."""
         rows = [*self.rows, *count_ended(self.ended)]
         if is_one_statement(rows) and not self.has_large:
-            write_rows(connection, rows)
+            if len(rows) == 2:  # noqa: PLR2004  the runner and one change
+                write_alone(connection, rows[-1])
+            else:
+                write_rows(connection, rows)
             return
         connection.execute("BEGIN IMMEDIATE")
         write_rows(connection, move_large(connection, rows) if self.has_large else rows)

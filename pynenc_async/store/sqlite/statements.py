@@ -68,6 +68,7 @@ COLUMNS: Final = (
     "registered_at",
     "deadline_at",
 )
+_HOME: Final = COLUMNS.index("home")
 VALUE: Final = COLUMNS.index("value")
 DETAIL: Final = COLUMNS.index("detail")
 
@@ -152,6 +153,11 @@ _TRIGGERS: Final = {
 }
 
 
+_IS_ALIVE: Final = f"(SELECT state FROM runner WHERE key = ?) IS {ALIVE}"
+_ALONE: Final = f"INSERT INTO batch VALUES (CASE WHEN {_IS_ALIVE} THEN ? ELSE {RUNNER} END{', ?' * (len(COLUMNS) - 1)})"
+"""For a runner that is not alive, the command becomes the one that says so. A single row goes through no table in between."""
+
+
 def enable_batches(connection: sqlite3.Connection) -> None:
     """Make view and triggers for a connection that is to write."""
     connection.execute(f"CREATE TEMP VIEW batch AS SELECT {', '.join(f'NULL AS {column}' for column in COLUMNS)}")
@@ -185,6 +191,11 @@ def write_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         values = list(chain.from_iterable(some))
         values.extend([0] * (len(COLUMNS) * (size - len(some))))
         connection.execute(_spelled(size), values)
+
+
+def write_alone(connection: sqlite3.Connection, row: Row) -> None:
+    """See that the runner is alive, and carry out one command: what is awaited one by one shall be quick."""
+    connection.execute(_ALONE, (row[_HOME], *row))
 
 
 @lru_cache(maxsize=len(_SIZES))
