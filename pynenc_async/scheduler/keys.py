@@ -16,6 +16,8 @@ Key = Any
 KeyOf = Callable[[Values], Key]
 
 _DISABLED: Final = ConcurrencyControlType.DISABLED
+_OWN_TOTAL: Final = "own total"
+"""Tells a total of None that is a use's own from that of most."""
 
 
 def permit_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
@@ -31,17 +33,23 @@ class Mixed:
 
     permit: Key
     bucket: Key
+    total: int | None = None
+    """Where it is not that of most uses of the task."""
 
 
-def line_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
+def line_key(options: TaskOptions, key_indexes: tuple[int, ...], *, total_is_usual: bool) -> KeyOf:
     """Return what makes the key of the line in which one waits: nobody in it could overtake another."""
-    permit = permit_key(options, key_indexes)
-    if options.running_concurrency is _DISABLED or options.rate_limit is None:
-        return permit
-    if options.rate_limit.scope is options.running_concurrency:
+    permit, total = permit_key(options, key_indexes), options.running_total
+    rate = options.rate_limit
+    same = options.running_concurrency is _DISABLED or rate is None or rate.scope is options.running_concurrency
+    if same and total_is_usual:
         return permit
     bucket = bucket_key(options, key_indexes)
-    return lambda values: Mixed(permit(values), bucket(values))
+    if total_is_usual:
+        return lambda values: Mixed(permit(values), bucket(values))
+    if same:
+        return lambda values: Mixed(permit(values), _OWN_TOTAL, total)
+    return lambda values: Mixed(permit(values), (_OWN_TOTAL, bucket(values)), total)
 
 
 def bucket_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:

@@ -3,6 +3,8 @@
 An invocation takes its permit before it is queued to run, and gives it back when it ends or fails an attempt. Who finds
 none waits in the queue of its key. The keys that could go on take turns, so that a hot key starves no other; a key that
 is full is not looked at until one of its permits comes back. So the cost of a decision does not depend on how many wait.
+Uses of the task with a total of their own wait in lines of their own, and hold up nobody else; only
+where there are such, a permit that comes back costs a look at each line that its total holds up.
 """
 
 from collections import deque
@@ -88,9 +90,18 @@ class Limiter:
         """By the key of a bucket that has to fill first: the keys whose turn comes then. One timer for each bucket."""
         self._full_elsewhere: Final[set[Key]] = set()
         """The keys whose permits are held by other processes, as far as is known."""
-        self._total_is_full_elsewhere = False
+        self._total_full_elsewhere = 0
+        """The highest total that other processes fill, as far as is known."""
+        self._totals: Final[list[int | None]] = []
+        """The totals of all uses of the task, the usual one first."""
         self.granted: Callable[[], None] = _nobody_listens
         """Called when time alone has made room: let `grant` be called."""
+
+    def is_usual(self, total: int | None) -> bool:
+        """Note the total of a use of the task; say whether most have it. Others wait in lines of their own."""
+        if total not in self._totals:
+            self._totals.append(total)
+        return total == self._totals[0]
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
@@ -166,7 +177,7 @@ class Limiter:
 
     def grant(self) -> list[Record]:
         """Give permits to those whose turn it is, and return them."""
-        granted: list[Record] = []
+        granted, under_total = list[Record](), list[Key]()
         turns = self._turns
         while turns:
             key = turns[0]
@@ -175,7 +186,11 @@ class Limiter:
             permit = key.permit if type(key) is Mixed else key
             rule = None if head is None else self._obstacle(head, permit)
             if rule is Rule.TOTAL:
-                break
+                if len(self._totals) == 1:
+                    break
+                under_total.append(turns.popleft())  # it keeps its turn; who has a higher total may go on
+                self._unpark(permit)
+                continue
             if head is None or rule is not None:
                 self._pass_turn_on(head, rule, key, permit)
                 continue
@@ -187,6 +202,7 @@ class Limiter:
                 del self._lines[key]
             else:
                 turns.rotate(-1)
+        turns.extendleft(reversed(under_total))
         return granted
 
     def blockers(self, record: Record) -> list[tuple[Key, list[Record]]]:
@@ -233,7 +249,7 @@ class Limiter:
         """Take the permit of `record` back: the store has refused it. A rate fits again in `wait` seconds."""
         key = record._task.permit_key(record._values)
         if rule is Rule.TOTAL:
-            self._total_is_full_elsewhere = True
+            self._total_full_elsewhere = max(self._total_full_elsewhere, record._task.options.running_total)
         elif rule is Rule.KEY:
             self._full_elsewhere.add(key)
         else:
@@ -242,9 +258,9 @@ class Limiter:
 
     def look_again(self) -> None:
         """What other processes hold may have changed."""
-        if self._full_elsewhere or self._total_is_full_elsewhere:
+        if self._full_elsewhere or self._total_full_elsewhere:
             self._full_elsewhere.clear()
-            self._total_is_full_elsewhere = False
+            self._total_full_elsewhere = 0
             for key in self._lines:
                 self._take_turn(key)
             self.granted()
@@ -253,9 +269,8 @@ class Limiter:
 
     def _obstacle(self, record: Record, key: Key) -> Rule | None:
         options = record._task.options
-        if options.running_total is not None and (
-            self._total >= options.running_total or self._total_is_full_elsewhere
-        ):
+        total = options.running_total
+        if total is not None and (self._total >= total or self._total_full_elsewhere >= total):
             return Rule.TOTAL
         if options.running_concurrency is not _DISABLED:
             holders = self.holders.get(key)
