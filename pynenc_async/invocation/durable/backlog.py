@@ -18,6 +18,8 @@ from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
 from pynenc_async.telemetry import logger
 
+MOST_CLAIMED: Final = 1_000
+"""How much is claimed at once. While it is taken in, the loop does nothing else, and the store while it is read."""
 _decode_entry: Final = msgspec.json.Decoder(JournalEntry).decode
 
 
@@ -43,6 +45,8 @@ class BacklogKeeper:
         self._ids: Final = ids
         self._watch: Final = watch
         self._window: Final = window
+        self._piece: Final = min(MOST_CLAIMED, (window + 1) // 2)
+        """How much room is worth a claim."""
         self._find_here: Final = find_here
         self._revived: Final = revived
         """Called with what comes from the store and was not known in this process."""
@@ -79,7 +83,7 @@ class BacklogKeeper:
     @property
     def is_wanted(self) -> bool:
         """Whether there is room for what may lie there."""
-        return self._level is not None and self._desk.waiting <= self._window // 2
+        return self._level is not None and self._window - self._desk.waiting >= self._piece
 
     # -- out of the backlog --------------------------------------------------------------------------------------------
 
@@ -101,16 +105,17 @@ class BacklogKeeper:
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
         room = self._window - self._desk.waiting
-        if room < (self._window + 1) // 2:
+        if room < self._piece:
             return None  # asked again when there is more of it: see `is_wanted`
         now = self._desk.clock()
-        claimed = await self._backing.claim(list(self._tasks), room, now=now)
+        asked = min(room, MOST_CLAIMED)
+        claimed = await self._backing.claim(list(self._tasks), asked, now=now)
         for stored in claimed:
             await self._take(stored)
         self.size = max(0, self.size - len(claimed))
         self._desk.settle()
-        if len(claimed) == room:
-            return None
+        if len(claimed) == asked:
+            return 0.0 if room >= asked + self._piece else None
         return await self._look_ahead(now)
 
     async def _look_ahead(self, now: float) -> float | None:
