@@ -35,6 +35,8 @@ class Draft(msgspec.Struct, eq=False):
     rate: RatePermit | None = None
     taken: bool = True
     """Whether this process kept it in memory when the change was made."""
+    change: Change | None = None
+    """What it comes to, once it is fixed."""
     spelled_out: list[Step] | None = None
     """All steps, in order, as soon as one of them is none of the usual ones."""
 
@@ -87,15 +89,17 @@ class Draft(msgspec.Struct, eq=False):
         self.is_new, self.spelled_out = False, others
         return registration, self
 
-    def change(self) -> Change:
-        """Return the change to commit, as the next one of its invocation."""
+    def fix(self) -> "Draft":
+        """Let this be the next change of its invocation, and return the draft."""
         durable = durable_of(self.record)
         steps = self.steps
         revision = durable.revision
         durable.revision = revision + len(steps)
         self.taken = durable.taken
-        if self.is_new:
-            return self._registration(durable, steps)
+        self.change = self._registration(durable, steps) if self.is_new else self._transition(durable, steps, revision)
+        return self
+
+    def _transition(self, durable: Durable, steps: tuple[Step, ...], revision: int) -> Transition:
         return Transition(
             invocation_id=durable.invocation_id,
             revision=revision,

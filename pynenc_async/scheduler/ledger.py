@@ -12,6 +12,7 @@ from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from itertools import islice
+from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
 from pynenc_async.errors import InvocationStatusError, StoreError
@@ -68,7 +69,7 @@ class Ledger:
         self._begun: dict[int, Draft] = {}
         """Of the others. What gets its slot before it is registered is registered and begun in one change."""
         self._others: list[Other] = []
-        self._failed: list[tuple[Draft, Change]] = []
+        self._failed: list[Draft] = []
         """What a failed commit has left, to go first."""
         self._wanted: Future[None] | None = None
         """What the committer waits for while there is nothing to do."""
@@ -164,7 +165,7 @@ class Ledger:
             await self._until_wanted()
             batch, others = self._take()
             try:
-                refusals = await _commit(store, [*(change for change, _ in others), *(change for _, change in batch)])
+                refusals = await _commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
             except StoreError as error:
                 self._keep(
                     batch, others, error.with_traceback(None)
@@ -192,24 +193,24 @@ class Ledger:
                 future.set_result(None)
         await self._wanted
 
-    def _take(self) -> tuple[list[tuple[Draft, Change]], list[Other]]:
+    def _take(self) -> tuple[list[Draft], list[Other]]:
         batch, self._failed = self._failed, []
         room = max(0, MOST_AT_ONCE - len(batch))
         taken = _take_first(self._drafts, room)
         taken += _take_first(self._begun, max(room - len(taken), MOST_AT_ONCE // 2))
         new = _take_first(self._new, max(room - len(taken), FEWEST_NEW))
         taken += [Draft(record, is_new=True) for record in new]
-        batch += [(part, part.change()) for draft in taken for part in draft.parts()]
+        batch += [part.fix() for draft in taken for part in draft.parts()]
         others, self._others = self._others, []
         return batch, others
 
-    def _keep(self, batch: list[tuple[Draft, Change]], others: list[Other], error: StoreError) -> None:
+    def _keep(self, batch: list[Draft], others: list[Other], error: StoreError) -> None:
         if self.failure is None:
             logger.error("the store cannot be written, and is tried again until it can be: %s", error)
         self.failure = error
         self._others = others + self._others
-        self._failed = [entry for entry in batch if not entry[0].is_new]
-        for draft, _ in batch:
+        self._failed = [draft for draft in batch if not draft.is_new]
+        for draft in batch:
             if draft.is_new:
                 self._send_back(draft.record, error)
         for draft in list(self._begun.values()):
@@ -223,16 +224,17 @@ class Ledger:
         self._drafts.pop(record._number, None)  # what was decided about it meanwhile
         self._settlement.not_registered(record, error)
 
-    def _settle(
-        self, batch: Sequence[tuple[Draft, Change]], others: Sequence[Other], refusals: list[Refusal | None]
-    ) -> None:
+    def _settle(self, batch: Sequence[Draft], others: Sequence[Other], refusals: list[Refusal | None]) -> None:
         settled = self._settlement.settled
         for (_, told), refusal in zip(others, refusals, strict=False):
             if told is not None:
                 told(refusal)
-        for (draft, _), refusal in zip(batch, refusals[len(others) :], strict=True):
+        for draft, refusal in zip(batch, refusals[len(others) :], strict=True):
             settled(draft, refusal)
         self._settlement.batch_settled()
+
+
+_fixed_change: Final = attrgetter("change")
 
 
 def _take_first(waiting: dict[int, T], most: int) -> list[T]:

@@ -2,6 +2,9 @@
 
 Arguments, results and errors are JSON text in bytes (`codec.encode`, `outcome.describe`); a store looks into none of them.
 All moments are wall time, in seconds since the epoch.
+
+There may be many of them at once, and they hold nothing that could lead back to them: so the garbage collector need not
+look at them (`gc=False`).
 """
 
 from datetime import UTC, datetime
@@ -59,7 +62,7 @@ class RatePermit(msgspec.Struct, frozen=True):
     capacity: int
 
 
-class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
+class NewInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change: an invocation that the store does not know. It belongs (`home`) to the runner that commits it."""
 
     invocation_id: str
@@ -84,7 +87,7 @@ class NewInvocation(msgspec.Struct, frozen=True, kw_only=True):
     fire: Fire | None = None
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change: an invocation of the runner that commits it goes on, if it is still in the revision named here."""
 
     invocation_id: str
@@ -105,7 +108,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """False puts it back into the backlog."""
 
 
-class JournalChange(msgspec.Struct, frozen=True, kw_only=True):
+class JournalChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change: the journal of a workflow, from entry `index` on, is `entries`, and nothing more."""
 
     invocation_id: str
@@ -114,7 +117,7 @@ class JournalChange(msgspec.Struct, frozen=True, kw_only=True):
     """`index` is at most the number of entries that are there."""
 
 
-class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change: whoever owns the invocation is to cancel it. Refused where it has ended; said twice, the first counts."""
 
     invocation_id: str
@@ -152,7 +155,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """RATE: when it fits."""
 
 
-class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True):
+class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An invocation as a store knows it."""
 
     invocation_id: str
