@@ -38,6 +38,20 @@ class Scene:
         self.victims.append(victim)
         return victim
 
+    def suspend(self, victim):
+        """Stop a victim outside of a transaction: else it holds the lock of the file, and nobody could take over."""
+        while True:
+            victim.send_signal(signal.SIGSTOP)
+            probe = sqlite3.connect(self.database, timeout=0.2, isolation_level=None)
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                victim.send_signal(signal.SIGCONT)
+                pause(0.01)
+            finally:
+                probe.close()
+
     def finish(self, *options):
         """Start a victim that submits nothing, and wait until it has brought everything to its end."""
         victim = self.start(*options)
