@@ -17,6 +17,7 @@ from pynenc_async.store.values import Change, NewInvocation, Permit, RatePermit,
 
 _PENDING: Final = InvocationStatus.PENDING
 _RUNNING: Final = InvocationStatus.RUNNING
+_REROUTED: Final = InvocationStatus.REROUTED
 
 
 class Draft(msgspec.Struct, eq=False):
@@ -53,7 +54,9 @@ class Draft(msgspec.Struct, eq=False):
         self.is_start = True
 
     def finish(self, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
-        """Add the end."""
+        """Add the end. A start that comes to nothing needs no permit, and so cannot be refused."""
+        if self.is_start:
+            self.permits, self.rate = (), None
         if self.spelled_out is not None:
             self.spelled_out.append(_last_step(end))
         self.end = end
@@ -81,13 +84,25 @@ class Draft(msgspec.Struct, eq=False):
     # -- what is committed ---------------------------------------------------------------------------------------------
 
     def parts(self) -> "tuple[Draft, ...]":
-        """Return what is to be committed as one change each: a registration carries no outcome, and no start that may fail."""
-        if not self.is_new or not (self.permits or self.rate or self.error or self.result):
+        """Return what is to be committed as one change each: a start that may be refused, and an outcome, go by themselves."""
+        certain = self._certain()
+        if not certain:
             return (self,)
-        first, *others = self.spell_out()
-        registration = Draft(self.record, is_new=True, due_at=self.due_at, spelled_out=[first])
-        self.is_new, self.spelled_out = False, others
-        return registration, self
+        steps = self.spell_out()
+        before = Draft(self.record, is_new=self.is_new, due_at=self.due_at, spelled_out=steps[:certain])
+        self.is_new, self.spelled_out = False, steps[certain:]
+        return before, self
+
+    def _certain(self) -> int:
+        """How many of the steps have to be committed before the rest.
+
+        The way out of a queue (REROUTED) is refused with its start: one that was tried in vain leaves no trace.
+        """
+        if not (self.permits or self.rate):
+            return int(self.is_new and bool(self.error or self.result))
+        statuses = [step[0] for step in self.spell_out()]
+        start = len(statuses) - 1 - statuses[::-1].index(_PENDING)
+        return start - (start > 0 and statuses[start - 1] is _REROUTED)
 
     def fix(self) -> "Draft":
         """Let this be the next change of its invocation, and return the draft."""

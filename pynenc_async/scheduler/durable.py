@@ -11,7 +11,8 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.core import FAILED
+from pynenc_async.scheduler.agenda import Kind
+from pynenc_async.scheduler.core import FAILED, RETRY
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.ledger import is_lost
@@ -24,6 +25,8 @@ from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import CancelRequest, Refusal
 
 KILLED: Final = InvocationStatus.KILLED
+_DUE_IN: Final = {Kind.START: SCHEDULED, Kind.RETRY: RETRY}
+"""The status that ends when such an entry of the agenda is due: one that came from the store is not in it any more."""
 
 
 class DurableScheduler(WritingScheduler):
@@ -110,6 +113,14 @@ class DurableScheduler(WritingScheduler):
         if record._ended_at is None:
             self.give_back(record, reason)
 
+    def _is_live(self, when: float, kind: Kind, subject: Any) -> bool:
+        """Whether an entry of the agenda still counts: not for what others have, nor for what only waits to be told."""
+        if kind is not Kind.CALL:
+            more = durable_of(subject)
+            if more.away or more.ending or subject._status is not _DUE_IN.get(kind, subject._status):
+                return False
+        return super()._is_live(when, kind, subject)
+
     def cancel(self, record: Record, reason: str) -> None:
         """Cancel an invocation of this runner; ask its owner where it is another's."""
         more = durable_of(record)
@@ -139,6 +150,9 @@ class DurableScheduler(WritingScheduler):
             return
         if record._status.can_transition_to(KILLED):
             attempt = record._retries + 1
+            if record._status is PENDING:
+                self.tell_start(record)
+            record.leave_path()
             self.note(record, KILLED, attempt, reason)
             self.note(record, REROUTED, attempt, reason)
             durable.taken = False
@@ -147,6 +161,7 @@ class DurableScheduler(WritingScheduler):
     def leave_to(self, record: Record) -> None:
         """Have nothing to do with `record` any more: what it is, others decide."""
         more = durable_of(record)
+        record.leave_path()  # what is not committed yet is going to be what it says
         more.away = True
         if record._status in HOLDS_SLOT:
             self._give_slot_back(record)
@@ -168,7 +183,7 @@ class DurableScheduler(WritingScheduler):
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         record = draft.record
         durable = durable_of(record)
-        if durable.away:
+        if durable.away or record._ended_at is not None:
             return
         if is_lost(refusal):
             durable.ending = False
@@ -177,7 +192,9 @@ class DurableScheduler(WritingScheduler):
         durable.revision -= len(draft.steps)
         if draft.is_new:
             self.refused(record, refusal)
-        elif not durable.ending:
+        elif durable.ending:
+            del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
+        else:
             self._wait_for_others(draft, refusal)
 
     def _wait_for_others(self, draft: Draft, refusal: Refusal) -> None:
@@ -206,6 +223,10 @@ class DurableScheduler(WritingScheduler):
         """Other processes may have given back what is waited for here."""
         for limiter in self._limiters.values():
             limiter.look_again()
+
+    def forget_begun(self) -> None:
+        """Another session begins: of what was about to begin in the one before nothing is here any more."""
+        self._begun.clear()
 
     def lost(self) -> None:
         """Nothing will be committed any more: no body can come to an end here that counts, and none must be waited for."""

@@ -112,7 +112,8 @@ class Ledger:
     @property
     def is_idle(self) -> bool:
         """Whether everything that was decided is committed."""
-        return not self._has_work() and (self._committer is None or self._wanted is not None)
+        is_at_rest = self._committer is None or self._wanted is not None or self.failure is not None
+        return is_at_rest and not self._has_work()
 
     def _has_work(self) -> bool:
         return bool(self._drafts or self._begun or self._new or self._others or self._failed)
@@ -187,11 +188,12 @@ class Ledger:
         if self._has_work():
             return
         idle, self._idle = self._idle, []
-        self._wanted = asyncio.get_running_loop().create_future()
         for future in idle:
             if not future.done():
                 future.set_result(None)
-        await self._wanted
+        if self.failure is None:  # else nothing new is admitted, and only a commit can tell that the store works again
+            self._wanted = asyncio.get_running_loop().create_future()
+            await self._wanted
 
     def _take(self) -> tuple[list[Draft], list[Other]]:
         batch, self._failed = self._failed, []
@@ -209,7 +211,8 @@ class Ledger:
             logger.error("the store cannot be written, and is tried again until it can be: %s", error)
         self.failure = error
         self._others = others + self._others
-        self._failed = [draft for draft in batch if not draft.is_new]
+        sent_back = {draft.record._number for draft in batch if draft.is_new}
+        self._failed = [draft for draft in batch if draft.record._number not in sent_back]
         for draft in batch:
             if draft.is_new:
                 self._send_back(draft.record, error)

@@ -55,4 +55,5 @@ class Line:
 
 
 def _waits(record: Record) -> bool:
-    return record._ended_at is None and record._more is not None and record._more.held
+    # Who has a driver is about to end: where that has to be written down first, it takes time.
+    return record._ended_at is None and record._driver is None and record._more is not None and record._more.held

@@ -22,13 +22,13 @@ from pynenc_async.outcome import describe
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.core import CANCELLED, FAILED, SUCCESS
 from pynenc_async.scheduler.drafts import Draft
-from pynenc_async.scheduler.durability import durable_of, tell_acceptance
+from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
 from pynenc_async.scheduler.ledger import Ledger
 from pynenc_async.scheduler.permits import permits_of, rate_of
 from pynenc_async.scheduler.policies import _nobody_settles
 from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.scheduler import Scheduler
-from pynenc_async.scheduler.slots import PENDING, RUNNING
+from pynenc_async.scheduler.slots import PENDING, REGISTERED, RUNNING
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Refusal, RefusalKind, encode_error
 
@@ -186,11 +186,19 @@ class WritingScheduler(Scheduler):
 
     def withdraw(self, record: Record, outcome: object, reason: str) -> None:
         """End, as CANCELLED, an invocation whose body is not under way."""
+        more = durable_of(record)
+        if more.ending or more.away:
+            return
         if record._status is PENDING:
             self.ledger.draft(record).spell_out()
-            record.leave_path()
+            self.tell_start(record)
             record._started_at = None
         super().withdraw(record, outcome, reason)
+
+    def tell_start(self, record: Record) -> None:
+        """Say of one that is PENDING what the store says: that it was RUNNING, for that is written down before it is so."""
+        record.leave_path()
+        self.note(record, RUNNING, record._retries + 1)
 
     # -- what the ledger tells -----------------------------------------------------------------------------------------
 
@@ -207,14 +215,18 @@ class WritingScheduler(Scheduler):
                 tell_acceptance(more)
             if not draft.taken:
                 self.stored(record)
+        if more.away:
+            return  # whoever watches it sees what the store has
         if draft.end is not None:
             self._tell_end(record, more, draft.end)
-        elif draft.is_start and not more.away:
+        elif draft.is_start:
             self._begun.append(record)
 
-    def _tell_end(self, record: Record, more: More, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
+    def _tell_end(self, record: Record, more: Durable, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
         now, status, outcome, reason, _ = end
         record._driver = None
+        if not more.taken:
+            self.store.records[record._number] = record  # from the backlog, where only its handles have kept it
         if reason or status is FAILED or not super()._end_simply(now, record, more, status, outcome):
             super().end_at(now, record, status, outcome, reason)
 
@@ -233,8 +245,14 @@ class WritingScheduler(Scheduler):
 
     def forget(self, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
         """End an invocation that the store never had."""
-        durable_of(record).ending = True
+        more = durable_of(record)
+        more.ending = True
         record._driver = record._started_at = None
+        if record._status is not PENDING:  # which has a slot to give back
+            record._status = REGISTERED
+        if more.trail is not None:  # of what was decided meanwhile nothing has happened
+            more.trail = [(REGISTERED, record._registered_at, 0, "")]
+        self.store.records[record._number] = record
         super().end_at(self.clock(), record, status, outcome, reason)
 
     def _refused(self, draft: Draft, refusal: Refusal) -> None:

@@ -80,6 +80,10 @@ class BacklogKeeper:
         if self._records.pop(record._number, None) is not None:
             self.away[record._number] = record
 
+    def handles(self) -> list[Record]:
+        """Return what lies there as far as somebody here holds it."""
+        return [record for record in self.away.values() if record._ended_at is None]
+
     @property
     def is_wanted(self) -> bool:
         """Whether there is room for what may lie there."""

@@ -108,6 +108,7 @@ class StoreBound(Dispatcher):
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
         store.listen(attendant.ring)
+        self._desk.forget_begun()
         self.ledger.start(store, loop)
         await backlog.recover()
         attendant.start(loop)
@@ -124,7 +125,7 @@ class StoreBound(Dispatcher):
     async def _lose_session(self) -> None:
         """The loop in which the store was opened is gone, and nobody has closed it: what was under way is recovered."""
         lost, self._opening = self._session, None
-        for record in super().living():
+        for record in (*super().living(), *lost.backlog.handles()):
             self._desk.leave_to(record)
             self._records.pop(record._number, None)
         self.ledger.forget()
@@ -146,10 +147,14 @@ class StoreBound(Dispatcher):
         if session is None:
             return
         await session.attendant.stop()
-        for record in super().living():
+        for record in (*super().living(), *session.backlog.handles()):
+            if not durable_of(record).ending:
+                self._desk.leave_to(record)
+                self._hand_over(record)
+        await self.ledger.stop()
+        for record in super().living():  # whose ends could not be written
             self._desk.leave_to(record)
             self._hand_over(record)
-        await self.ledger.stop()
         self._opening = None
         await session.store.close()
         session.watch.let_go()
