@@ -5,7 +5,7 @@ watches. What the app cannot bring to its end before it stops is given back, for
 """
 
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -14,7 +14,7 @@ from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
 from pynenc_async.scheduler.core import FAILED, RETRY
 from pynenc_async.scheduler.drafts import Draft
-from pynenc_async.scheduler.durability import durable_of
+from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.scheduler.ledger import is_lost
 from pynenc_async.scheduler.permits import rule_of
 from pynenc_async.scheduler.policies import CONCURRENCY_CONTROLLED, REROUTED, SCHEDULED
@@ -60,6 +60,12 @@ class DurableScheduler(WritingScheduler):
         else:
             super().queue(record)
 
+    def hasten(self, records: Sequence[Record]) -> None:
+        """An invocation awaits `records` of one task: move those ahead of their level that are queued here."""
+        here = [record for record in records if record._number and _is_here(durable_of(record))]
+        if here:
+            super().hasten(here)
+
     def take_back(self, record: Record, deadline_at: float | None) -> None:
         """Take in an invocation that was claimed from the store."""
         if deadline_at is not None:
@@ -82,6 +88,10 @@ class DurableScheduler(WritingScheduler):
         self.end(record, FAILED, error)
 
     # -- beginning -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, record: Record) -> Record:
+        """Give `record` a slot, unless it was left to others while it was queued."""
+        return record if durable_of(record).away else super()._begin(record)
 
     def _decide_starts(self) -> None:
         self._suspects.admit()
@@ -224,15 +234,23 @@ class DurableScheduler(WritingScheduler):
         for limiter in self._limiters.values():
             limiter.look_again()
 
-    def forget_begun(self) -> None:
-        """Another session begins: of what was about to begin in the one before nothing is here any more."""
+    def begin_session(self) -> None:
+        """Of what was queued, or about to begin, in the session before, nothing is here any more."""
         self._begun.clear()
+        for queue in (self.ready, *(place.queue for place in self._places)):
+            for lane in queue.lanes:
+                lane.items.clear()
+                lane.urgent.clear()
 
     def lost(self) -> None:
         """Nothing will be committed any more: no body can come to an end here that counts, and none must be waited for."""
         for record in self.store:
             if record._ended_at is None and not durable_of(record).away:
                 self.leave_to(record)
+
+
+def _is_here(durable: Durable) -> bool:
+    return durable.taken and not durable.away
 
 
 def _nobody_listens(_record: Record, _refusal: Refusal) -> None:

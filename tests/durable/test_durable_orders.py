@@ -190,9 +190,10 @@ async def test_cancelled_before_a_start_that_would_be_refused(caplog):
     async with apps[0], apps[1]:
         first = tasks[0]()
         await asyncio.sleep(1)
-        for moment in (0, 0.05, 0.15, 0.25, 0.35):
+        for moment in (None, 0, 0.05, 0.15, 0.25, 0.35):
             second = tasks[1]()
-            await asyncio.sleep(moment)
+            if moment is not None:
+                await asyncio.sleep(moment)
             await asyncio.wait_for(second.cancel("no"), 5)
             assert statuses(second) == world.path(second.invocation_id)
         await first.cancel()
@@ -315,3 +316,54 @@ async def test_a_pending_one_that_is_cancelled_says_what_the_store_says():
             told = [(one.status, one.timestamp, one.attempt, one.reason) for one in handle.history]
             kept = world.hub.tables.histories[handle.invocation_id]
             assert told == [(one.status, one.timestamp, one.attempt, one.reason) for one in kept]
+
+
+async def test_a_body_that_awaits_what_waits_elsewhere_does_not_begin_it_here(caplog):
+    world = World()
+    apps = [world.app(max_concurrency=1), world.app(max_concurrency=1)]
+    tasks = []
+    for app in apps:
+
+        @app.task
+        async def work(x: int) -> int:
+            await asyncio.sleep(3)
+            return x
+
+        @app.task
+        async def awaits(invocation_id: str) -> int:
+            return await apps[1].get_invocation(invocation_id)
+
+        tasks.append((work, awaits))
+    async with apps[0], apps[1]:
+        first, second = tasks[0][0](1), tasks[0][0](2)
+        await asyncio.sleep(1)
+        assert world.path(second.invocation_id) == [S.REGISTERED]
+        assert await tasks[1][1](second.invocation_id) == 2
+        assert await first == 1
+        assert statuses(second) == world.path(second.invocation_id) == [S.REGISTERED, S.PENDING, S.RUNNING, S.SUCCESS]
+        assert apps[1]._dispatcher.scheduler.in_use == 0
+        assert await tasks[1][0](3) == 3
+    assert not errors(caplog)
+
+
+async def test_what_was_queued_before_a_restart_begins_once_after_it(caplog):
+    world = World()
+    app = world.app(max_concurrency=1, latency=lambda: 0.05)
+    begun = []
+
+    @app.task
+    async def work(x: int) -> None:
+        begun.append(x)
+
+    async with app:
+        handles = [work(x) for x in range(4)]
+        waiters = [asyncio.create_task(handle.wait()) for handle in handles]
+        await asyncio.sleep(0)
+        await app.shutdown(0)
+        await app.start()
+        for handle in handles:
+            assert await handle.wait(60)
+        await asyncio.gather(*waiters)
+        assert app._dispatcher.scheduler.in_use == 0
+    assert sorted(begun) == [0, 1, 2, 3]
+    assert not errors(caplog)

@@ -108,7 +108,7 @@ class StoreBound(Dispatcher):
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
         store.listen(attendant.ring)
-        self._desk.forget_begun()
+        self._desk.begin_session()
         self.ledger.start(store, loop)
         await backlog.recover()
         attendant.start(loop)
