@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_tools import S, opened, temporary_directory
 
-from pynenc_async.store.values import NewInvocation
+from pynenc_async.store.values import CancelRequest, NewInvocation
 
 moments = st.floats(allow_nan=False, allow_infinity=False)
 contents = st.builds(
@@ -61,5 +61,42 @@ def test_what_is_claimed_is_what_was_registered(registered):
                         assert getattr(row, field) == getattr(one, field)
                     assert row.taken
                     assert row == store.peek(row.invocation_id)
+
+    asyncio.run(main())
+
+
+def test_what_two_ask_for_at_once_is_claimed_by_one():
+    def new(number):
+        steps = ((S.REGISTERED, float(number), 0, ""),)
+        return NewInvocation(invocation_id=f"ada-{number}", task_id="m.one", arguments=b"{}", steps=steps, taken=False)
+
+    async def main():
+        with temporary_directory() as directory:
+            async with opened(f"{directory}/store.db") as store:
+                for first in range(1, 200, 10):
+                    await store.commit([new(number) for number in range(first, first + 10)])
+                    claims = await asyncio.gather(*(store.claim(["m.one"], 7, now=1e9) for _ in range(4)))
+                    claims.append(await store.claim(["m.one"], 100, now=1e9))
+                    found = [row.invocation_id for rows in claims for row in rows]
+                    assert sorted(found) == sorted(f"ada-{number}" for number in range(first, first + 10))
+
+    asyncio.run(main())
+
+
+def test_what_is_cancelled_meanwhile_is_claimed_with_the_request_or_not_at_all():
+    async def main():
+        with temporary_directory() as directory:
+            async with opened(f"{directory}/store.db") as store:
+                for number in range(1, 100):
+                    steps = ((S.REGISTERED, 1.0, 0, ""),)
+                    name = f"ada-{number}"
+                    one = NewInvocation(invocation_id=name, task_id="m.one", arguments=b"{}", steps=steps, taken=False)
+                    await store.commit([one])
+                    cancel = CancelRequest(invocation_id=name, reason="no")
+                    claimed, _ = await asyncio.gather(store.claim(["m.one"], 1, now=1e9), store.commit([cancel]))
+                    if not claimed:
+                        claimed = await store.claim(["m.one"], 1, now=1e9)
+                        assert claimed[0].cancel_reason == "no"
+                    assert [row.invocation_id for row in claimed] == [name]
 
     asyncio.run(main())

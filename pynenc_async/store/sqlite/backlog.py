@@ -7,13 +7,15 @@ from collections.abc import Collection
 from typing import Final
 
 from pynenc_async.store.sqlite.names import Names
-from pynenc_async.store.sqlite.reading import WHOLE, read_all
+from pynenc_async.store.sqlite.reading import WHOLE, read
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.values import Backlog, StoredInvocation
 
 _FALLEN_DUE: Final = 10_000
 """How many of what has come due are put in line at once, the longest due first."""
 
+_IS_DUE: Final = """
+SELECT 1 FROM invocation INDEXED BY invocation_due WHERE home = ? AND backlog > 0 AND backlog <= ? LIMIT 1"""
 _PUT_IN_LINE: Final = """
 UPDATE invocation SET backlog = 0 WHERE id IN (
     SELECT id FROM invocation INDEXED BY invocation_due
@@ -23,6 +25,9 @@ _READY: Final = f"""
 SELECT {_AS_TAKEN}, marks FROM invocation INDEXED BY invocation_ready
 WHERE home = ? AND backlog = 0 AND task IN (SELECT value FROM json_each(?))
 ORDER BY priority DESC, registered_at, id LIMIT ?"""
+_SUMS: Final = """
+SELECT count(*), sum(revision), sum(marks) FROM invocation
+WHERE id IN (SELECT value FROM json_each(?)) AND +backlog = 0 AND +home = ?"""
 _TAKE: Final = "UPDATE invocation SET taken = 1, backlog = NULL WHERE id IN (SELECT value FROM json_each(?))"
 
 _COUNT_READY: Final = """
@@ -36,19 +41,54 @@ SELECT backlog FROM invocation INDEXED BY invocation_due
 WHERE home = ? AND backlog > 0 AND backlog > ? AND task IN (SELECT value FROM json_each(?)) ORDER BY backlog LIMIT 1"""
 
 
-def claim(session: Session, task_ids: Collection[str], limit: int, now: float) -> list[StoredInvocation]:
-    """Take what comes first out of the backlog."""
-    connection, names, home = session.connection, session.names, session.home
-    if not session.alive or limit < 1:
+class Seen:
+    """What comes first in a backlog, as it will be once it is taken.
+
+    To read it takes longer than to take it, and any connection can do that: so the one that writes need not.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, home: int, task_ids: Collection[str], limit: int
+    ) -> None:
+        tasks = json.dumps(names.find_tasks(connection, task_ids))
+        rows = connection.execute(_READY, (home, tasks, limit)).fetchall()
+        self.invocations: Final = [read(connection, names, row[:-1]) for row in rows]
+        self._home: Final = home
+        self._keys: Final = json.dumps([row[0] for row in rows])
+        self._sums: Final = (len(rows), sum(row[4] for row in rows), sum(row[-1] for row in rows))
+        self._marked: Final = [row[0] for row in rows if row[-1]]
+
+    def take(self, session: Session) -> bool:
+        """Take it out of the backlog; return False where something has happened to any of it meanwhile.
+
+        Both revisions and marks only grow as long as an invocation lies there.
+        """
+        connection = session.connection
+        if connection.execute(_SUMS, (self._keys, self._home)).fetchall() != [self._sums]:
+            return False
+        connection.execute(_TAKE, (self._keys,))
+        session.marked.update(self._marked)
+        return True
+
+
+def is_due(connection: sqlite3.Connection, home: int, now: float) -> bool:
+    """Whether something has come due that is not in line yet."""
+    return bool(connection.execute(_IS_DUE, (home, now)).fetchall())
+
+
+def put_in_line(session: Session, now: float) -> None:
+    """Put what has come due where it is claimed from."""
+    session.connection.execute(_PUT_IN_LINE, (session.home, now, _FALLEN_DUE))
+
+
+def take(session: Session, seen: Seen, task_ids: Collection[str], limit: int) -> list[StoredInvocation]:
+    """Take what comes first out of the backlog: what was seen, nearly always."""
+    if not session.alive:
         return []  # what a dead runner had waits for who recovers it
-    connection.execute(_PUT_IN_LINE, (home, now, _FALLEN_DUE))
-    tasks = json.dumps(names.find_tasks(connection, task_ids))
-    rows = connection.execute(_READY, (home, tasks, limit)).fetchall()
-    keys = [row[0] for row in rows]
-    if keys:
-        connection.execute(_TAKE, (json.dumps(keys),))
-        session.marked.update(row[0] for row in rows if row[-1])
-    return read_all(connection, names, [row[:-1] for row in rows])
+    if not seen.take(session):
+        seen = Seen(session.connection, session.names, session.home, task_ids, limit)
+        seen.take(session)
+    return seen.invocations
 
 
 def count(connection: sqlite3.Connection, names: Names, home: int, task_ids: Collection[str], now: float) -> Backlog:

@@ -138,7 +138,14 @@ class SqliteStore(Store):
 
     async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:
         """See `Store.claim`."""
-        return await self._write("claiming", lambda session: backlog.claim(session, task_ids, limit, now))
+        if limit < 1:
+            return []
+        if await self._read(lambda e: backlog.is_due(e.reading, e.session.home, now)):
+            await self._write("claiming", lambda session: backlog.put_in_line(session, now))
+        seen = await self._read(lambda e: backlog.Seen(e.reading, e.names, e.session.home, task_ids, limit))
+        if not seen.invocations:
+            return []
+        return await self._write("claiming", lambda session: backlog.take(session, seen, task_ids, limit))
 
     async def backlog(self, task_ids: Sequence[str], *, now: float) -> Backlog:
         """See `Store.backlog`."""
