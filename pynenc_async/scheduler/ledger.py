@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 from pynenc_async.errors import InvocationStatusError, StoreError
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import CancelRequest, Change, JournalChange, Refusal, RefusalKind
 from pynenc_async.telemetry import logger
@@ -66,6 +67,8 @@ class Ledger:
         """Of what the store knows: what follows from them keeps the rest going, so they go first."""
         self._new: dict[int, Record] = {}
         """New invocations about which nothing else has been decided: there may be many, and they need no draft to wait."""
+        self.put_off: Final[dict[int, Record]] = {}
+        """The same, of what is going to lie in the store alone (see `Durable.taken`)."""
         self._begun: dict[int, Draft] = {}
         """Of the others. What gets its slot before it is registered is registered and begun in one change."""
         self._others: list[Other] = []
@@ -83,7 +86,7 @@ class Ledger:
 
     def register(self, record: Record) -> None:
         """Write a new invocation down."""
-        self._new[record._number] = record
+        (self._new if durable_of(record).taken else self.put_off)[record._number] = record
         if self._wanted is not None:
             self._wake()
 
@@ -92,13 +95,22 @@ class Ledger:
         number = record._number
         draft = self._drafts.get(number) or self._begun.get(number)
         if draft is None:
-            if self._new.pop(number, None) is not None:
+            if self._new.pop(number, None) is not None or self.put_off.pop(number, None) is not None:
                 draft = self._begun[number] = Draft(record, is_new=True)
             else:
                 draft = self._drafts[number] = Draft(record)
             if self._wanted is not None:
                 self._wake()
         return draft
+
+    def take_back(self, most: int) -> list[Record]:
+        """Let this process keep the first of what was put off and is not stored yet, but nothing that waits for its moment."""
+        numbers = [number for number, one in islice(self.put_off.items(), most) if not one._task.options.starts_later]
+        records = [self.put_off.pop(number) for number in numbers]
+        for record in records:
+            durable_of(record).taken = True
+            self._new[record._number] = record
+        return records
 
     def ask(self, change: CancelRequest | JournalChange, told: Callable[[Refusal | None], None] | None = None) -> None:
         """Commit a change that is no step of an invocation of this runner.
@@ -116,7 +128,7 @@ class Ledger:
         return is_at_rest and not self._has_work()
 
     def _has_work(self) -> bool:
-        return bool(self._drafts or self._begun or self._new or self._others or self._failed)
+        return bool(self._drafts or self._begun or self._new or self.put_off or self._others or self._failed)
 
     async def flush(self) -> None:
         """Return when everything that has been decided is committed."""
@@ -146,6 +158,7 @@ class Ledger:
     def forget(self) -> None:
         """The loop that committed is gone, and with it what it had not committed."""
         self._drafts, self._begun, self._new, self._others, self._failed = {}, {}, {}, [], []
+        self.put_off.clear()
         self._committer = self._wanted = None
 
     def _wake(self) -> None:
@@ -200,7 +213,9 @@ class Ledger:
         room = max(0, MOST_AT_ONCE - len(batch))
         taken = _take_first(self._drafts, room)
         taken += _take_first(self._begun, max(room - len(taken), MOST_AT_ONCE // 2))
-        new = _take_first(self._new, max(room - len(taken), FEWEST_NEW))
+        room = max(room - len(taken), FEWEST_NEW)
+        new = _take_first(self._new, room)
+        new += _take_first(self.put_off, room - len(new))
         taken += [Draft(record, is_new=True) for record in new]
         batch += [part.fix() for draft in taken for part in draft.parts()]
         others, self._others = self._others, []
@@ -218,11 +233,12 @@ class Ledger:
                 self._send_back(draft.record, error)
         for draft in list(self._begun.values()):
             self._send_back(draft.record, error)
-        for record in list(self._new.values()):
+        for record in [*self._new.values(), *self.put_off.values()]:
             self._send_back(record, error)
 
     def _send_back(self, record: Record, error: StoreError) -> None:
         self._new.pop(record._number, None)
+        self.put_off.pop(record._number, None)
         self._begun.pop(record._number, None)
         self._drafts.pop(record._number, None)  # what was decided about it meanwhile
         self._settlement.not_registered(record, error)

@@ -213,7 +213,7 @@ class WritingScheduler(Scheduler):
             more.known = True
             if more.acceptance is not None:
                 tell_acceptance(more)
-            if not draft.taken:
+            if not draft.taken and draft.end is None:
                 self.stored(record)
         if more.away:
             return  # whoever watches it sees what the store has

@@ -1,4 +1,8 @@
-"""What waits in the store and not in memory: put there where the window is full, and claimed as there is room again."""
+"""What waits in the store and not in memory: put off where the window is full, and claimed as there is room again.
+
+What is put off is *put away* once the store has it; until then it is in memory anyhow, and is taken back from there
+without a detour if room comes first. In order of submission: what the store has goes before.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
@@ -38,6 +42,7 @@ class BacklogKeeper:
         adopted: WeakValueDictionary[str, Record],
         find_here: Callable[[str], Record | None],
         revived: Callable[[Record], None],
+        adopt: Callable[[Record], None],
     ) -> None:
         self._backing: Final = backing
         self._tasks: Final = tasks
@@ -50,6 +55,9 @@ class BacklogKeeper:
         self._find_here: Final = find_here
         self._revived: Final = revived
         """Called with what comes from the store and was not known in this process."""
+        self._adopt: Final = adopt
+        """Called with what was submitted in this process, as it comes back."""
+        self._put_off: Final = desk.ledger.put_off
         self._records: Final = desk.store.records
         self.away: Final[WeakValueDictionary[int, Record]] = WeakValueDictionary()
         """Handles to what was submitted here and lies in the backlog."""
@@ -58,20 +66,19 @@ class BacklogKeeper:
         self._level: int | None = None
         """The highest priority that the backlog may have; None: it is empty, as far as is known."""
         self.size = 0
-        """How many lie there that were submitted here, as far as is known."""
+        """How many the store has there, as far as is known."""
 
     # -- into the backlog ----------------------------------------------------------------------------------------------
 
     def takes(self, level: int) -> bool:
         """Whether a new invocation goes there: where the window is full, and behind what lies there already."""
-        waiting = self._desk.waiting
+        waiting = self._window - self._room
         if self._level is None:
             return waiting > (self._window if level <= 0 else 2 * self._window)
         return level <= self._level or waiting > 2 * self._window
 
     def note(self, level: int) -> None:
         """Something of this priority goes there."""
-        self.size += 1
         if self._level is None or level > self._level:
             self._level = level
 
@@ -79,17 +86,38 @@ class BacklogKeeper:
         """The store has it: here, only its handles keep it."""
         if self._records.pop(record._number, None) is not None:
             self.away[record._number] = record
+            self.size += 1
 
     def handles(self) -> list[Record]:
         """Return what lies there as far as somebody here holds it."""
         return [record for record in self.away.values() if record._ended_at is None]
 
     @property
+    def _room(self) -> int:
+        """How many more may wait in memory; less than 0 where others than those put off exceed the window."""
+        return self._window - (self._desk.waiting - len(self._put_off))
+
+    @property
     def is_wanted(self) -> bool:
         """Whether there is room for what may lie there."""
-        return self._level is not None and self._window - self._desk.waiting >= self._piece
+        return self._level is not None and self._room >= self._piece
 
     # -- out of the backlog --------------------------------------------------------------------------------------------
+
+    def take_back(self) -> None:
+        """Keep what was put off and is not stored yet, as there is room, if the store has nothing that goes before."""
+        if self.size or not self._put_off or self._room < self._piece:
+            return
+        for record in self._desk.ledger.take_back(self._room):
+            deadline = record._task.options.deadline
+            self._return(record, None if deadline is None else record._registered_at + deadline)
+        if not self._put_off:
+            self._level = None
+        self._desk.settle()
+
+    def _return(self, record: Record, deadline_at: float | None) -> None:
+        self._adopt(record)
+        self._desk.take_back(record, deadline_at)
 
     async def recover(self) -> None:
         """Take over what belongs to the dead."""
@@ -108,7 +136,7 @@ class BacklogKeeper:
 
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
-        room = self._window - self._desk.waiting
+        room = self._room
         if room < self._piece:
             return None  # asked again when there is more of it: see `is_wanted`
         now = self._desk.clock()
@@ -124,10 +152,13 @@ class BacklogKeeper:
 
     async def _look_ahead(self, now: float) -> float | None:
         backlog = await self._backing.backlog(list(self._tasks), now=now)
-        self._level = max(backlog.ready, default=None)
         self.size = sum(backlog.ready.values())
         if backlog.ready:
+            self._level = max(backlog.ready) if not self._put_off else max(self._level or 0, *backlog.ready)
             return 0.0
+        if not self._put_off:
+            self._level = None
+        self.take_back()
         return None if backlog.next_due is None else max(0.0, backlog.next_due - now)
 
     async def _take(self, stored: StoredInvocation) -> None:
@@ -141,7 +172,7 @@ class BacklogKeeper:
         else:
             if record._task.options.workflow and stored.attempt:
                 await self._restore_journal(record)
-            self._desk.take_back(record, stored.deadline_at)
+            self._return(record, stored.deadline_at)
 
     def _revive(self, stored: StoredInvocation) -> Record:
         """Return what is going to be run: the very object that the handles in this process are."""

@@ -92,12 +92,13 @@ class DurableDispatcher(StoreBound):
         return durable
 
     def _queue(self, record: Record) -> None:
-        self.ledger.register(record)
         level = record._task.options.priority
         if self._session.backlog.takes(level):
             durable_of(record).taken = False
             self._session.backlog.note(level)
+            self.ledger.register(record)
         else:
+            self.ledger.register(record)
             super()._queue(record)
 
     def _put_away(self, record: Record) -> None:

@@ -104,6 +104,7 @@ class StoreBound(Dispatcher):
             adopted=self._adopted,
             find_here=self._find_here,
             revived=self.watches.resume,
+            adopt=self._adopt_late,
         )
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
@@ -212,6 +213,16 @@ class StoreBound(Dispatcher):
         self._records.pop(record._number, None)
         self._follow_from_afar(record)
 
+    def _adopt_late(self, record: Record) -> None:
+        """Let what has been in the backlog be cancelled with its parent, which may have happened meanwhile."""
+        parent = record._parent
+        if not isinstance(parent, Record) or record._task.options.detached:
+            return
+        if parent._more is not None and parent._more.cancel_reason is not None:
+            self._desk.cancel(record, f"its parent {self.format_id(parent._number)} was cancelled")
+        else:
+            self._adopt(parent, record)
+
     def _follow_from_afar(self, record: Record) -> None:
         if self._session.watch.add(record):
             self._session.attendant.ring()
@@ -252,7 +263,10 @@ class StoreBound(Dispatcher):
         return await self._session.backlog.fill_up() if self._phase is Phase.OPEN else None
 
     def _fill_if_wanted(self) -> None:
-        if self._opening is not None and self._opening.backlog.is_wanted:
+        if self._opening is None or self._phase is not Phase.OPEN:
+            return
+        self._opening.backlog.take_back()
+        if self._opening.backlog.is_wanted:
             self._opening.attendant.fill()
 
     async def tidy_up(self) -> bool:
