@@ -36,11 +36,12 @@ def rows(path, question):
 async def test_commits_that_wait_share_a_transaction():
     with temporary_directory() as directory:
         async with opened(f"{directory}/jobs.db") as store:
-            await asyncio.gather(*(store.commit([new(f"ada-{number}")]) for number in range(1, 501)))
+            many = store.commit([new(f"ada-{number}") for number in range(501, 701)])  # for which the rest waits
+            await asyncio.gather(many, *(store.commit([new(f"ada-{number}")]) for number in range(1, 501)))
             statistics = store.statistics()
-            assert statistics["changes"] == 500
+            assert statistics["changes"] == 700
             assert statistics["transactions"] < 400
-            assert await store.counts() == {"registered": 500}
+            assert await store.counts() == {"registered": 700}
 
 
 async def test_a_commit_that_cannot_be_made_fails_alone():
@@ -71,14 +72,16 @@ async def test_a_commit_of_more_than_one_statement_can_hold():
 async def test_who_is_cancelled_while_waiting_leaves_the_others_alone():
     with temporary_directory() as directory:
         async with opened(f"{directory}/jobs.db") as store:
-            waiting = [asyncio.ensure_future(store.commit([new(f"ada-{number}")])) for number in range(1, 101)]
+            many = 20  # few would be committed at once, and nobody would wait
+            batches = [[new(f"ada-{many * batch + number}") for number in range(1, many + 1)] for batch in range(100)]
+            waiting = [asyncio.ensure_future(store.commit(batch)) for batch in batches]
             await asyncio.sleep(0)
             for one in waiting[::2]:
                 one.cancel()
             done = await asyncio.gather(*waiting, return_exceptions=True)
-            assert done[1::2] == [[None]] * 50
+            assert done[1::2] == [[None] * many] * 50
             assert all(isinstance(one, asyncio.CancelledError) for one in done[::2])
-            assert (await store.counts())["registered"] >= 50
+            assert (await store.counts())["registered"] >= 50 * many
 
 
 # -- large values ------------------------------------------------------------------------------------------------------

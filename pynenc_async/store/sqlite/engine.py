@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from pynenc_async.errors import StoreError
+from pynenc_async.store.sqlite.at_once import AtOnce
 from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.connecting import connect
@@ -23,7 +24,7 @@ from pynenc_async.store.sqlite.keeper import Keeper
 from pynenc_async.store.sqlite.lease import Lease
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.opening import open_file
-from pynenc_async.store.sqlite.options import SqliteOptions
+from pynenc_async.store.sqlite.options import Durability, SqliteOptions
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.statements import enable_batches
 from pynenc_async.store.sqlite.worker import Worker
@@ -71,8 +72,11 @@ class Engine:
             self._undo: Final = undo.pop_all()
         self.session: Final = Session(self._writing, self.names, home=home)
         self.checkpointer: Final = Checkpointer(checkpointing, f"{options.path}-wal")
-        self.writer: Final = Writer(self.session, failures, self.checkpointer, committed=self.bell.ring)
+        self.writer: Final = Writer(
+            self.session, failures, self.checkpointer, busy_timeout=options.busy_timeout, committed=self.bell.ring
+        )
         self.work: Final = Worker("pynenc_async-sqlite-writer", self.writer.serve, most=_MOST_AT_ONCE)
+        self.at_once: Final = AtOnce(self.writer, self.work, allowed=options.durability is Durability.NORMAL)
         self.keeper: Final = Keeper(options.path, looking, self.session, self.bell, self._renew, lease_seconds)
         self.keeper.ring = ring
         for thread in (self.work, self.keeper, self.checkpointer):

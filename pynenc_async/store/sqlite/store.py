@@ -133,7 +133,10 @@ class SqliteStore(Store):
 
     async def commit(self, changes: Sequence[Change]) -> list[Refusal | None]:
         """See `Store.commit`."""
-        answer: list[Refusal | None] = await self._engine.work.ask(Commit(changes), weight=len(changes))
+        engine = self._engine
+        if engine.at_once.commit(changes):
+            return [None] * len(changes)
+        answer: list[Refusal | None] = await engine.work.ask(Commit(changes), weight=len(changes))
         return answer
 
     async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:

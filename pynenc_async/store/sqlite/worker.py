@@ -59,6 +59,7 @@ class Worker:
         """How much weight is served at once."""
         self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
         self._is_busy = False
+        self._at_work: Final = threading.Lock()
         self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -79,6 +80,14 @@ class Worker:
         """Whether what is asked now is begun at once."""
         return not self._is_busy and self._queue.empty()
 
+    def borrow(self) -> bool:
+        """Do the thread's work in this thread until `give_back`, if it has nothing to do: then nothing is overtaken."""
+        return self._is_free and self._at_work.acquire(blocking=False)
+
+    def give_back(self) -> None:
+        """Leave it to the thread again."""
+        self._at_work.release()
+
     def stop(self) -> None:
         """Serve what has been asked, and end; returns when that is so. Later questions are never answered."""
         self._queue.put(None)
@@ -91,7 +100,8 @@ class Worker:
             if job is None:
                 return
             jobs, goes_on = self._gather(job)
-            answers = self._serve(jobs)
+            with self._at_work:
+                answers = self._serve(jobs)
             for job in jobs:
                 job.begin()
             self._is_busy = False  # said before the loop goes on: it may ask again at once

@@ -9,20 +9,28 @@ from pynenc_async.errors import PynencError, StoreError
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.failures import Failures, is_of_one_change
-from pynenc_async.store.sqlite.plan import make_plan
+from pynenc_async.store.sqlite.plan import Plan, make_plan
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.worker import Answer, Job
+from pynenc_async.store.values import Change
 
 
 class Writer:
     """Serves the queue of the writer's thread."""
 
     def __init__(
-        self, session: Session, failures: Failures, checkpoints: Checkpointer, *, committed: Callable[[], None]
+        self,
+        session: Session,
+        failures: Failures,
+        checkpoints: Checkpointer,
+        *,
+        busy_timeout: float,
+        committed: Callable[[], None],
     ) -> None:
         self._session: Final = session
         self._failures: Final = failures
         self._checkpoints: Final = checkpoints
+        self._wait_for_locks: Final = f"PRAGMA busy_timeout = {round(1_000 * busy_timeout)}"
         self._committed: Final = committed
         """Called after each transaction."""
         self.transactions = 0
@@ -52,30 +60,56 @@ class Writer:
             as_planned = False
         if not as_planned:
             return self._transact(jobs)
-        self._count(jobs)
+        self._count(sum(job.weight for job in jobs))
+        self._help()
         return [(job, [None] * len(job.work.changes), None) for job in jobs]
 
     def _make_as_planned(self, jobs: Sequence[Job]) -> bool:
-        session = self._session
-        if not session.alive:
-            return False
-        changes = [change for job in jobs for change in job.work.changes]
-        plan = make_plan(session.connection, changes, session.names, home=session.home, marked=session.marked)
+        plan = self._plan([change for job in jobs for change in job.work.changes])
         if plan is None:
             return False
         for job in jobs:
             job.begin()
-        plan.execute(session.connection)
+        plan.execute(self._session.connection)
         return True
 
-    def _count(self, jobs: Sequence[Job]) -> None:
+    def _plan(self, changes: Sequence[Change]) -> Plan | None:
+        session = self._session
+        if not session.alive:
+            return None
+        return make_plan(session.connection, changes, session.names, home=session.home, marked=session.marked)
+
+    def commit_at_once(self, changes: Sequence[Change]) -> bool:
+        """Make all changes as planned, in whichever thread this is; return False where that would have to wait, or fails.
+
+        The same way back leads from every failure: the writer's thread tries again, and tells what is wrong.
+        """
+        connection = self._session.connection
+        if self._checkpoints.needs_help:
+            return False
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            plan = self._plan(changes)
+            if plan is not None:
+                plan.execute(connection)
+        except Exception:  # noqa: BLE001  see above
+            self._undo()
+            return False
+        finally:
+            connection.execute(self._wait_for_locks)
+        if plan is not None:
+            self._count(len(changes))
+        return plan is not None
+
+    def _count(self, changes: int) -> None:
         self.transactions += 1
-        self.changes += sum(job.weight for job in jobs)
+        self.changes += changes
         self._committed()
-        checkpoints = self._checkpoints
-        checkpoints.note(sum(job.weight for job in jobs))
-        if checkpoints.needs_help:
-            checkpoints.help(self._session.connection)
+        self._checkpoints.note(changes)
+
+    def _help(self) -> None:
+        if self._checkpoints.needs_help:
+            self._checkpoints.help(self._session.connection)
 
     def _prepare(self, job: Job, answers: list[Answer]) -> bool:
         try:
@@ -105,7 +139,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001  nothing of this transaction has happened
             self._undo()
             return [(job, None, self._translate(error, job)) for job in jobs]
-        self._count(jobs)
+        self._count(sum(job.weight for job in jobs))
+        self._help()
         return answers
 
     def _perform(self, job: Job) -> Answer:
