@@ -12,12 +12,14 @@ _LABELS = {
     "raw": "D1 rate, against raw sqlite3",
     "pynenc": "D1 rate, against pynenc",
     "dbos": "D1 rate, against dbos",
-    "huey": "D1 rate, against huey (tuned)",
+    "huey": "D1 rate, against huey",
     "full": "D2 rate, against one commit each",
     "round-trip": "D3 one await, beyond two raw commits",
     "filled": "D4 time with a filled file, against an empty one",
     "queued": "D5 memory for each queued",
 }
+_LEAST = 0.1
+"""The axis would reach down to what is next to nothing, and leave no room for the rest."""
 _SHOWN = ("raw_three", "ours", "huey", "huey_plain", "pynenc", "dbos")
 
 
@@ -35,7 +37,7 @@ def draw(runs: list[Run], path: Path) -> None:
         Panel(
             title="Smaller is better: measured / limit",
             rows=[row for row in smaller if row.drawn],
-            room=3.0,
+            room=4.0,
             met="← met: left of the line",
             met_right=False,
         ),
@@ -61,9 +63,9 @@ def _reached(target: Target, runs: list[Run]) -> Bars:
     for run in runs:
         found = target.measure(run)
         part = None if found is None else found.median / target.limit_for(run.version)
-        # What is not above zero has no place on the axis, nor any need of one: it is far below its limit.
-        values.append(None if part is None or part <= 0 else part)
-        tips.append("" if found is None or part is None else f"{number(part)}x ({_measured(found.median, target)})")
+        values.append(None if part is None else max(part, _LEAST))
+        share = "" if part is None else f"{number(part)}x" if part >= _LEAST else f"< {_LEAST}x"
+        tips.append("" if found is None else f"{share} ({_measured(found.median, target)})")
     return Bars(label=f"{_LABELS[target.id]} ({target.limit_text})", values=values, ours=True, tips=tips)
 
 
