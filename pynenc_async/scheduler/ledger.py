@@ -181,9 +181,8 @@ class Ledger:
             try:
                 refusals = await _commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
             except StoreError as error:
-                self._keep(
-                    batch, others, error.with_traceback(None)
-                )  # it is raised elsewhere: see `without_our_frames`
+                # It is raised elsewhere: see `without_our_frames`.
+                self._keep(batch, others, error.with_traceback(None))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue

@@ -1,7 +1,8 @@
 """What an open store consists of: the connections, the threads, the lease, the bell; made and taken apart in one place.
 
-Threads: the *writer* has the connection that writes; the *keeper* renews the lease and hears the bell; the *checkpointer*
-brings in the write-ahead log. (The *reader*, which answers what takes long, belongs to the store.)
+Threads: the *writer* has the connection that writes, which the loop's thread may borrow for a moment (see `at_once`); the
+*keeper* renews the lease and hears the bell; the *checkpointer* brings in the write-ahead log. (The *reader*, which answers
+what takes long, belongs to the store.)
 """
 
 import contextlib
