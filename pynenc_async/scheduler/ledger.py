@@ -105,12 +105,15 @@ class Ledger:
 
     def take_back(self, most: int) -> list[Record]:
         """Let this process keep the first of what was put off and is not stored yet, but nothing that waits for its moment."""
-        numbers = [number for number, one in islice(self.put_off.items(), most) if not one._task.options.starts_later]
-        records = [self.put_off.pop(number) for number in numbers]
+        records = [one for one in islice(self.put_off.values(), most) if not one._task.options.starts_later]
         for record in records:
-            durable_of(record).taken = True
-            self._new[record._number] = record
+            self.keep(record)
         return records
+
+    def keep(self, record: Record) -> None:
+        """Let this process keep one that was put off."""
+        self._new[record._number] = self.put_off.pop(record._number)
+        durable_of(record).taken = True
 
     def ask(self, change: CancelRequest | JournalChange, told: Callable[[Refusal | None], None] | None = None) -> None:
         """Commit a change that is no step of an invocation of this runner.

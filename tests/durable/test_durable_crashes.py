@@ -211,6 +211,44 @@ def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_i
     assert_all_is_well(world)
 
 
+def test_suspects_that_fill_the_window_do_not_keep_the_children_of_one_of_them_out():
+    world, times = World(), 0
+
+    def make(app):
+        @app.task
+        async def child(x: int) -> int:
+            await asyncio.sleep(0.1)
+            return x
+
+        @app.task
+        async def parent(x: int) -> int:
+            if times < 2:
+                await asyncio.sleep(1_000)
+            return sum([await child(number) for number in range(x)])
+
+        return child, parent
+
+    async def submit(app, tasks):
+        for _ in range(20):
+            await tasks[1](3).accepted()
+        await asyncio.sleep(100)
+        process.die()
+
+    async def wait_a_while(app, tasks):
+        await asyncio.sleep(100)
+        process.die()
+
+    process = Process(world)
+    process.run(make, submit)
+    times = 1
+    for _ in range(7):  # four at once have room
+        process = Process(world)
+        process.run(make, wait_a_while)
+    times = 2
+    assert Process(world).run(make, wait_for_rest)
+    assert_all_is_well(world)
+
+
 def test_a_loop_that_ends_without_a_shutdown_loses_nothing():
     world = World()
     app = world.app()

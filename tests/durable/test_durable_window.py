@@ -122,3 +122,45 @@ async def test_a_deadline_counts_from_the_submission_also_for_what_was_put_off()
         assert {one.status for one in late} == {S.CANCELLED}
         for one in running:
             await one
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.01, 0.2])
+async def test_a_parent_whose_children_are_beyond_a_window_full_of_what_is_held_goes_on(latency):
+    app = World().app(store_window=4, max_concurrency=1, latency=lambda: latency)
+
+    @app.task
+    async def child(number):
+        return number
+
+    @app.task(running_concurrency="task")
+    async def limited(depth):
+        return sum([await child(number) for number in range(depth)])
+
+    async with app:
+        several = [limited(3) for _ in range(20)]
+        assert [await one for one in several] == [3] * 20
+
+
+async def test_what_a_body_awaits_goes_ahead_of_all_that_fills_the_window():
+    app = World().app(store_window=4, max_concurrency=1)
+    began, full = [], asyncio.Event()
+
+    @app.task
+    async def other(number):
+        began.append(number)
+
+    @app.task
+    async def parent():
+        await full.wait()
+        await other(-1)
+
+    async with app:
+        waits = parent()
+        await asyncio.sleep(1)
+        others = [other(number) for number in range(50)]
+        await others[-1].accepted()
+        full.set()
+        await waits
+        assert began == [-1]
+        for one in others:
+            await one

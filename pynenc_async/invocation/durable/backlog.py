@@ -99,21 +99,36 @@ class BacklogKeeper:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is room for what may lie there."""
-        return self._level is not None and self._room >= self._piece
+        """Whether there is room for what may lie there, or nothing runs without it."""
+        return self._level is not None and (self._room >= self._piece or self._is_stuck)
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether nothing runs: all that is in memory is held back, or waits for something that may lie in the backlog.
+
+        Then more is claimed than the window holds: a bound on memory must not be a deadlock.
+        """
+        return self._desk.in_use == 0
 
     # -- out of the backlog --------------------------------------------------------------------------------------------
 
     def take_back(self) -> None:
         """Keep what was put off and is not stored yet, as there is room, if the store has nothing that goes before."""
-        if self.size or not self._put_off or self._room < self._piece:
+        room = self._room
+        if room < self._piece and self._is_stuck:
+            room = self._piece
+        if self.size or not self._put_off or room < self._piece:
             return
-        for record in self._desk.ledger.take_back(self._room):
-            deadline = record._task.options.deadline
-            self._return(record, None if deadline is None else record._registered_at + deadline)
+        for record in self._desk.ledger.take_back(room):
+            self._return(record, _deadline_of(record))
         if not self._put_off:
             self._level = None
         self._desk.settle()
+
+    def keep(self, record: Record) -> None:
+        """Keep what was put off, however full the window is: a body awaits it."""
+        self._desk.ledger.keep(record)
+        self._return(record, _deadline_of(record))
 
     def _return(self, record: Record, deadline_at: float | None) -> None:
         self._adopt(record)
@@ -138,7 +153,9 @@ class BacklogKeeper:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
         room = self._room
         if room < self._piece:
-            return None  # asked again when there is more of it: see `is_wanted`
+            if not self._is_stuck:
+                return None  # asked again when there is more of it: see `is_wanted`
+            room = self._piece
         now = self._desk.clock()
         asked = min(room, MOST_CLAIMED)
         claimed = await self._backing.claim(list(self._tasks), asked, now=now)
@@ -147,7 +164,7 @@ class BacklogKeeper:
         self.size = max(0, self.size - len(claimed))
         self._desk.settle()
         if len(claimed) == asked:
-            return 0.0 if room >= asked + self._piece else None
+            return 0.0 if room >= asked + self._piece or self._is_stuck else None
         return await self._look_ahead(now)
 
     async def _look_ahead(self, now: float) -> float | None:
@@ -198,3 +215,8 @@ class BacklogKeeper:
             if (handle := self._watch.open(stored)) is not None:
                 answers[stored.invocation_id] = handle
         journal_of(record).restore(entries, answers)
+
+
+def _deadline_of(record: Record) -> float | None:
+    deadline = record._task.options.deadline
+    return None if deadline is None else float(record._registered_at + deadline)

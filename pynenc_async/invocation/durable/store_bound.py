@@ -108,6 +108,7 @@ class StoreBound(Dispatcher):
         )
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
+        self._desk.wanted = backlog.keep
         store.listen(attendant.ring)
         self._desk.begin_session()
         self.ledger.start(store, loop)
