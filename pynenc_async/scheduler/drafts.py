@@ -139,13 +139,19 @@ class Draft(msgspec.Struct, eq=False):
             parent_invocation_id=durable.parent_id,
             priority=options.priority,
             due_at=_due_at(record) if self.due_at is None else self.due_at,
-            deadline_at=None if options.deadline is None else record._registered_at + options.deadline,
+            deadline_at=deadline_of(record),
             max_crashes=options.max_crashes,
             options=durable.options,
             taken=self.taken,
             unique=durable.unique,
             fire=durable.fire,
         )
+
+
+def deadline_of(record: Record) -> float | None:
+    """When an invocation that was submitted here has to be over, if its options say."""
+    deadline = record._task.options.deadline
+    return None if deadline is None else float(record._registered_at + deadline)
 
 
 def _due_at(record: Record) -> float | None:

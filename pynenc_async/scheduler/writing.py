@@ -165,8 +165,8 @@ class WritingScheduler(Scheduler):
         draft.finish((now, status, outcome, reason, self._attempt(record)))
         self._hold_still(record, more)
 
-    def _hold_still(self, record: Record, more: More) -> None:
-        durable_of(record).ending = True
+    def _hold_still(self, record: Record, more: Durable) -> None:
+        more.ending = True
         if record._status in RUNNABLE:
             more.held = True
         more.told_at = None

@@ -16,6 +16,7 @@ from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.journal import journal_of
 from pynenc_async.journal_entries import JournalEntry
 from pynenc_async.record import Record
+from pynenc_async.scheduler.drafts import deadline_of
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.store.base import Store
@@ -100,7 +101,7 @@ class BacklogKeeper:
     @property
     def is_wanted(self) -> bool:
         """Whether there is room for what may lie there, or nothing runs without it."""
-        return self._level is not None and (self._room >= self._piece or self._is_stuck)
+        return self._level is not None and self._claimable >= self._piece
 
     @property
     def _is_stuck(self) -> bool:
@@ -110,17 +111,20 @@ class BacklogKeeper:
         """
         return self._desk.in_use == 0
 
+    @property
+    def _claimable(self) -> int:
+        """How many may come out of the backlog now."""
+        return max(self._room, self._piece) if self._is_stuck else self._room
+
     # -- out of the backlog --------------------------------------------------------------------------------------------
 
     def take_back(self) -> None:
         """Keep what was put off and is not stored yet, as there is room, if the store has nothing that goes before."""
-        room = self._room
-        if room < self._piece and self._is_stuck:
-            room = self._piece
+        room = self._claimable
         if self.size or not self._put_off or room < self._piece:
             return
         for record in self._desk.ledger.take_back(room):
-            self._return(record, _deadline_of(record))
+            self._return(record, deadline_of(record))
         if not self._put_off:
             self._level = None
         self._desk.settle()
@@ -128,7 +132,7 @@ class BacklogKeeper:
     def keep(self, record: Record) -> None:
         """Keep what was put off, however full the window is: a body awaits it."""
         self._desk.ledger.keep(record)
-        self._return(record, _deadline_of(record))
+        self._return(record, deadline_of(record))
 
     def _return(self, record: Record, deadline_at: float | None) -> None:
         self._adopt(record)
@@ -151,11 +155,9 @@ class BacklogKeeper:
 
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
-        room = self._room
+        room = self._claimable
         if room < self._piece:
-            if not self._is_stuck:
-                return None  # asked again when there is more of it: see `is_wanted`
-            room = self._piece
+            return None  # asked again when there is more of it: see `is_wanted`
         now = self._desk.clock()
         asked = min(room, MOST_CLAIMED)
         claimed = await self._backing.claim(list(self._tasks), asked, now=now)
@@ -215,8 +217,3 @@ class BacklogKeeper:
             if (handle := self._watch.open(stored)) is not None:
                 answers[stored.invocation_id] = handle
         journal_of(record).restore(entries, answers)
-
-
-def _deadline_of(record: Record) -> float | None:
-    deadline = record._task.options.deadline
-    return None if deadline is None else float(record._registered_at + deadline)

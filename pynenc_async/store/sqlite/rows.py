@@ -17,11 +17,29 @@ def new_row(
     change: NewInvocation, path: Path, key: int, *, task: int, home: int, parent: int | None, marks: int = 0
 ) -> Row:
     """Return the command to insert an invocation."""
-    steps = change.steps
-    last = steps[-1]
     return (
         NEW,
         key,
+        *_written(change, path, home),
+        bytearray(change.arguments),
+        bytearray(change.options) if change.options else NOTHING,
+        0,
+        0,
+        marks,
+        task,
+        NOTHING if parent is None else parent,
+        change.priority,
+        change.max_crashes,
+        change.steps[0][1],
+        NOTHING if change.deadline_at is None else change.deadline_at,
+    )
+
+
+def _written(change: NewInvocation | Transition, path: Path, home: int) -> Row:
+    """What every command about an invocation says of its steps: the columns from `home` to `retries`."""
+    steps = change.steps
+    last = steps[-1]
+    return (
         home,
         path.code,
         len(steps),
@@ -33,17 +51,6 @@ def new_row(
         1 if change.taken else 0,
         NOTHING if change.taken else _backlog(change, path),
         path.retries,
-        bytearray(change.arguments),
-        bytearray(change.options) if change.options else NOTHING,
-        0,
-        0,
-        marks,
-        task,
-        NOTHING if parent is None else parent,
-        change.priority,
-        change.max_crashes,
-        steps[0][1],
-        NOTHING if change.deadline_at is None else change.deadline_at,
     )
 
 
@@ -58,22 +65,10 @@ def usual_kind(change: Transition, path: Path) -> int:
 
 def changed_row(kind: int, change: Transition, path: Path, key: int, *, home: int) -> Row:
     """Return the command for a transition, of any kind that is for one."""
-    steps = change.steps
-    last = steps[-1]
     return (
         kind,
         key,
-        home,
-        path.code,
-        len(steps),
-        last[2],
-        bytearray(write_steps(steps, home)),
-        NOTHING if path.start is None else steps[path.start][1],
-        last[1] if path.final else NOTHING,
-        NOTHING if change.due_at is None else change.due_at,
-        1 if change.taken else 0,
-        NOTHING if change.taken else _backlog(change, path),
-        path.retries,
+        *_written(change, path, home),
         NOTHING if change.result is None else bytearray(change.result),
         NOTHING if change.error is None else bytearray(change.error),
         change.revision,
