@@ -33,15 +33,28 @@ def rows(path, question):
 # -- many at once ------------------------------------------------------------------------------------------------------
 
 
-async def test_commits_that_wait_share_a_transaction():
-    with temporary_directory() as directory:
-        async with opened(f"{directory}/jobs.db") as store:
-            many = store.commit([new(f"ada-{number}") for number in range(501, 701)])  # for which the rest waits
-            await asyncio.gather(many, *(store.commit([new(f"ada-{number}")]) for number in range(1, 501)))
-            statistics = store.statistics()
-            assert statistics["changes"] == 700
-            assert statistics["transactions"] < 400
-            assert await store.counts() == {"registered": 700}
+async def test_commits_that_wait_share_a_transaction(path):
+    async with opened(path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # what all of them wait for
+        before = store.statistics()
+        asked = []
+
+        async def commit(number):
+            asked.append(number)
+            return await store.commit([new(f"ada-{number}")])
+
+        commits = [asyncio.ensure_future(commit(number)) for number in range(1, 501)]
+        while len(asked) < len(commits):
+            await asyncio.sleep(0)
+        assert not any(commit.done() for commit in commits)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await asyncio.gather(*commits) == [[None]] * 500
+        after = store.statistics()
+        assert after["changes"] - before["changes"] == 500
+        assert after["transactions"] - before["transactions"] <= 2, "that of the first, and that of all that came then"
+        assert await store.counts() == {"registered": 500}
 
 
 async def test_a_commit_that_cannot_be_made_fails_alone():
