@@ -40,7 +40,7 @@ class DurableScheduler(WritingScheduler):
         self.refused: Callable[[Record, Refusal], None] = _nobody_listens
         """Called when a registration was refused by a rule that holds across processes: see `forget`."""
         self.wanted: Callable[[Record], None] = nobody_takes_over
-        """Called with what was put off and is awaited by a body."""
+        """Called with what is not here, and is awaited by a body."""
         self.stopping = False
         """Whether bodies are told to stop for the sake of the app, and are given back."""
 
@@ -64,10 +64,12 @@ class DurableScheduler(WritingScheduler):
 
     def hasten(self, records: Sequence[Record]) -> None:
         """An invocation awaits `records` of one task: move those ahead of their level that are queued here."""
+        here: list[Record] = []
         for record in records:
-            if record._number in self.ledger.put_off and not record._task.options.starts_later:
+            if record._number and _is_here(durable_of(record)):
+                here.append(record)
+            else:
                 self.wanted(record)
-        here = [record for record in records if record._number and _is_here(durable_of(record))]
         if here:
             super().hasten(here)
 

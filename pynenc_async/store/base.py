@@ -104,12 +104,15 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:
+    async def claim(
+        self, task_ids: Sequence[str], limit: int, *, now: float, only: Sequence[str] | None = None
+    ) -> list[StoredInvocation]:
         """Take up to `limit` invocations out of the backlog of this runner, and return them; nobody else gets them.
 
         Eligible is what is not taken, is of one of the tasks, may be run (or is SCHEDULED, or CONCURRENCY_CONTROLLED), and
-        is due. The highest priority first, within one level the earliest registered; of those that one runner has
-        registered at one moment, in the order of their numbers. Nothing but `taken` changes, and no revision is counted.
+        is due; with `only`, it has one of these ids besides. The highest priority first, within one level the earliest
+        registered; of those that one runner has registered at one moment, in the order of their numbers. Nothing but `taken`
+        changes, and no revision is counted.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pynenc_async.errors import StoreError
 from pynenc_async.store.base import Store
-from pynenc_async.store.memory_backlog import Heir, claim, describe_backlog
+from pynenc_async.store.memory_backlog import Eligible, Heir, claim, describe_backlog
 from pynenc_async.store.memory_changes import Writer
 from pynenc_async.store.memory_hub import MemoryHub
 from pynenc_async.store.memory_queries import find, purge
@@ -163,15 +163,18 @@ class MemoryStore(Store):
         self._changes += len(changes)
         return refusals
 
-    async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:
+    async def claim(
+        self, task_ids: Sequence[str], limit: int, *, now: float, only: Sequence[str] | None = None
+    ) -> list[StoredInvocation]:
         """Take up to `limit` invocations out of the backlog of this runner."""
-        return await self._do("claim", lambda: self._claim(frozenset(task_ids), limit, now))
+        eligible = Eligible(self._runner_id, frozenset(task_ids), now, None if only is None else frozenset(only))
+        return await self._do("claim", lambda: self._claim(eligible, limit))
 
-    def _claim(self, task_ids: frozenset[str], limit: int, now: float) -> list[StoredInvocation]:
+    def _claim(self, eligible: Eligible, limit: int) -> list[StoredInvocation]:
         if not self._hub.is_alive(self._runner_id):
             return []
         with Transaction() as transaction:
-            return claim(self._tables, transaction, self._runner_id, task_ids, limit, now)
+            return claim(self._tables, transaction, eligible, limit)
 
     async def backlog(self, task_ids: Sequence[str], *, now: float) -> Backlog:
         """Say what of these tasks waits in the backlog of this runner."""

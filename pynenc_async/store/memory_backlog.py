@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -18,11 +19,24 @@ _CLAIMABLE: Final = frozenset(
 )
 
 
-def claim(
-    tables: Tables, transaction: Transaction, runner_id: str, task_ids: Collection[str], limit: int, now: float
-) -> list[StoredInvocation]:
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """What may be claimed."""
+
+    runner_id: str
+    task_ids: Collection[str]
+    now: float
+    only: Collection[str] | None
+    """The ids, where not all are wanted."""
+
+
+def claim(tables: Tables, transaction: Transaction, eligible: Eligible, limit: int) -> list[StoredInvocation]:
     """Take the first of the backlog."""
-    ready = [row for row in _backlog(tables, runner_id, task_ids) if _is_due(row, now)]
+    ready = [
+        row
+        for row in _backlog(tables, eligible.runner_id, eligible.task_ids)
+        if _is_due(row, eligible.now) and (eligible.only is None or row.invocation_id in eligible.only)
+    ]
     ready.sort(key=lambda row: (-row.priority, row.registered_at, _number(row.invocation_id)))
     claimed = [msgspec.structs.replace(row, taken=True) for row in ready[: max(limit, 0)]]
     for row in claimed:

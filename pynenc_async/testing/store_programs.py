@@ -57,8 +57,9 @@ def _operations() -> SearchStrategy[Operation]:
     runner = _runners()
     tasks = _mostly((TASK, OTHER_TASK), st.sampled_from([(TASK,), (OTHER_TASK,), ()]))
     commits = st.builds(Commit, _mostly(None, runner), st.lists(_parts(), min_size=1, max_size=3).map(tuple))
+    slots = _mostly(None, st.lists(st.integers(0, SLOTS - 1), max_size=4).map(tuple))
     others = _weighted(
-        (st.builds(Claim, runner, st.integers(1, 4), tasks), 2),
+        (st.builds(Claim, runner, st.integers(1, 4), tasks, slots), 2),
         (st.builds(Die, runner), 2),
         (st.builds(Return, runner), 2),
         (st.builds(Recover, runner, tasks), 3),

@@ -164,3 +164,73 @@ async def test_what_a_body_awaits_goes_ahead_of_all_that_fills_the_window():
         assert began == [-1]
         for one in others:
             await one
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("as_group", [False, True])
+async def test_what_a_body_awaits_goes_ahead_of_all_that_lies_in_the_store_before_it(as_group, latency):
+    app = World().app(store_window=4, max_concurrency=1, latency=lambda: latency)
+    began, full = [], asyncio.Event()
+
+    @app.task
+    async def other(number):
+        began.append(number)
+        await asyncio.sleep(1)
+
+    @app.task
+    async def parent():
+        await full.wait()
+        group = other.parallelize([(-1,), (-2,)])
+        await asyncio.gather(*(child.accepted() for child in group))
+        await (group if as_group else asyncio.gather(*group))
+
+    async with app:
+        waits = parent()
+        await asyncio.sleep(1)
+        others = [other(number) for number in range(50)]
+        await others[-1].accepted()
+        full.set()
+        await waits
+        assert max(began.index(-1), began.index(-2)) < 10, began  # behind those that began before they were awaited
+        await asyncio.gather(*others)
+
+
+async def test_what_a_resumed_workflow_awaits_goes_ahead_of_all_that_lies_in_the_store_before_it():
+    world, began = World(), []
+
+    def program(*, is_first_life):
+        app = world.app(store_window=4, max_concurrency=2)
+        full = asyncio.Event()
+
+        @app.task
+        async def other(number):
+            began.append(number)
+            await asyncio.sleep(1)
+
+        @app.task(workflow=True)
+        async def parent():
+            await full.wait()
+            child = other(-1)
+            await child.accepted()
+            if is_first_life:
+                await asyncio.Event().wait()
+            await child
+
+        return app, parent, other, full
+
+    app, parent, other, full = program(is_first_life=True)
+    async with app:
+        invocation_id = parent().invocation_id
+        await asyncio.sleep(0.1)
+        others = [other(number) for number in range(50)]
+        await others[-1].accepted()
+        full.set()
+        await asyncio.sleep(0.1)
+        await app.shutdown(0)
+    assert -1 not in began
+    began.clear()
+    app, _, _, full = program(is_first_life=False)
+    async with app:
+        full.set()
+        await app.get_invocation(invocation_id)
+    assert began.index(-1) < 10, began

@@ -190,7 +190,8 @@ class Model:
                 await self.commit(name, draw, draw(st.lists(st.sampled_from(["plain", "go", "go"]), max_size=6)))
             case "claim":
                 limit = draw(st.integers(1, 3))
-                claimed = await self.both(name, lambda store: store.claim(tasks, limit, now=now))
+                only = draw(optional(st.lists(ids, max_size=6)))
+                claimed = await self.both(name, lambda store: store.claim(tasks, limit, now=now, only=only))
                 assert all(row.taken for row in claimed)
             case "recover":
                 await self.both(name, lambda store: recovered(store, tasks, now))

@@ -4,7 +4,7 @@ What is put off is *put away* once the store has it; until then it is in memory 
 without a detour if room comes first. In order of submission: what the store has goes before.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -66,6 +66,8 @@ class BacklogKeeper:
         """What was submitted elsewhere and is run here."""
         self._level: int | None = None
         """The highest priority that the backlog may have; None: it is empty, as far as is known."""
+        self._awaited: Final[dict[str, None]] = {}
+        """What a body awaits, and lies there: as many as are claimed at once. The others come in their turn."""
         self.size = 0
         """How many the store has there, as far as is known."""
 
@@ -129,10 +131,17 @@ class BacklogKeeper:
             self._level = None
         self._desk.settle()
 
-    def keep(self, record: Record) -> None:
-        """Keep what was put off, however full the window is: a body awaits it."""
-        self._desk.ledger.keep(record)
-        self._return(record, deadline_of(record))
+    def fetch(self, record: Record) -> bool:
+        """Have what a body awaits here, however full the window is; say whether it has to be claimed for that."""
+        if record._task.options.starts_later:
+            return False
+        if record._number in self._put_off:
+            self._desk.ledger.keep(record)
+            self._return(record, deadline_of(record))
+            return False
+        if len(self._awaited) < self._piece:
+            self._awaited[cast(Handle, record).invocation_id] = None
+        return True
 
     def _return(self, record: Record, deadline_at: float | None) -> None:
         self._adopt(record)
@@ -153,6 +162,13 @@ class BacklogKeeper:
         for invocation_id in found.poisoned:
             logger.error("invocation %s has crashed too often, and is not tried again", invocation_id)
 
+    async def claim_awaited(self) -> None:
+        """Claim what bodies await, if it is there."""
+        if self._awaited:
+            wanted = list(self._awaited)
+            self._awaited.clear()
+            await self._claim(len(wanted), only=wanted)
+
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
         room = self._claimable
@@ -160,14 +176,18 @@ class BacklogKeeper:
             return None  # asked again when there is more of it: see `is_wanted`
         now = self._desk.clock()
         asked = min(room, MOST_CLAIMED)
-        claimed = await self._backing.claim(list(self._tasks), asked, now=now)
+        if await self._claim(asked) == asked:
+            return 0.0 if room >= asked + self._piece or self._is_stuck else None
+        return await self._look_ahead(now)
+
+    async def _claim(self, limit: int, only: Sequence[str] | None = None) -> int:
+        """Take in what is claimed; say how many that were."""
+        claimed = await self._backing.claim(list(self._tasks), limit, now=self._desk.clock(), only=only)
         for stored in claimed:
             await self._take(stored)
         self.size = max(0, self.size - len(claimed))
         self._desk.settle()
-        if len(claimed) == asked:
-            return 0.0 if room >= asked + self._piece or self._is_stuck else None
-        return await self._look_ahead(now)
+        return len(claimed)
 
     async def _look_ahead(self, now: float) -> float | None:
         backlog = await self._backing.backlog(list(self._tasks), now=now)

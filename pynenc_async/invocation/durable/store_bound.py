@@ -108,7 +108,7 @@ class StoreBound(Dispatcher):
         )
         attendant = Attendant(self, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
-        self._desk.wanted = backlog.keep
+        self._desk.wanted = self._fetch
         store.listen(attendant.ring)
         self._desk.begin_session()
         self.ledger.start(store, loop)
@@ -260,8 +260,13 @@ class StoreBound(Dispatcher):
         await self._session.store.rejoin()
 
     async def fill_up(self) -> float | None:
-        """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
+        """Claim what bodies await, and as much of the backlog as there is room for; say in how many seconds more is due."""
+        await self._session.backlog.claim_awaited()
         return await self._session.backlog.fill_up() if self._phase is Phase.OPEN else None
+
+    def _fetch(self, record: Record) -> None:
+        if self._opening is not None and self._opening.backlog.fetch(record):
+            self._opening.attendant.fill()
 
     def _fill_if_wanted(self) -> None:
         if self._opening is None or self._phase is not Phase.OPEN:

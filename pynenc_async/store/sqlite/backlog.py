@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 from pynenc_async.store.sqlite.names import Names
@@ -25,6 +26,10 @@ _READY: Final = f"""
 SELECT {_AS_TAKEN}, marks FROM invocation INDEXED BY invocation_ready
 WHERE home = ? AND backlog = 0 AND task IN (SELECT value FROM json_each(?))
 ORDER BY priority DESC, registered_at, id LIMIT ?"""
+_READY_OF_THESE: Final = f"""
+SELECT {_AS_TAKEN}, marks FROM invocation
+WHERE id IN (SELECT value FROM json_each(?)) AND +home = ? AND +backlog = 0 AND task IN (SELECT value FROM json_each(?))
+ORDER BY priority DESC, registered_at, id LIMIT ?"""
 _SUMS: Final = """
 SELECT count(*), sum(revision), sum(marks) FROM invocation
 WHERE id IN (SELECT value FROM json_each(?)) AND +backlog = 0 AND +home = ?"""
@@ -41,17 +46,29 @@ SELECT backlog FROM invocation INDEXED BY invocation_due
 WHERE home = ? AND backlog > 0 AND backlog > ? AND task IN (SELECT value FROM json_each(?)) ORDER BY backlog LIMIT 1"""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for."""
+
+    task_ids: Collection[str]
+    limit: int
+    only: Collection[str] | None
+    """The ids, where not whatever comes first is wanted."""
+
+
 class Seen:
     """What comes first in a backlog, as it will be once it is taken.
 
     To read it takes longer than to take it, and any connection can do that: so the one that writes need not.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, names: Names, home: int, task_ids: Collection[str], limit: int
-    ) -> None:
-        tasks = json.dumps(names.find_tasks(connection, task_ids))
-        rows = connection.execute(_READY, (home, tasks, limit)).fetchall()
+    def __init__(self, connection: sqlite3.Connection, names: Names, home: int, wanted: Wanted) -> None:
+        tasks = json.dumps(names.find_tasks(connection, wanted.task_ids))
+        if wanted.only is None:
+            rows = connection.execute(_READY, (home, tasks, wanted.limit)).fetchall()
+        else:
+            keys = json.dumps(names.find_all(connection, wanted.only))
+            rows = connection.execute(_READY_OF_THESE, (keys, home, tasks, wanted.limit)).fetchall()
         self.invocations: Final = [read(connection, names, row[:-1]) for row in rows]
         self._home: Final = home
         self._keys: Final = json.dumps([row[0] for row in rows])
@@ -71,9 +88,11 @@ class Seen:
         return True
 
 
-def is_due(connection: sqlite3.Connection, home: int, now: float) -> bool:
-    """Whether something has come due that is not in line yet."""
-    return bool(connection.execute(_IS_DUE, (home, now)).fetchall())
+def look(connection: sqlite3.Connection, names: Names, home: int, wanted: Wanted, now: float) -> Seen | None:
+    """Look at what comes first; None where something has come due that is not in line yet."""
+    if connection.execute(_IS_DUE, (home, now)).fetchall():
+        return None
+    return Seen(connection, names, home, wanted)
 
 
 def put_in_line(session: Session, now: float) -> None:
@@ -81,12 +100,12 @@ def put_in_line(session: Session, now: float) -> None:
     session.connection.execute(_PUT_IN_LINE, (session.home, now, _FALLEN_DUE))
 
 
-def take(session: Session, seen: Seen, task_ids: Collection[str], limit: int) -> list[StoredInvocation]:
+def take(session: Session, seen: Seen, wanted: Wanted) -> list[StoredInvocation]:
     """Take what comes first out of the backlog: what was seen, nearly always."""
     if not session.alive:
         return []  # what a dead runner had waits for who recovers it
     if not seen.take(session):
-        seen = Seen(session.connection, session.names, session.home, task_ids, limit)
+        seen = Seen(session.connection, session.names, session.home, wanted)
         seen.take(session)
     return seen.invocations
 

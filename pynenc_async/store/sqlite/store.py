@@ -139,16 +139,20 @@ class SqliteStore(Store):
         answer: list[Refusal | None] = await engine.work.ask(Commit(changes), weight=len(changes))
         return answer
 
-    async def claim(self, task_ids: Sequence[str], limit: int, *, now: float) -> list[StoredInvocation]:
+    async def claim(
+        self, task_ids: Sequence[str], limit: int, *, now: float, only: Sequence[str] | None = None
+    ) -> list[StoredInvocation]:
         """See `Store.claim`."""
         if limit < 1:
             return []
-        if await self._read(lambda e: backlog.is_due(e.reading, e.session.home, now)):
+        wanted = backlog.Wanted(task_ids, limit, only)
+        seen = await self._read(lambda e: backlog.look(e.reading, e.names, e.session.home, wanted, now))
+        if seen is None:
             await self._write("claiming", lambda session: backlog.put_in_line(session, now))
-        seen = await self._read(lambda e: backlog.Seen(e.reading, e.names, e.session.home, task_ids, limit))
+            seen = await self._read(lambda e: backlog.Seen(e.reading, e.names, e.session.home, wanted))
         if not seen.invocations:
             return []
-        return await self._write("claiming", lambda session: backlog.take(session, seen, task_ids, limit))
+        return await self._write("claiming", lambda session: backlog.take(session, seen, wanted))
 
     async def backlog(self, task_ids: Sequence[str], *, now: float) -> Backlog:
         """See `Store.backlog`."""

@@ -54,9 +54,11 @@ class Runner:
         """Return the history of an invocation, statuses only."""
         return [step.status for step in self.store.history(invocation_id)]
 
-    async def claim_ids(self, limit: int = 1_000, *, tasks: Sequence[str] = TASKS, now: float = NOW) -> list[str]:
+    async def claim_ids(
+        self, limit: int = 1_000, *, tasks: Sequence[str] = TASKS, now: float = NOW, only: Sequence[str] | None = None
+    ) -> list[str]:
         """Claim, and return the ids."""
-        return [row.invocation_id for row in await self.store.claim(tasks, limit, now=now)]
+        return [row.invocation_id for row in await self.store.claim(tasks, limit, now=now, only=only)]
 
 
 class Bench:

@@ -123,6 +123,27 @@ async def order(bench: Bench) -> None:
 
 
 @CLAIMING.rule
+async def only_these(bench: Bench) -> None:
+    """With `only`, what has one of these ids is claimed, in the same order, if it could be claimed at all."""
+    runner, other = await bench.runners(2)
+    expect_made(await runner.commit(*(new(f"a-{n}", taken=False, at=NOW + n) for n in range(1, 7))))
+    expect_made(
+        await runner.commit(
+            new("taken"), new("later", taken=False, due_at=NOW + 5), new("other", taken=False, task=OTHER_TASK)
+        )
+    )
+    expect_made(await other.commit(new("elsewhere", taken=False)))
+    expect(await runner.claim_ids(only=[]), [], "what is claimed of none")
+    ids = ["elsewhere", "later", "nobody", "nobody-7", "other", "a-5", "taken", "a-3"]
+    expect(await runner.claim_ids(only=ids, tasks=[TASK]), ["a-3", "a-5"], "what is claimed of these")
+    expect(await runner.claim_ids(only=ids, tasks=[TASK]), [], "what is claimed of these then")
+    expect(await runner.claim_ids(1, only=["a-6", "a-4"]), ["a-4"], "what is claimed of two, with a limit of 1")
+    expect(await runner.claim_ids(only=["later"], now=NOW + 5), ["later"], "what is claimed when it is due")
+    expect(await runner.claim_ids(), ["other", "a-1", "a-2", "a-6"], "the rest")
+    expect(await other.claim_ids(), ["elsewhere"], "what another runner claims")
+
+
+@CLAIMING.rule
 async def limits(bench: Bench) -> None:
     """At most `limit` are claimed."""
     runner = await bench.runner()

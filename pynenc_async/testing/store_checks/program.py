@@ -97,6 +97,8 @@ class Claim(msgspec.Struct, frozen=True):
     runner: int
     limit: int
     tasks: tuple[str, ...] = (TASK, OTHER_TASK)
+    slots: tuple[int, ...] | None = None
+    """Of which only; None: of all."""
 
 
 class Die(msgspec.Struct, frozen=True):

@@ -116,8 +116,9 @@ class _Course:
         backlog = await ours.backlog(operation.tasks, now=self._now)
         if operation.runner not in self._dead:
             expect(backlog, await model.backlog(operation.tasks, now=self._now), "the backlog")
-        got = await ours.claim(operation.tasks, operation.limit, now=self._now)
-        expected = await model.claim(operation.tasks, operation.limit, now=self._now)
+        only = None if operation.slots is None else [name_of(slot) for slot in operation.slots]
+        got = await ours.claim(operation.tasks, operation.limit, now=self._now, only=only)
+        expected = await model.claim(operation.tasks, operation.limit, now=self._now, only=only)
         names = [row.invocation_id for row in got], [row.invocation_id for row in expected]
         expect(*names, "what was claimed")
 
