@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 from weakref import WeakValueDictionary
 
-from pynenc_async.errors import AppNotStartedError
+from pynenc_async.errors import AppNotStartedError, StoreError
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -16,7 +16,7 @@ from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.invocation.finding import InvocationPage
 from pynenc_async.record import Record
-from pynenc_async.scheduler.durability import durable_of, is_away
+from pynenc_async.scheduler.durability import durable_of, is_away, tell_acceptance
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.base import Store
@@ -65,6 +65,8 @@ class StoreBound(Dispatcher):
         self._opening: Session | None = None
         self._adopted: Final[WeakValueDictionary[str, Record]] = WeakValueDictionary()
         """What lives here under the id of another runner, or of this process before it was started again."""
+        self._doubtful: Final[list[Record]] = []
+        """What was submitted in a loop that was lost, and may have been registered or not."""
         self._has_been_open = False
         self._phase = Phase.CLOSED
 
@@ -113,6 +115,7 @@ class StoreBound(Dispatcher):
         self._desk.begin_session()
         self.ledger.start(store, loop)
         await backlog.recover()
+        await self._clear_up()
         attendant.start(loop)
 
     def _become_another_runner(self) -> None:
@@ -130,9 +133,23 @@ class StoreBound(Dispatcher):
         for record in (*super().living(), *lost.backlog.handles()):
             self._desk.leave_to(record)
             self._records.pop(record._number, None)
+            if not durable_of(record).known:
+                self._doubtful.append(record)
         self.ledger.forget()
         lost.watch.let_go()
         await lost.store.close()
+
+    async def _clear_up(self) -> None:
+        """Tell those who wait for what a lost loop may not have registered any more: the store knows."""
+        doubtful = {durable_of(record).invocation_id: record for record in self._doubtful}
+        for stored in await self._session.store.load(list(doubtful)):
+            accepted = durable_of(doubtful.pop(stored.invocation_id))
+            accepted.known = True
+            tell_acceptance(accepted)
+        error = StoreError("the event loop in which it was submitted was lost before the store had it; submit it again")
+        for record in doubtful.values():
+            self._desk.not_registered(record, error)
+        self._doubtful.clear()
 
     @property
     def _session(self) -> Session:
