@@ -19,10 +19,15 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pynenc_async.testing import DeadlockError, StalledError, VirtualLoop, describe_tasks
 
 LOOPS = ("asyncio", "asyncio-debug", "uvloop", "virtual", "eager")
+# How long an example takes says how busy the machine is, and nothing about what is under test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 TURNS_TO_SETTLE = 10  # a task that ends by itself within so many turns of the loop was not left behind
 
 

@@ -110,7 +110,7 @@ class Gate:
         await self._open.wait()
 
     def block(self):
-        assert self._thread_open.wait(10), "the gate was never opened"
+        assert self._thread_open.wait(30), "the gate was never opened"
 
 
 def recorder(app):

@@ -96,7 +96,7 @@ async def test_apps_on_loops_in_two_threads_share_nothing():
     @here.task
     async def hold():
         inside.set()
-        assert release.wait(10)
+        assert release.wait(30)
         return 1
 
     @there.task
@@ -107,12 +107,12 @@ async def test_apps_on_loops_in_two_threads_share_nothing():
     async def main():
         asyncio.get_running_loop().set_exception_handler(lambda _, context: results.append(context))
         try:
-            results.append(await asyncio.wait_for(quick(), 2))
+            results.append(await asyncio.wait_for(quick(), 20))
         finally:
             release.set()
 
     def elsewhere():
-        assert inside.wait(10)
+        assert inside.wait(30)
         with contextlib.suppress(TimeoutError):
             asyncio.run(main())
 
@@ -121,7 +121,7 @@ async def test_apps_on_loops_in_two_threads_share_nothing():
     handle = hold()
     await turns(3)  # the body blocks the loop in here, inside its carrier
     assert await handle == 1
-    thread.join(5)
+    thread.join(30)
     assert results == [2]
 
 

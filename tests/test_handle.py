@@ -174,7 +174,7 @@ async def test_gather_wait_and_ensure_future_take_invocations():
         task = group.create_task(wait(world.echo(3)))
     assert task.result() == 3
     assert await asyncio.ensure_future(world.echo(4)) == 4
-    assert await asyncio.wait_for(world.echo(5), 10) == 5
+    assert await asyncio.wait_for(world.echo(5), 30) == 5
     assert await asyncio.gather(world.echo(6), world.echo(7)) == [6, 7]
 
 

@@ -162,7 +162,7 @@ def test_the_end_of_asyncio_run_makes_no_noise_and_the_process_ends(kind):
     """
     script = textwrap.dedent(script).replace("KIND", repr(kind))
     done = subprocess.run(  # noqa: S603  # our own script
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=50, check=False
     )
     assert done.stderr == ""
     assert done.returncode == 0

@@ -10,7 +10,7 @@ from pynenc_async import CancelOutcome, Pynenc
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 
@@ -54,7 +54,7 @@ async def test_cancelled_behind_a_busy_thread_it_never_starts_and_nobody_waits_f
     await turns(5)
     try:
         for handle in handles:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await handle.cancel() is CancelOutcome.NEVER_STARTED
             assert_lawful(handle)
     finally:
@@ -78,7 +78,7 @@ async def test_cancelled_behind_a_thread_that_came_back_from_a_wait_it_never_sta
     late = quick("late")
     await turns(20)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await late.cancel() is CancelOutcome.NEVER_STARTED
     finally:
         release.open()
@@ -115,7 +115,7 @@ async def test_cancelled_before_its_second_attempt_began_it_keeps_the_history_of
         release.open()
         pytest.skip("the retry was faster than what was queued behind it")
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await handle.cancel() is CancelOutcome.STOPPED
     finally:
         release.open()

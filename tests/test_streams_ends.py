@@ -120,7 +120,7 @@ async def test_a_generator_that_awaits_children():
 @pytest.mark.parametrize("read_group", ["await", "async for", "in_order", "thread"])
 async def test_a_group_of_generators_that_nobody_reads_completes(read_group):
     group = World(buffer=3).count.parallelize([(50,), (60,)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         if read_group == "await":
             assert await group == [None, None]
         elif read_group == "thread":

@@ -39,7 +39,7 @@ async def test_as_many_defs_run_at_once_as_threads_are_allowed():
     @app.task
     def work(n):
         with gauge:
-            meet.wait(10)  # passes only when four are inside
+            meet.wait(30)  # passes only when four are inside
         return n
 
     assert await work.parallelize([(n,) for n in range(12)]) == list(range(12))
@@ -291,6 +291,6 @@ async def test_reading_a_child_in_a_thread_that_a_loop_body_started_gives_the_sl
     async def parent():
         return await asyncio.to_thread(lambda: child(5).result)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await parent() == 5
     await assert_at_rest(app)

@@ -235,6 +235,6 @@ async def test_plain_results_in_the_body_of_a_def_need_no_second_slot():
     def parent():
         return list(world.work.parallelize(world.source(range(10)), window=3).results)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await parent() == list(range(10))
     await assert_at_rest(world.app)

@@ -1,5 +1,6 @@
 """What the tests of the SQLite store share: changes, opened stores, and processes that are real."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,6 +19,8 @@ TASK = "tests.work"
 ROOT = Path(__file__).parents[2]
 SHM = Path("/dev/shm")  # noqa: S108
 IN_MEMORY = SHM if SHM.is_dir() else None  # what is asked is not whether disks are quick
+PATIENCE = 50.0
+"""Seconds, for what must come: whether it does depends on no machine, and how soon is not asked."""
 
 
 def new(invocation_id, at=NOW, **fields):
@@ -50,6 +53,19 @@ async def opened(path, runner_id="ada", **options):
         await store.close()
 
 
+async def asked(store, changes):
+    """Return the commit when it has been asked for, in whichever order the loop does what is ready."""
+    begun = asyncio.Event()
+
+    async def commit():
+        begun.set()
+        return await store.commit(changes)
+
+    task = asyncio.ensure_future(commit())
+    await begun.wait()
+    return task
+
+
 def temporary_directory():
     return tempfile.TemporaryDirectory(dir=IN_MEMORY)
 
@@ -61,7 +77,7 @@ def run_python(code, *arguments, **options):
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'store'}"},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
         **options,
     )
@@ -93,14 +109,14 @@ class Process:
 
     def kill(self):
         self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(PATIENCE)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(PATIENCE)
         self.popen.stdin.close()
         self.popen.stdout.close()
 

@@ -15,12 +15,14 @@ IN_MEMORY = SHM if SHM.is_dir() else None  # what is asked here is not whether d
 class SqliteStoreHarness(StoreHarness):
     """A file of its own, and a process that is deaf and stopped where it is to be lost."""
 
+    patience = 50.0
+
     async def start(self):
         self._directory = tempfile.mkdtemp(dir=IN_MEMORY)
 
     async def open(self, runner_id):
         store = SqliteStore(Path(self._directory) / "store.db")
-        await store.open(runner_id, lease_seconds=30)
+        await store.open(runner_id, lease_seconds=600)
         return store
 
     async def lose(self, store):

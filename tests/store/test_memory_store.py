@@ -136,9 +136,15 @@ async def test_latency_passes_before_it_is_done_and_again_until_the_caller_knows
 async def test_what_one_runner_asks_for_is_done_in_its_order_whatever_the_latency():
     delays = iter([0, 5.0, 0.0, 1.0, 1.0])
     store = await opened(MemoryHub(), "runner", latency=lambda: next(delays))
-    first = asyncio.ensure_future(store.commit([new("a")]))
-    second = asyncio.ensure_future(store.commit([start("a")]))
-    assert await second == [None]
+    begun = asyncio.Event()
+
+    async def commit():
+        begun.set()
+        return await store.commit([new("a")])
+
+    first = asyncio.ensure_future(commit())
+    await begun.wait()
+    assert await store.commit([start("a")]) == [None]
     assert first.done()
 
 

@@ -118,7 +118,7 @@ class Model:
     async def open_one(self, name):
         pair = MemoryStore(self.hub), SqliteStore(self.path)
         for store in pair:
-            await store.open(name, lease_seconds=30)
+            await store.open(name, lease_seconds=600)
         self.sides[name] = pair
         self.runner_ids[name] = name
 

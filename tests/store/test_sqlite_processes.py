@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlite_tools import NOW, TASK, Process, end, new, opened, run_python, start, temporary_directory
+from sqlite_tools import NOW, PATIENCE, TASK, Process, asked, end, new, opened, run_python, start, temporary_directory
 
 from pynenc_async.errors import StoreError
 from pynenc_async.status import InvocationStatus as S
-from pynenc_async.store.sqlite import SqliteOptions, SqliteStore
+from pynenc_async.store.sqlite import SqliteOptions, SqliteStore, lease
 from pynenc_async.store.values import CancelRequest, Query, Recovery, Refusal, RefusalKind
 
 STALE = [Refusal(RefusalKind.STALE)]
@@ -30,14 +30,11 @@ async def main():
         match await asyncio.to_thread(sys.stdin.readline):
             case "end\\n":
                 say((await store.commit([end(f"{sys.argv[2]}-1")]))[0], store.alive)
-            case "alive\\n":
-                await asyncio.sleep(0.3)
-                say(store.alive)
             case "rung\\n":
-                say(await asyncio.wait_for(rung.wait(), 20) and "rung")
+                say(await asyncio.wait_for(rung.wait(), PATIENCE) and "rung")
             case "block\\n":
-                time.sleep(1.5)
-                say("blocked")
+                say("blocking")
+                sys.stdin.readline()
             case "cancel\\n":
                 say(await store.commit([CancelRequest(invocation_id="ada-1", reason="please")]))
 asyncio.run(main())
@@ -50,12 +47,25 @@ def path():
         yield f"{directory}/jobs.db"
 
 
-async def until(condition, patience=20.0):
-    deadline = time.monotonic() + patience
+async def until(condition):
+    deadline = time.monotonic() + PATIENCE
     while not (found := await condition()):
         assert time.monotonic() < deadline, "it never came"
         await asyncio.sleep(0.02)
     return found
+
+
+async def renewed(path, process, times=2):
+    """Wait until the process has renewed its lease, and has done so again."""
+    moments = set()
+
+    async def look():
+        for file in Path(path).parent.glob("*-runner-*"):
+            until_when, _, _, pid = lease._CONTENT.unpack(file.read_bytes())
+            moments.update([until_when] if pid == process.popen.pid else [])
+        return len(moments) > times
+
+    await until(look)
 
 
 async def recovered(store):
@@ -70,7 +80,7 @@ def test_what_a_killed_process_had_is_taken_over_at_once_however_long_its_lease_
                 assert bob.read() == "ready"
                 assert await store.recover([TASK], now=NOW) == Recovery(), "the living are left alone"
                 bob.kill()
-                found = await until(lambda: recovered(store), 2.0)
+                found = await until(lambda: recovered(store))
             assert (found.runners, found.adopted, found.interrupted) == (("bob",), 2, 1)
             claimed = await store.claim([TASK], 10, now=NOW)
             assert [row.invocation_id for row in claimed] == ["bob-1", "bob-2"]
@@ -84,14 +94,15 @@ def test_what_a_killed_process_had_is_taken_over_at_once_however_long_its_lease_
 def test_the_death_of_a_process_rings(path):
     async def main():
         rung = asyncio.Event()
-        async with opened(path, lease_seconds=1) as store:
+        async with opened(path, lease_seconds=0.3) as store:
             loop = asyncio.get_running_loop()
             with Process(RUNNER, path, "bob", 600) as bob:
                 assert bob.read() == "ready"
-                await asyncio.sleep(0.5)  # what it has committed has been heard
-                store.listen(lambda: loop.call_soon_threadsafe(rung.set))
                 bob.kill()
-                await asyncio.wait_for(rung.wait(), 5)
+                store.listen(lambda: loop.call_soon_threadsafe(rung.set))
+                for _ in range(5):  # what it has committed before it died may ring, too, but not so often
+                    await asyncio.wait_for(rung.wait(), PATIENCE)
+                    rung.clear()
 
     asyncio.run(main())
 
@@ -115,13 +126,13 @@ def test_a_stopped_process_is_dead_when_its_lease_has_run_out_and_knows_it_when_
 def test_a_blocked_event_loop_is_not_death(path):
     async def main():
         async with opened(path) as store:
-            with Process(RUNNER, path, "bob", 0.6) as bob:
+            with Process(RUNNER, path, "bob", 60) as bob:
                 assert bob.read() == "ready"
                 bob.say("block")
-                until_then = asyncio.create_task(asyncio.to_thread(bob.read))
-                while not until_then.done():
-                    assert not (await store.recover([TASK], now=NOW)).runners
-                    await asyncio.sleep(0.05)
+                assert bob.read() == "blocking"
+                await renewed(path, bob)
+                assert not (await store.recover([TASK], now=NOW)).runners
+                bob.say("go on")
                 bob.say("end")
                 assert bob.read() == "None True"
 
@@ -129,16 +140,16 @@ def test_a_blocked_event_loop_is_not_death(path):
 
 
 def test_a_busy_writer_is_not_death(path):
-    """A transaction that takes longer than the lease keeps nobody from renewing it."""
+    """A transaction that others wait for keeps nobody from renewing a lease."""
 
     async def main():
         async with opened(path) as store:
-            with Process(RUNNER, path, "bob", 0.6) as bob:
+            with Process(RUNNER, path, "bob", 60) as bob:
                 assert bob.read() == "ready"
                 other = sqlite3.connect(path, isolation_level=None)
                 other.execute("BEGIN IMMEDIATE")
                 bob.say("end")
-                await asyncio.sleep(1.5)
+                await renewed(path, bob)
                 other.execute("COMMIT")
                 other.close()
                 assert not (await store.recover([TASK], now=NOW)).runners
@@ -153,7 +164,6 @@ def test_a_commit_rings_in_other_processes(path):
             with Process(RUNNER, path, "bob", 600) as bob:
                 assert bob.read() == "ready"
                 bob.say("rung")
-                await asyncio.sleep(0.1)
                 await store.commit([new("ada-1")])
                 assert bob.read() == "rung"
                 bob.say("cancel")
@@ -207,15 +217,15 @@ def test_two_stores_in_one_process_are_two_runners(path):
 
 def test_a_file_that_others_lock_is_waited_for_and_then_named(path):
     async def main():
-        async with opened(SqliteOptions(path=path, busy_timeout=0.3)) as store:
+        async with opened(SqliteOptions(path=path, busy_timeout=0.3)) as store, opened(path, "bob") as patient:
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreError, match=r"another process .* more than 0.3 s .* nothing was changed") as error:
                 await store.commit([new("ada-1"), new("ada-2")])
             assert error.value.temporary
             assert store.peek("ada-1") is None, "who only reads does not wait"
-            waiting = asyncio.create_task(store.commit([new("ada-1"), new("ada-2")]))
-            await asyncio.sleep(0.1)
+            waiting = await asked(patient, [new("bob-1"), new("bob-2")])
+            assert not waiting.done()
             other.execute("COMMIT")
             other.close()
             assert await waiting == [None, None]
@@ -225,12 +235,13 @@ def test_a_file_that_others_lock_is_waited_for_and_then_named(path):
 
 def test_a_clock_that_jumps_kills_nobody(path, monkeypatch):
     async def main():
-        async with opened(path, "ada") as ada, opened(path, "bob", lease_seconds=0.6) as bob:
+        async with opened(path, "ada") as ada, opened(path, "bob", lease_seconds=600) as bob:
             wall = time.time
             for jump in (3600.0, -3600.0):
                 monkeypatch.setattr(time, "time", lambda jump=jump: wall() + jump)
-                await asyncio.sleep(0.4)
-                assert (await ada.recover([TASK], now=time.time())).runners == ()
+                for _ in range(2):
+                    assert (await ada.recover([TASK], now=time.time())).runners == ()
+                    bob._opened.lease.renew()
             assert bob.alive
 
     asyncio.run(main())
@@ -292,17 +303,17 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_dead_parent_alive(path):
                 await store.commit([new("bob-1")])
                 child = os.fork()
                 if child == 0:
-                    time.sleep(30)
+                    time.sleep(600)
                     os._exit(0)
                 say(child)
-                await asyncio.sleep(30)
+                await asyncio.sleep(600)
             asyncio.run(main())
             """
             with Process(code, path) as parent:
                 child = int(parent.read())
                 try:
                     parent.kill()
-                    assert (await until(lambda: recovered(store), 2.0)).adopted == 1
+                    assert (await until(lambda: recovered(store))).adopted == 1
                 finally:
                     os.kill(child, signal.SIGKILL)
 

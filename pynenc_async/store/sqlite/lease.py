@@ -59,7 +59,7 @@ class Lease:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         lease = cls(name, path, descriptor, seconds)
         try:
-            _lock(descriptor)
+            _lock(descriptor, alone=True)
             _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
         except BaseException:
             lease.end()
@@ -92,12 +92,15 @@ def _write(descriptor: int, content: bytes) -> None:
     os.write(descriptor, content)
 
 
-def _lock(descriptor: int) -> bool | None:
-    """Lock the file; return whether that worked, None where files cannot be locked."""
+def _lock(descriptor: int, *, alone: bool) -> bool | None:
+    """Lock the file; return whether that worked, None where files cannot be locked.
+
+    Who only looks whether the owner still has it does so `alone=False`: two who look at once are no owner to each other.
+    """
     if fcntl is None:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
@@ -114,7 +117,7 @@ def is_dead(database: str, name: str) -> bool:
     except OSError:
         return False  # not to be seen from here; somebody else may
     try:
-        return _lock(descriptor) is True or _is_over(os.read(descriptor, _CONTENT.size))
+        return _lock(descriptor, alone=False) is True or _is_over(os.read(descriptor, _CONTENT.size))
     finally:
         os.close(descriptor)
 
@@ -143,7 +146,7 @@ def tidy(database: str, name: str) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if _lock(descriptor) is not False:
+            if _lock(descriptor, alone=False) is not False:
                 Path(path).unlink()
         finally:
             os.close(descriptor)

@@ -10,7 +10,7 @@ From then on, both are at work.
 import asyncio
 import contextlib
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -58,7 +58,8 @@ class Worker:
         self._most: Final = most
         """How much weight is served at once."""
         self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
-        self._is_busy = False
+        self._unserved: Final[deque[None]] = deque()
+        """One for each job that was asked for and is not served: from before it can be begun until its answer is there."""
         self._at_work: Final = threading.Lock()
         self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -70,6 +71,7 @@ class Worker:
         """Have the work done; return the answer, or raise what it raised."""
         job = Job(work, weight, asyncio.get_running_loop())
         hand_over = weight >= _HEAVY and self._is_free and job.begun.acquire()
+        self._unserved.append(None)
         self._queue.put(job)
         if hand_over:
             job.begun.acquire(timeout=_LONGEST_HANDOVER)
@@ -78,7 +80,7 @@ class Worker:
     @property
     def _is_free(self) -> bool:
         """Whether what is asked now is begun at once."""
-        return not self._is_busy and self._queue.empty()
+        return not self._unserved
 
     def borrow(self) -> bool:
         """Do the thread's work in this thread until `give_back`, if it has nothing to do: then nothing is overtaken."""
@@ -96,7 +98,6 @@ class Worker:
     def _run(self) -> None:
         while True:
             job = self._queue.get()
-            self._is_busy = True
             if job is None:
                 return
             jobs, goes_on = self._gather(job)
@@ -104,7 +105,7 @@ class Worker:
                 answers = self._serve(jobs)
             for job in jobs:
                 job.begin()
-            self._is_busy = False  # said before the loop goes on: it may ask again at once
+                self._unserved.popleft()  # said before the loop goes on: it may ask again at once
             deliver(answers)
             del answers, job, jobs  # while the thread waits, it holds nobody's results
             if not goes_on:
