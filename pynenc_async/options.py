@@ -122,7 +122,8 @@ class TaskOptions:
     running_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
     """Which invocations share a running limit."""
     running_limit: Annotated[int, POSITIVE] = 1
-    """How many of them run at once."""
+    """How many of them run at once. A use of the task with limits of its own waits until there is room for it, and holds up
+    no other use."""
     running_total: Annotated[int | None, POSITIVE.or_none()] = None
     """How many invocations of the task run at once, whatever their keys."""
     rate_limit: Annotated[Rate | None, RATE] = None

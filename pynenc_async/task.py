@@ -58,8 +58,8 @@ class Task(Generic[Params, Result]):
         self.has_policies: Final = options.has_policies
         self.permit_key: Final = permit_key(options, self.key_indexes)
         self.bucket_key: Final = bucket_key(options, self.key_indexes)
-        usual = self.limiter is None or self.limiter.is_usual(options.running_total)
-        self.line_key: Final = line_key(options, self.key_indexes, total_is_usual=usual)
+        kind = 0 if self.limiter is None else self.limiter.kind_of(options)
+        self.line_key: Final = line_key(options, self.key_indexes, kind)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
         self.queue: Callable[[Any], None] = app.runtime.queue_of(self)

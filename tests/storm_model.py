@@ -8,8 +8,8 @@ from helpers import S, assert_lawful, turns
 
 from pynenc_async import ConcurrencyControlType as Scope
 from pynenc_async import InvocationCancelledError, Pynenc, Rate, RetryError, current_invocation
-from pynenc_async.scheduler.limits import Rule
 from pynenc_async.scheduler.ready import is_due
+from pynenc_async.scheduler.rules import Rule
 from pynenc_async.scheduler.slots import HOLDS_SLOT
 from pynenc_async.testing import wait_all_tasks_blocked
 
@@ -64,6 +64,8 @@ class Call:
     priority: int
     delay: float
     detached: bool
+    narrow: bool
+    """Whether this use of its task has a limit of its own, of 1."""
     gate: bool
     """Whether it waits for the gate, which somebody opens now and then; bodies in threads never do."""
     sleeps: float
@@ -106,7 +108,10 @@ class World:
         return self.task_of(call)(call.key, self.enter(call))
 
     def task_of(self, call):
-        return self.tasks[call.task].with_options(priority=call.priority, delay=call.delay, detached=call.detached)
+        own = {"running_limit": 1} if call.narrow else {}
+        return self.tasks[call.task].with_options(
+            priority=call.priority, delay=call.delay, detached=call.detached, **own
+        )
 
     def enter(self, call):
         self.calls.append(call)
@@ -283,9 +288,9 @@ class World:
             head = line.head()
             if head is not None:
                 rule = limiter._obstacle(head, head._task.permit_key(head._values))
-                asleep = any(key in keys for keys in limiter._asleep.values())
+                asleep = any(key in keys for keys in limiter._turns._asleep.values())
                 assert rule is not None, head
-                assert rule is Rule.KEY or key in limiter._in_turn or asleep, (rule, head)
+                assert rule is Rule.KEY or key in limiter._turns._in_turn or asleep, (rule, head)
 
     def describe_living(self):
         """What lives, and what it waits for."""

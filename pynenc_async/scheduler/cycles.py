@@ -9,6 +9,7 @@ from pynenc_async.errors import CycleDetectedError
 from pynenc_async.function import Values
 from pynenc_async.record import AnyOf, Record, TaskRecord
 from pynenc_async.scheduler.limits import Limiter
+from pynenc_async.scheduler.needs import Needed
 
 _MOST_SHOWN: Final = 4
 
@@ -40,15 +41,15 @@ def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
 def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:
     """Raise `CycleDetectedError` when what `waiting` is about to await already awaits it, directly or through others.
 
-    Who waits for a limit awaits, in effect, those who hold its permits: all of them together, for any of them may free one.
+    Who waits for a limit awaits, in effect, those who hold its permits: as many of them as have to free theirs.
     """
     if not isinstance(targets, AnyOf):
-        _refuse([[target] for target in targets if not _runs(target, waiting)], waiting)
+        _refuse([_end_of(target) for target in targets if not _runs(target, waiting)], waiting)
     elif not any(_runs(target, waiting) for target in targets):
-        _refuse([needed for _, needed in _of_any(targets, waiting)], waiting)
+        _refuse(_of_any(targets, waiting), waiting)
 
 
-def _refuse(needs: Iterable[Sequence[Record]], waiting: Record) -> None:
+def _refuse(needs: Iterable[Needed], waiting: Record) -> None:
     for needed in needs:
         path = _WaitGraph(waiting, needed).path_to_goal()
         if path is not None:
@@ -61,7 +62,7 @@ def ring_through_limit(waiting: Record) -> CycleDetectedError | None:
     It is awaited already, so nobody else would look: an await looks at what is in its way when it begins.
     """
     try:
-        _refuse([needed for _, needed in _needs(waiting, waiting)], waiting)
+        _refuse(_needs(waiting, waiting), waiting)
     except CycleDetectedError as error:
         return error
     return None
@@ -71,38 +72,45 @@ def _ring(waiting: Record, path: list[Record]) -> CycleDetectedError:
     return CycleDetectedError("invocations await one another in a ring", [describe(one) for one in (waiting, *path)])
 
 
-def _needs(record: Record, goal: Record) -> list[tuple[Hashable, Sequence[Record]]]:
-    """Return whose end `record` needs to go on: of each list, somebody's. Nothing: it goes on by itself.
+def _end_of(record: Record) -> Needed:
+    return Needed(id(record), [record])
 
-    Lists with the same name are the same: however many wait for a limit, its holders are looked through once.
-    """
+
+def _needs(record: Record, goal: Record) -> list[Needed]:
+    """Return what `record` needs to go on. Nothing: it goes on by itself."""
     more = record._more
     if more is None or record._ended_at is not None:
         return []
     if more.held:
         limiter: Limiter | None = record._task.limiter
-        return [] if limiter is None else [((id(limiter), rule), holders) for rule, holders in limiter.blockers(record)]
-    needs = list[tuple[Hashable, Sequence[Record]]]()
+        return [] if limiter is None else limiter.blockers(record)
+    needs = list[Needed]()
     for wait in more.blocked_on or ():
-        needs += _of_any(wait, goal) if isinstance(wait, AnyOf) else [(id(one), [one]) for one in wait]
-    return [(name, needed) for name, needed in needs if needed and all(one._ended_at is None for one in needed)]
+        needs += _of_any(wait, goal) if isinstance(wait, AnyOf) else map(_end_of, wait)
+    return [needed for needed in needs if needed.records and all(one._ended_at is None for one in needed.records)]
 
 
-def _of_any(wait: AnyOf, goal: Record) -> list[tuple[Hashable, Sequence[Record]]]:
+def _of_any(wait: AnyOf, goal: Record) -> list[Needed]:
     """Return the one need that some of many meet; none where one of them soon will, as far as can be seen at once."""
-    needed = list[Record]()
+    records = list[Record]()
     for one in wait:
         more = one._more
         held = more is not None and more.held
-        if held and one is not goal and all(_one_runs(holders, goal) for _, holders in _needs(one, goal)):
+        if held and one is not goal and all(_enough_run(needed, goal) for needed in _needs(one, goal)):
             return []
-        needed.append(one)
-    return [(id(wait), needed)]
+        records.append(one)
+    return [Needed(id(wait), records)]
 
 
-def _one_runs(records: Sequence[Record], goal: Record) -> bool:
-    """Whether one of many goes on by itself, as far as can be seen at once; of the holders of a limit one usually does."""
-    return any(_runs(record, goal) for record in reversed(records))
+def _enough_run(needed: Needed, goal: Record) -> bool:
+    """Whether as many as are needed go on by themselves, as far as can be seen at once: of holders they usually do."""
+    missing = needed.at_least
+    for record in reversed(needed.records):
+        if _runs(record, goal):
+            missing -= 1
+            if not missing:
+                return True
+    return False
 
 
 def _runs(record: Record, goal: Record) -> bool:
@@ -111,14 +119,14 @@ def _runs(record: Record, goal: Record) -> bool:
 
 
 class _Need:
-    """Some records, of which one has to end, and those who need that."""
+    """What is needed, how much of it is still missing, and who needs it."""
 
-    __slots__ = ("dependents", "is_met", "records")
+    __slots__ = ("dependents", "missing", "records")
 
-    def __init__(self, records: Sequence[Record], goal: Record) -> None:
-        self.records: Final = records
+    def __init__(self, needed: Needed, goal: Record) -> None:
+        self.records: Final = needed.records
         self.dependents: Final[list[Record]] = []
-        self.is_met = _one_runs(records, goal)
+        self.missing = 0 if _enough_run(needed, goal) else needed.at_least
 
 
 class _WaitGraph:
@@ -128,9 +136,9 @@ class _WaitGraph:
     through. What is left is stuck: if the goal is among what it needs, that is a ring.
     """
 
-    def __init__(self, goal: Record, starts: Sequence[Record]) -> None:
+    def __init__(self, goal: Record, start: Needed) -> None:
         self._goal: Final = goal
-        self._start: Final = _Need(starts, goal)
+        self._start: Final = _Need(start, goal)
         self._named: Final[dict[Hashable, _Need]] = {}
         self._needs_of: Final[dict[int, list[_Need]]] = {id(goal): []}
         self._met_by: Final[dict[int, list[_Need]]] = {}
@@ -139,13 +147,13 @@ class _WaitGraph:
     def path_to_goal(self) -> list[Record] | None:
         """Return a way from the starts to the goal along those that are stuck; None if one of the starts is not."""
         came_from: dict[int, Record | None] = {id(one): None for one in self._start.records}
-        queue = deque(() if self._start.is_met else self._start.records)
+        queue = deque(self._start.records if self._start.missing else ())
         while queue:
             record = queue.popleft()
             if record is self._goal:
                 return _walk_back(record, came_from)
             for need in self._needs_of[id(record)]:
-                for nearer in () if need.is_met else need.records:
+                for nearer in need.records if need.missing else ():
                     if id(nearer) not in came_from:
                         came_from[id(nearer)] = record
                         queue.append(nearer)
@@ -159,19 +167,19 @@ class _WaitGraph:
             if id(record) in self._needs_of:
                 continue
             needs = self._needs_of[id(record)] = []
-            for name, needed in _needs(record, self._goal):
-                need = self._named.get(name)
+            for needed in _needs(record, self._goal):
+                need = self._named.get(needed.name)
                 if need is None:
-                    need = self._named[name] = _Need(needed, self._goal)
+                    need = self._named[needed.name] = _Need(needed, self._goal)
                     stack += self._enter(need)
                 need.dependents.append(record)
                 needs.append(need)
-            if all(need.is_met for need in needs):
+            if self._has_all(record):
                 free.append(record)
         return free
 
     def _enter(self, need: _Need) -> list[Record]:
-        if need.is_met:
+        if not need.missing:
             return []
         for one in need.records:
             self._met_by.setdefault(id(one), []).append(need)
@@ -181,9 +189,13 @@ class _WaitGraph:
         """Let all go on that can after those who need nothing."""
         while free:
             for need in self._met_by.pop(id(free.pop()), ()):
-                if not need.is_met:
-                    need.is_met = True
-                    free += [one for one in need.dependents if all(other.is_met for other in self._needs_of[id(one)])]
+                if need.missing:
+                    need.missing -= 1
+                    if not need.missing:
+                        free += filter(self._has_all, need.dependents)
+
+    def _has_all(self, record: Record) -> bool:
+        return not any(need.missing for need in self._needs_of[id(record)])
 
 
 def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]:

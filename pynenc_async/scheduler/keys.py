@@ -16,15 +16,6 @@ Key = Any
 KeyOf = Callable[[Values], Key]
 
 _DISABLED: Final = ConcurrencyControlType.DISABLED
-_OWN_TOTAL: Final = "own total"
-"""Tells a total of None that is a use's own from that of most."""
-
-
-def permit_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
-    """Return what makes the key under which permits are counted: that of the running limit, else that of the rate."""
-    if options.running_concurrency is not _DISABLED:
-        return _key_of(options.running_concurrency, key_indexes)
-    return bucket_key(options, key_indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +24,41 @@ class Mixed:
 
     permit: Key
     bucket: Key
-    total: int | None = None
-    """Where it is not that of most uses of the task."""
+    kind: int
+    """The number of their limits: see `Limiter.kind_of`."""
 
 
-def line_key(options: TaskOptions, key_indexes: tuple[int, ...], *, total_is_usual: bool) -> KeyOf:
-    """Return what makes the key of the line in which one waits: nobody in it could overtake another."""
-    permit, total = permit_key(options, key_indexes), options.running_total
-    rate = options.rate_limit
-    same = options.running_concurrency is _DISABLED or rate is None or rate.scope is options.running_concurrency
-    if same and total_is_usual:
-        return permit
-    bucket = bucket_key(options, key_indexes)
-    if total_is_usual:
-        return lambda values: Mixed(permit(values), bucket(values))
-    if same:
-        return lambda values: Mixed(permit(values), _OWN_TOTAL, total)
-    return lambda values: Mixed(permit(values), (_OWN_TOTAL, bucket(values)), total)
+def permit_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
+    """Return what makes the key under which permits are counted: that of the running limit, else that of the rate."""
+    if options.running_concurrency is not _DISABLED:
+        return _key_of(options.running_concurrency, key_indexes)
+    return _key_of(_rate_scope(options), key_indexes)
 
 
 def bucket_key(options: TaskOptions, key_indexes: tuple[int, ...]) -> KeyOf:
-    """Return what makes the key under which starts are counted."""
-    return _key_of(_DISABLED if options.rate_limit is None else options.rate_limit.scope, key_indexes)
+    """Return what makes the key under which starts are counted: each rate counts its own."""
+    rate, key_of = repr(options.rate_limit), _key_of(_rate_scope(options), key_indexes)
+    if key_of is not _the_same_for_all:
+        return lambda values: (rate, key_of(values))
+    bucket = rate, None
+    return lambda _values: bucket
+
+
+def line_key(options: TaskOptions, key_indexes: tuple[int, ...], kind: int) -> KeyOf:
+    """Return what makes the key of the line in which one waits: nobody in it could overtake another.
+
+    `kind`: the number of the limits of this use of the task.
+    """
+    permit = permit_key(options, key_indexes)
+    has_one_scope = options.rate_limit is None or options.running_concurrency in (_DISABLED, _rate_scope(options))
+    if has_one_scope and kind == 0:
+        return permit  # most are, and need no other key
+    bucket = bucket_key(options, key_indexes)
+    return lambda values: Mixed(permit(values), bucket(values), kind)
+
+
+def _rate_scope(options: TaskOptions) -> ConcurrencyControlType:
+    return _DISABLED if options.rate_limit is None else options.rate_limit.scope
 
 
 def _key_of(scope: ConcurrencyControlType, key_indexes: tuple[int, ...]) -> KeyOf:

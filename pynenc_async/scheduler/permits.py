@@ -5,7 +5,7 @@ from typing import Any, Final
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record
-from pynenc_async.scheduler.limits import Rule
+from pynenc_async.scheduler.rules import Rule
 from pynenc_async.store.values import Permit, RatePermit, Refusal, RefusalKind, Unique
 
 _TOTAL: Final = "total"

@@ -18,11 +18,12 @@ from pynenc_async.scheduler.agenda import Agenda, Kind
 from pynenc_async.scheduler.core import CANCELLED, FAILED, RETRY, SchedulerCore
 from pynenc_async.scheduler.cycles import ring_through_limit
 from pynenc_async.scheduler.grace import Grace
-from pynenc_async.scheduler.limits import Limiter, Rule
+from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.scheduler.room import Room
+from pynenc_async.scheduler.rules import Rule, in_words
 from pynenc_async.scheduler.slots import PAUSED, PENDING, REGISTERED
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
@@ -66,8 +67,9 @@ class PolicedScheduler(SchedulerCore):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            limiter = self._limiters[task_id] = Limiter(self.agenda.now, self.agenda.call_later, self.ageing_seconds)
-            limiter.granted = lambda: self._grant_permits(limiter)
+            agenda = self.agenda
+            limiter = Limiter(agenda.now, agenda.call_later, self.ageing_seconds, self._grant_permits)
+            self._limiters[task_id] = limiter
         return limiter
 
     def way_in(self, options: TaskOptions, limiter: Limiter | None) -> Callable[[Record], None]:
@@ -126,7 +128,7 @@ class PolicedScheduler(SchedulerCore):
     def _refuse(self, record: Record, limiter: Limiter, rule: Rule) -> None:
         """There is no permit for `record` now."""
         if record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:
-            self.drop(record, limiter.describe(record, rule))
+            self.drop(record, in_words(record, rule))
         else:
             self._wait_for_permit(record, limiter, rule)
 

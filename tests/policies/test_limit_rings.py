@@ -106,7 +106,7 @@ async def test_a_total_that_others_will_free_does_not_hide_a_key_that_nobody_wil
     await all_end(app)
 
 
-async def test_a_use_with_a_narrower_limit_that_is_ahead_in_the_queue_counts():
+async def test_a_use_with_a_narrower_limit_is_in_nobodys_way_though_it_is_ahead_in_the_queue():
     app = Pynenc()
 
     @app.task(running_concurrency="task", running_limit=5)
@@ -117,8 +117,28 @@ async def test_a_use_with_a_narrower_limit_that_is_ahead_in_the_queue_counts():
     narrow = work.with_options(running_limit=1, priority=1)
     parent = work(lambda: work(None))
     ahead = narrow(None)
-    assert await outcome(parent) is CycleDetectedError
+    assert await parent is None
     await ahead
+    await all_end(app)
+
+
+@pytest.mark.parametrize("option", ["running_limit", "running_total"])
+@pytest.mark.parametrize(("own", "hangs"), [(1, True), (2, False)])
+async def test_a_holder_that_awaits_a_use_for_which_others_have_to_end_as_well_is_told_if_it_is_itself_in_the_way(
+    option, own, hangs
+):
+    app = Pynenc()
+
+    @app.task(running_concurrency="task", running_limit=9)
+    async def work(seconds, awaits):
+        await asyncio.sleep(seconds)
+        if awaits:
+            await work.with_options(**{option: own})(1, awaits=False)
+
+    parent, *others = work(2, awaits=True), work(10, awaits=False), work(20, awaits=False)
+    assert await outcome(parent) is (CycleDetectedError if hangs else type(None))
+    assert asyncio.get_running_loop().time() == (2 if hangs else 21)
+    assert [await outcome(one) for one in others] == [type(None)] * 2
     await all_end(app)
 
 

@@ -50,6 +50,7 @@ def calls(children):
         priority=st.integers(-1, 1),
         delay=st.sampled_from((0, 0, 0, 1)),
         detached=st.sampled_from((False, False, True)),
+        narrow=st.sampled_from((False, False, False, True)),
         gate=st.sampled_from((False, False, True)),
         sleeps=st.sampled_from((0, 0, 0.1, 1, 3)),
         cleans_up=st.sampled_from((0, 0.1, 2)),

@@ -302,8 +302,8 @@ def test_limits_and_rates_that_count_by_different_keys_hold_together_and_nobody_
             await handle
             assert_lawful(handle)
         await assert_at_rest(app)
-        limiter = work.limiter
-        assert (dict(limiter._lines), list(limiter._turns), dict(limiter._parked)) == ({}, [], {})
+        turns = work.limiter._turns
+        assert (turns.lines, list(turns.order), turns._parked) == ({}, [], {})
 
     run(main)
     for moments in starts.values():
