@@ -39,7 +39,7 @@ class ResourceScope(StrEnum):
 
 @final
 class Resource(Generic[Made_co]):
-    """Made_co by `@app.resource`; see `pynenc_async.resource`."""
+    """Made by `@app.resource`; see `pynenc_async.resource`."""
 
     def __init__(self, factory: Factory[Made_co], scope: ResourceScope, owner: object) -> None:
         self.name: Final = f"{getattr(factory, '__module__', None)}.{getattr(factory, '__qualname__', repr(factory))}"
@@ -94,12 +94,7 @@ class ResourceDecorator:
         self._define: Final = define
         self._scope: Final = scope
 
-    @overload
-    def __call__(self, factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
-    @overload
-    def __call__(self, factory: Callable[..., AbstractAsyncContextManager[T]], /) -> Resource[T]: ...
-
-    def __call__(self, factory: Any, /) -> Any:
+    def __call__(self, factory: Factory[T], /) -> Resource[T]:
         """Define the resource."""
         return self._define(factory, self._scope)
 

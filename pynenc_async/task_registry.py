@@ -2,17 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from typing import Any, Final, ParamSpec, TypeVar, cast, final, overload
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from pynenc_async.configuration.configuration import Resolved
 from pynenc_async.errors import TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.options import TaskOptions
 from pynenc_async.task import Task, TaskApp
-
-Params = ParamSpec("Params")
-Result = TypeVar("Result")
 
 
 class TaskRegistry:
@@ -68,30 +65,6 @@ class TaskRegistry:
             raise TaskDefinitionError(task.task_id, "is already a task", "decorate the function once")
         successor = self._successors[task] = self.register(task.func, {**implied, **options})
         return successor
-
-
-@final
-class TaskDecorator:
-    """What `@app.task(...)` with options returns: it decorates one function."""
-
-    def __init__(self, registry: "TaskRegistry", options: dict[str, Any]) -> None:
-        self._registry: Final = registry
-        self._options: Final = options
-
-    @overload
-    def __call__(self, func: Task[Params, Result], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, AsyncGenerator[Result, Any]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, AsyncIterator[Result]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, Coroutine[Any, Any, Result]], /) -> Task[Params, Result]: ...
-    @overload
-    def __call__(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
-
-    def __call__(self, func: Any, /) -> Any:
-        """Register the function."""
-        return self._registry.register(func, self._options)
 
 
 def _is_redefinition(known: Function, new: Function) -> bool:

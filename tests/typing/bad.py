@@ -98,6 +98,8 @@ async def ticked(number: int) -> int:
 
 async def scheduled_calls() -> None:
     await ticked("1")  # wrong: type
+    app.task(ticked)("1")  # wrong: type
+    app.every(5)(add)("1")  # wrong: type
     text: str = await ticked(1)  # wrong: the result is an int
     app.schedules["x"].next_fire = None  # wrong: read-only
     _ = text

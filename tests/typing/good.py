@@ -84,6 +84,20 @@ async def plain(a: int) -> float:
 halved = app.task(plain)
 
 
+class Greeter:
+    async def __call__(self, name: str, *, loud: bool = False) -> str:
+        return name.upper() if loud else name
+
+
+greeted = app.task(Greeter())
+
+
+@app.task(priority=2)
+@app.every(60, args=(3,))
+async def counted_again(n: int) -> AsyncIterator[int]:
+    yield n
+
+
 async def calls() -> None:
     assert_type(await add(1, 2), int)
     assert_type(await add(1), int)
@@ -92,6 +106,8 @@ async def calls() -> None:
     assert_type(await in_thread(b"abc"), list[int])
     await nothing()
     assert_type(await halved(3), float)
+    assert_type(await greeted("x", loud=True), str)
+    assert_type(await counted_again(n=3), int)
     assert_type(await (await add.submit(1, b=2)), int)
     assert_type(await add.with_options(max_retries=2)(1), int)
     assert_type(await add.with_options(runs_in="process", max_crashes=2)(1), int)

@@ -1,0 +1,88 @@
+"""What an app knows of its invocations."""
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, cast
+
+from pynenc_async.app.wiring import Wired
+from pynenc_async.errors import InvocationNotFoundError, PynencError
+from pynenc_async.invocation.counting import statistics_of
+from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.invocation.finding import InvocationPage, as_query
+from pynenc_async.scheduler.observers import Observation, Observer
+from pynenc_async.statistics import AppStatistics
+from pynenc_async.status import InvocationStatus
+from pynenc_async.task import Task
+
+
+class Finding(Wired):
+    """Finds, counts, observes and backs up what was submitted."""
+
+    def get_invocation(self, invocation_id: str) -> DistributedInvocation[Any, Any]:
+        """Return a living or retained invocation; raises `InvocationNotFoundError`."""
+        found = self.find_invocation(invocation_id)
+        if found is None:
+            raise InvocationNotFoundError(invocation_id)
+        return found
+
+    def find_invocation(self, invocation_id: str) -> DistributedInvocation[Any, Any] | None:
+        """Return a living or retained invocation, or None."""
+        return cast("DistributedInvocation[Any, Any] | None", self.runtime.find(invocation_id))
+
+    def invocations(
+        self, *, status: InvocationStatus | None = None, task: Task[Any, Any] | None = None
+    ) -> list[DistributedInvocation[Any, Any]]:
+        """Return the living and retained invocations, oldest first, of one status or task where given."""
+        return [
+            one
+            for one in self._all()
+            if (status is None or one.status is status) and (task is None or one.task.task_id == task.task_id)
+        ]
+
+    async def find(
+        self,
+        *,
+        status: InvocationStatus | Iterable[InvocationStatus] | None = None,
+        task: Task[Any, Any] | None = None,
+        parent: str | None = None,
+        text: str = "",
+        registered: tuple[datetime | None, datetime | None] = (None, None),
+        ended: tuple[datetime | None, datetime | None] = (None, None),
+        newest_first: bool = True,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> InvocationPage:
+        """Return a page of the invocations that fit all that is given: those in memory, or all that the store has.
+
+        `registered`, `ended`: from the first moment (included) to the second. `text`: occurs in the task id, the arguments,
+        the result or the error. `after`: `next` of the page before.
+        """
+        query = as_query(
+            status, task, parent, text, registered, ended, newest_first=newest_first, limit=limit, after=after
+        )
+        return await self._dispatcher.find_page(query)
+
+    def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
+        return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())
+
+    def statistics(self) -> AppStatistics:
+        """Say where the app stands."""
+        return statistics_of(self._dispatcher, self._all())
+
+    def observe(self, callback: Observer) -> Observation:
+        """Tell `callback` of every transition of the invocations that are submitted from now on, until it is closed.
+
+        It is called in the app's loop, in order, soon after the transition. It may submit and cancel. One that raises is
+        logged, and told nothing more. Raises `PynencError` with `sync://`, where no loop could call it.
+        """
+        if self.is_synchronous:
+            raise PynencError("a synchronous app has no loop in which observers are called; use 'memory://' to observe")
+        return self._dispatcher.observers.add(callback)
+
+    async def backup(self, target: str | os.PathLike[str]) -> None:
+        """Write a copy of the store to the file `target`, while everything goes on. Raises `StoreError`.
+
+        Raises `PynencError` for an app in memory.
+        """
+        await self._dispatcher.backup(os.fspath(target))
