@@ -99,7 +99,8 @@ class Limiter:
         line.push(record, self._clock(), self._ageing_seconds)
         if rule is not Rule.KEY:
             self._turns.take(key)
-            self._sleep_for_rate(record, key)
+            if rule is Rule.RATE:
+                self._sleep_for_rate(record, key)
         elif type(key) is Mixed:
             self._turns.park(key)
         if rule is not Rule.KEY or type(key) not in _PLAIN:
@@ -145,10 +146,9 @@ class Limiter:
             self._buckets.take(record, rate)
 
     def _sleep_for_rate(self, record: Record, key: Key) -> None:
-        rate = record._task.options.rate_limit
-        delay = 0.0 if rate is None else self._buckets.wait(record, rate)
-        if delay:
-            self._turns.sleep(key, record._task.bucket_key(record._values), delay)
+        """Let a line have a turn when its rate fits again: which may be so already, where that was known late."""
+        delay = self._buckets.wait(record, record._task.options.rate_limit)
+        self._turns.sleep(key, record._task.bucket_key(record._values), delay)
 
     # -- giving it back ------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,14 @@ async def test_rates_hold_across_processes(world):
     assert all(later - earlier > 0.99 for earlier, later in pairwise(times))
 
 
+async def test_a_rate_that_fits_again_before_its_refusal_is_known_holds_nobody_up_for_ever(world):
+    apps = [world.app(latency=lambda: 2.0) for _ in range(2)]
+    tasks = [with_tasks(app) for app in apps]
+    async with apps[0], apps[1], asyncio.timeout(600):
+        for handle in [one.rated() for one in tasks for _ in range(4)]:
+            await handle
+
+
 async def test_a_unique_call_of_another_process_is_reused(world):
     one, other = world.app(), world.app()
     tasks, others = with_tasks(one), with_tasks(other)
