@@ -1,6 +1,7 @@
 """What is opened: a store of ours, whole, of this version; all else is refused, and left as it is."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_a_store_is_made_where_there_is_none_and_found_again(path):
 def test_nothing_but_the_file_is_left_when_all_have_closed(path):
     fill(path)
     assert list(Path(path).parent.iterdir()) == [Path(path)]
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_leads_to_where_it_is_made(path):
+    link = Path(f"{path}-link")
+    link.symlink_to(path)
+    fill(str(link))
+    assert link.is_symlink()
+    assert open_again(path) == {"success": 20}
+
+
+def test_what_is_no_plain_file_is_refused(path):
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="no plain file"):
+        open_again(path)
 
 
 def test_an_empty_file_is_not_taken_for_an_empty_store(path):
@@ -224,7 +239,7 @@ def test_the_view_shows_invocations_to_people(path):
     ],
 )
 def test_a_url_names_a_file(url, expected):
-    assert SqliteOptions.from_url(url).path == expected
+    assert SqliteOptions.from_url(url).path == str(Path(expected).absolute())
 
 
 def test_a_url_says_how():

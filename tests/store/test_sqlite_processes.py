@@ -91,6 +91,36 @@ def test_what_a_killed_process_had_is_taken_over_at_once_however_long_its_lease_
     asyncio.run(main())
 
 
+def test_who_opened_the_file_by_a_link_is_alive_for_all_others(path):
+    async def main():
+        link = Path(path).parent / "elsewhere" / "link.db"
+        link.parent.mkdir()
+        link.symlink_to(path)
+        async with opened(path) as ada, opened(link, "bob") as bob:
+            await ada.commit([new("ada-1"), start("ada-1")])
+            assert await bob.recover([TASK], now=NOW) == Recovery()
+            assert await ada.recover([TASK], now=NOW) == Recovery()
+        assert list(link.parent.iterdir()) == [link]
+
+    asyncio.run(main())
+
+
+def test_a_process_that_changes_its_directory_sees_the_living_all_the_same(path, monkeypatch):
+    async def main():
+        monkeypatch.chdir(Path(path).parent)
+        early = SqliteStore("jobs.db")
+        async with opened("jobs.db") as ada, opened("jobs.db", "bob") as bob:
+            monkeypatch.chdir("/")
+            await ada.commit([new("ada-1"), start("ada-1")])
+            assert await bob.recover([TASK], now=NOW) == Recovery()
+            await early.open("eve")
+            assert early.peek("ada-1").status is S.RUNNING
+            await early.close()
+        assert list(Path(path).parent.iterdir()) == [Path(path)]
+
+    asyncio.run(main())
+
+
 def test_the_death_of_a_process_rings(path):
     async def main():
         rung = asyncio.Event()

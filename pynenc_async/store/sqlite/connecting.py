@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -32,7 +31,7 @@ def connect(options: SqliteOptions, *, mode: str = "rw") -> sqlite3.Connection:
 def connect_plainly(options: SqliteOptions, mode: str) -> sqlite3.Connection:
     """Return a connection for which nothing has been read yet."""
     return sqlite3.connect(
-        f"file:{quote(str(Path(options.path).absolute()))}?mode={mode}",
+        f"file:{quote(options.path)}?mode={mode}",
         uri=True,
         timeout=options.busy_timeout,
         isolation_level=None,

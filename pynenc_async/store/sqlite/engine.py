@@ -48,6 +48,7 @@ class Engine:
         *,
         ring: Callable[[], None] | None,
     ) -> None:
+        options = options.resolved()
         self.options: Final = options
         self.names: Final = Names()
         self.is_childs = False

@@ -21,6 +21,8 @@ def check_place(path: str) -> None:
     """Refuse what SQLite would take for an empty database, or not understand."""
     if Path(path).is_dir():
         raise StoreError(f"SQLite store {path}: this is a directory; name a file in it")
+    if not Path(path).is_file():
+        raise StoreError(f"SQLite store {path}: this is no plain file, but a device, a pipe or the like; name another")
     if Path(path).stat().st_size == 0:
         raise StoreError(
             f"SQLite store {path}: the file is empty (0 bytes). No store is ever so: it was cut off, or somebody else made "

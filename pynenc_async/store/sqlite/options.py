@@ -1,8 +1,10 @@
 """What a URL says about the store: `sqlite:///jobs.db`, `sqlite:////var/lib/jobs.db?durability=full&lease=30`."""
 
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -27,6 +29,7 @@ class SqliteOptions:
     """Where the file is and how it is used. Raises `StoreError` for what cannot be."""
 
     path: str
+    """Of the file. A relative one begins in the working directory of now, wherever the process goes later."""
     durability: Durability = Durability.NORMAL
     lease_seconds: float = LEASE
     """A runner that has not renewed its lease for so long is dead."""
@@ -41,10 +44,15 @@ class SqliteOptions:
         if self.durability not in list(Durability):
             raise _bad("durability", str(self.durability), f"{' or '.join(Durability)}")
         object.__setattr__(self, "durability", Durability(self.durability))
+        object.__setattr__(self, "path", str(Path(self.path).absolute()))
         if not 0 < self.lease_seconds < math.inf:
             raise _bad("lease", str(self.lease_seconds), "a number of seconds above 0, for instance lease=10")
         if not 0 <= self.busy_timeout <= 1e6:  # noqa: PLR2004  SQLite counts milliseconds in 32 bits
             raise _bad("busy_timeout", str(self.busy_timeout), "a number of seconds, for instance busy_timeout=30")
+
+    def resolved(self) -> "SqliteOptions":
+        """Return the same for the file itself, whatever links lead to it: what lies beside it has one name for all."""
+        return replace(self, path=os.path.realpath(self.path))
 
     @classmethod
     def from_url(cls, url: str) -> "SqliteOptions":

@@ -160,7 +160,7 @@ class SqliteStore(Store):
 
     async def recover(self, task_ids: Sequence[str], *, now: float) -> Recovery:
         """See `Store.recover`."""
-        path = self.options.path
+        path = self._engine.options.path
         tasks = tuple(task_ids)
         died: list[str] = []
 
@@ -306,9 +306,9 @@ class SqliteStore(Store):
         """Return sizes of the files in bytes, and how many changes went into how many transactions."""
         engine = self._engine
         return {
-            "path": self.options.path,
-            "bytes": size_of(self.options.path),
-            "wal_bytes": size_of(f"{self.options.path}-wal"),
+            "path": engine.options.path,
+            "bytes": size_of(engine.options.path),
+            "wal_bytes": size_of(f"{engine.options.path}-wal"),
             "wal_frames": engine.checkpointer.frames,
             "transactions": engine.writer.transactions,
             "changes": engine.writer.changes,
