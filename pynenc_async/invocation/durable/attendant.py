@@ -8,33 +8,14 @@ import asyncio
 from asyncio import AbstractEventLoop, Future, Task, TimerHandle
 from contextlib import suppress
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final
 
 from pynenc_async.errors import StoreError
+from pynenc_async.invocation.durable.duties import Duties
 from pynenc_async.telemetry import logger
 
 PAUSE_SECONDS: Final = 0.5
 """How long it waits before it asks a store again that has failed."""
-
-
-class Duties(Protocol):
-    """What there is to look after; `store_bound.StoreBound` is it."""
-
-    async def recover(self) -> None:
-        """Take over what belongs to the dead."""
-        ...
-
-    async def look_around(self) -> None:
-        """See what others have ended, and what they ask for."""
-        ...
-
-    async def tidy_up(self) -> bool:
-        """Forget some of what has ended long ago; say whether there is more of it."""
-        ...
-
-    async def fill_up(self) -> float | None:
-        """Claim as much of the backlog as there is room for; say in how many seconds more of it is due."""
-        ...
 
 
 class Attendant:

@@ -1,4 +1,4 @@
-"""What the runtime of an app has to do with its store: it opens it and lets it go, looks into it, and sees to its duties."""
+"""What the runtime of an app has to do with its store: it opens it and lets it go, and looks into it."""
 
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.durable.attendant import Attendant
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
+from pynenc_async.invocation.durable.duties import Duties
 from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.invocation.finding import InvocationPage
@@ -22,9 +23,6 @@ from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import Query, Retention
 from pynenc_async.telemetry import logger
-
-MOST_FORGOTTEN: Final = 1_000
-"""How much is forgotten at once: a transaction of which nobody notices anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,17 @@ class StoreBound(Dispatcher):
             revived=self.watches.resume,
             adopt=self._adopt_late,
         )
-        attendant = Attendant(self, lease_seconds=self._lease_seconds)
+        duties = Duties(
+            backing=store,
+            watch=watch,
+            backlog=backlog,
+            desk=self._desk,
+            retention=self._retention,
+            find_here=self._find_here,
+            is_open=lambda: self._phase is Phase.OPEN,
+            declared_dead=self._declared_dead,
+        )
+        attendant = Attendant(duties, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
         self._desk.wanted = self._fetch
         store.listen(attendant.ring)
@@ -250,36 +258,14 @@ class StoreBound(Dispatcher):
         if self._opening is not None:
             self._opening.watch.refresh(record)
 
-    # -- duties of the attendant ---------------------------------------------------------------------------------------
+    # -- what others take, and what lies in the store ------------------------------------------------------------------
 
-    async def recover(self) -> None:
-        """Take over what belongs to the dead."""
-        await self._session.backlog.recover()
-
-    async def look_around(self) -> None:
-        """See what others have ended, and what they ask for."""
-        if not self._session.store.alive:
-            await self._come_back_to_life()
-        await self._session.watch.look()
-        for request in await self._session.store.cancel_requests():
-            record = self._find_here(request.invocation_id)
-            if record is not None and record._ended_at is None:
-                self._desk.cancel(record, request.reason)
-        self._desk.look_again()
-        self._desk.settle()
-
-    async def _come_back_to_life(self) -> None:
+    def _declared_dead(self) -> None:
         logger.error("runner %s was declared dead: what it had belongs to others now", self.runner_id)
         for record in super().living():
             if durable_of(record).known:
                 self._desk.leave_to(record)
                 self._hand_over(record)
-        await self._session.store.rejoin()
-
-    async def fill_up(self) -> float | None:
-        """Claim what bodies await, and as much of the backlog as there is room for; say in how many seconds more is due."""
-        await self._session.backlog.claim_awaited()
-        return await self._session.backlog.fill_up() if self._phase is Phase.OPEN else None
 
     def _fetch(self, record: Record) -> None:
         if self._opening is not None and self._opening.backlog.fetch(record):
@@ -292,10 +278,7 @@ class StoreBound(Dispatcher):
         if self._opening.backlog.is_wanted:
             self._opening.attendant.fill()
 
-    async def tidy_up(self) -> bool:
-        """Forget some of what has ended long ago; say whether there is more of it."""
-        forgotten = await self._session.store.purge(self._retention, now=self._desk.clock(), limit=MOST_FORGOTTEN)
-        return forgotten == MOST_FORGOTTEN
+    # -- questions to the store ----------------------------------------------------------------------------------------
 
     async def last_fires(self) -> dict[str, float]:
         """Return when each schedule has fired last, in whichever process."""

@@ -1,0 +1,68 @@
+"""What an app with a store has to see to, besides its calls: what others have done, what lies there, what may be forgotten."""
+
+from collections.abc import Callable
+from typing import Final
+
+from pynenc_async.invocation.durable.backlog import BacklogKeeper
+from pynenc_async.invocation.durable.watch import Watch
+from pynenc_async.record import Record
+from pynenc_async.scheduler.durable import DurableScheduler
+from pynenc_async.store.base import Store
+from pynenc_async.store.values import Retention
+
+MOST_FORGOTTEN: Final = 1_000
+"""How much is forgotten at once: a transaction of which nobody notices anything."""
+
+
+class Duties:
+    """One method for each; the attendant says when."""
+
+    def __init__(
+        self,
+        *,
+        backing: Store,
+        watch: Watch,
+        backlog: BacklogKeeper,
+        desk: DurableScheduler,
+        retention: Retention,
+        find_here: Callable[[str], Record | None],
+        is_open: Callable[[], bool],
+        declared_dead: Callable[[], None],
+    ) -> None:
+        self._backing: Final = backing
+        self._watch: Final = watch
+        self._backlog: Final = backlog
+        self._desk: Final = desk
+        self._retention: Final = retention
+        self._find_here: Final = find_here
+        self._is_open: Final = is_open
+        """Whether new work is begun."""
+        self._declared_dead: Final = declared_dead
+        """Called when others have declared this runner dead, before it lives again."""
+
+    async def recover(self) -> None:
+        """Take over what belongs to the dead."""
+        await self._backlog.recover()
+
+    async def look_around(self) -> None:
+        """See what others have ended, and what they ask for."""
+        if not self._backing.alive:
+            self._declared_dead()
+            await self._backing.rejoin()
+        await self._watch.look()
+        for request in await self._backing.cancel_requests():
+            record = self._find_here(request.invocation_id)
+            if record is not None and record._ended_at is None:
+                self._desk.cancel(record, request.reason)
+        self._desk.look_again()
+        self._desk.settle()
+
+    async def fill_up(self) -> float | None:
+        """Claim what bodies await, and as much of the backlog as there is room for; say in how many seconds more is due."""
+        await self._backlog.claim_awaited()
+        return await self._backlog.fill_up() if self._is_open() else None
+
+    async def tidy_up(self) -> bool:
+        """Forget some of what has ended long ago; say whether there is more of it."""
+        forgotten = await self._backing.purge(self._retention, now=self._desk.clock(), limit=MOST_FORGOTTEN)
+        return forgotten == MOST_FORGOTTEN
