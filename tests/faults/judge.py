@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -17,6 +18,8 @@ ROOT = Path(__file__).parent.parent.parent
 VICTIM = Path(__file__).parent / "victim.py"
 OWNED = {S.PENDING, S.RUNNING, S.PAUSED, S.RESUMED}
 PATIENCE = 60
+LEASE = struct.Struct("<dd36sI")
+"""A file beside the database: until when, how long, the boot, the process."""
 
 
 class Scene:
@@ -89,6 +92,18 @@ class Scene:
     def written(self):
         """Return the size of the ledger."""
         return self.ledger_path.stat().st_size if self.ledger_path.exists() else 0
+
+    def wait_for_renewals(self, victim, count=3):
+        """Wait until a victim has renewed its lease so many times."""
+        moments = set()
+        for _ in range(PATIENCE * 100):
+            for file in self.folder.glob("jobs.db-runner-*"):
+                until, _, _, pid = LEASE.unpack(file.read_bytes())
+                moments.update([until] if pid == victim.pid else [])
+            if len(moments) > count:
+                return
+            pause(0.01)
+        raise AssertionError("it has let its lease run out")
 
     def wait_for(self, count, *words, by=None):
         """Wait until so many lines of the ledger begin with these words; the reader blocks on nothing that may hang."""

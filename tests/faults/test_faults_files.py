@@ -138,7 +138,7 @@ import asyncio, time
 real, jumped = time.time, [0]
 time.time = lambda: real() + jumped[0]
 from pynenc_async import Pynenc
-app = Pynenc("sqlite:///{scene.database}?lease=0.5")
+app = Pynenc("sqlite:///{scene.database}?lease=60")
 @app.task
 async def work(x: int) -> int:
     await asyncio.sleep(1.2)

@@ -39,9 +39,14 @@ def test_a_process_that_is_stopped_for_three_leases_is_replaced_and_writes_nothi
 
 
 def test_a_blocked_loop_is_not_death(scene):
-    blocked = scene.start("--block", 2, "--lease", 0.5)
+    go_on = scene.folder / "go-on"
+    blocked = scene.start("--block", go_on, "--lease", 60)
     scene.wait_for(1, "began")
-    scene.finish("--lease", 0.5, "--submit", 1)
+    other = scene.start("--submit", 1, "--lease", 60)
+    scene.wait_for(1, "accepted")
+    scene.wait_for_renewals(blocked)
+    go_on.touch()
+    assert other.wait(PATIENCE) == 0, scene.log(other)
     assert blocked.wait(PATIENCE) == 0, scene.log(blocked)
     asyncio.run(judge(scene))
     began = [line for line in scene.ledger() if line[0] == "began" and line[-2] == f"pid={blocked.pid}"]

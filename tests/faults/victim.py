@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 from pynenc_async import InvocationStatus, Pynenc, StoreError, current_invocation
 from pynenc_async.store.sqlite import SqliteOptions, SqliteStore
@@ -27,7 +28,7 @@ def arguments():
     parser.add_argument("--busy-timeout", type=float, default=30.0)
     parser.add_argument("--die", default="", help="POINT:COUNT, see `DyingStore`")
     parser.add_argument("--poison", default="", choices=("", "exit", "segv"))
-    parser.add_argument("--block", type=float, default=0.0, help="how long one body blocks the loop")
+    parser.add_argument("--block", default="", help="one body blocks the loop until this file is there")
     parser.add_argument("--stay", action="store_true", help="wait to be told to stop, when all is done")
     parser.add_argument("--insist", action="store_true", help="submit again what the store refuses")
     parser.add_argument("--limit", type=int, default=2)
@@ -76,6 +77,11 @@ def _name(change):
     if isinstance(change, Transition):
         return "end" if change.steps[-1][0].is_final() else "start"
     return "other"
+
+
+def block_until_there(path):
+    while not path.exists():
+        threading.Event().wait(0.01)
 
 
 def main():
@@ -135,7 +141,7 @@ def main():
     @app.task
     async def blocker() -> None:
         begun = begin()
-        threading.Event().wait(given.block)
+        block_until_there(Path(given.block))
         ledger.write("ended", begun)
 
     async def submit(task, *args):

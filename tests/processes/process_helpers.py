@@ -8,7 +8,30 @@ import pytest
 
 from pynenc_async import Pynenc
 from pynenc_async.clock import SimulatedLoop
+from pynenc_async.invocation import binding
 from pynenc_async.status import InvocationStatus
+
+PATIENCE_SECONDS = 50.0
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """Real time, and what a test adds to it: what takes time here is other processes, and how much they take, nobody knows."""
+
+    added = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.added
+
+
+def run_jumping(main, monkeypatch):
+    """Run `main(loop)` to its end; apps have the clock of this loop, too."""
+
+    async def whole():
+        return await main(asyncio.get_running_loop())
+
+    monkeypatch.setattr(binding, "monotonic_clock_of", lambda loop: loop.time)
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(whole())
 
 
 def in_process(app: Pynenc, func, **options):

@@ -179,7 +179,7 @@ async def test_a_long_body_keeps_nobody_waiting_while_another_worker_is_idle(tmp
         after = [nothing() for _ in range(40)]
         for invocation in (*before, *after):
             await invocation
-        assert long.status is S.RUNNING
+        await running(long)
         open_gate(gate)
         await long
         await assert_at_rest(app)

@@ -93,7 +93,7 @@ def test_no_retry_begins_after_the_deadline(kind):
         attempts.append(1)
         raise LookupError
 
-    task = app.task(deadline=1, max_retries=5, retry_delay=10)(inline if kind == "def" else in_loop)
+    task = app.task(deadline=LONG, max_retries=5, retry_delay=10 * LONG)(inline if kind == "def" else in_loop)
     with pytest.raises(LookupError):
         task().result  # noqa: B018
     assert len(attempts) == 1

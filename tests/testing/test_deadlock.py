@@ -122,6 +122,7 @@ def test_a_task_that_swallows_its_cancellation_is_a_deadlock_at_the_end_too():
         run(main)
 
 
+@pytest.mark.usefixtures("patience_with_strangers")
 def test_a_thread_that_nobody_counted_prevents_the_verdict():
     async def main():
         loop = asyncio.get_running_loop()
@@ -141,6 +142,7 @@ def test_a_thread_that_nobody_counted_prevents_the_verdict():
     assert run(main) == "a stranger's answer"
 
 
+@pytest.mark.usefixtures("patience_with_strangers")
 def test_the_threads_of_anyio_are_such_strangers():
     async def main():
         await anyio.to_thread.run_sync(time.sleep, 0.05)

@@ -12,6 +12,8 @@ import pytest
 from pynenc_async.clock import tie_break_of
 from pynenc_async.testing import VirtualLoop, run
 
+pytestmark = pytest.mark.usefixtures("whole_pieces")
+
 SEEDS = range(40)
 
 

@@ -50,6 +50,7 @@ async def functions_that_share_a_list():
     return order
 
 
+@pytest.mark.usefixtures("whole_pieces")
 @pytest.mark.parametrize("main", [bodies_that_submit_and_wait, functions_that_share_a_list])
 def test_a_seed_decides_what_threads_do_together(main):
     runs = [[str(simulate(main, seed=seed).value) for seed in range(8)] for _ in range(4)]
@@ -78,6 +79,7 @@ async def loses_an_update():
     assert account["balance"] == 3
 
 
+@pytest.mark.usefixtures("whole_pieces")
 def test_a_race_between_bodies_in_threads_is_found_and_repeats():
     found = explore(loses_an_update, seeds=40)
     assert 0 < len(found.failures) < 40
@@ -94,7 +96,7 @@ def test_bodies_that_wait_for_one_another_get_through():
 
         @app.task
         def waits():
-            return opened.wait(10)
+            return opened.wait(30)
 
         @app.task
         def opens():
@@ -111,7 +113,7 @@ def test_bodies_that_wait_for_one_another_get_through():
 def test_functions_of_one_pool_that_wait_for_one_another_get_through():
     async def main():
         opened = threading.Event()
-        return await asyncio.gather(asyncio.to_thread(opened.wait, 10), asyncio.to_thread(opened.set))
+        return await asyncio.gather(asyncio.to_thread(opened.wait, 30), asyncio.to_thread(opened.set))
 
     assert simulate(main, seed=1).value == [True, None]
 
@@ -171,14 +173,14 @@ def test_threads_that_wait_for_their_turn_end_with_the_loop():
     waiting = threading.Thread(target=turn.wait)
     waiting.start()
     loop.close()
-    waiting.join(10)
+    waiting.join(30)
     assert not waiting.is_alive()
 
 
 def test_without_a_seed_threads_run_freely():
     async def main():
         assert asyncio.get_running_loop().new_thread_turn() is None
-        barrier = threading.Barrier(3, timeout=10)
+        barrier = threading.Barrier(3, timeout=30)
         return sorted(await asyncio.gather(*(asyncio.to_thread(barrier.wait) for _ in range(3))))
 
     assert run(main) == [0, 1, 2]

@@ -38,15 +38,17 @@ def test_many_quick_threads_never_lose_against_a_timer():
 
 
 def test_time_stands_still_for_a_thread_whose_waiter_was_cancelled():
-    ended = []
+    begun, ended = threading.Event(), []
 
     def work():
+        begun.set()
         time.sleep(SLOWLY)
         ended.append("thread")
 
     async def main():
         waiter = asyncio.create_task(asyncio.to_thread(work))
         await asyncio.sleep(0)
+        begun.wait()  # what has not begun could still be cancelled
         waiter.cancel()
         await asyncio.sleep(3600)
         ended.append("timer")

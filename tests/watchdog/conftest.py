@@ -2,14 +2,25 @@
 
 import asyncio
 import logging
+from types import SimpleNamespace
 
 import pytest
-from watchdog_ears import LOOPS, Ears
+from watchdog_ears import LOOPS, Clock, Ears
+
+from pynenc_async.execution import watchdog
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """The clock of all watchdogs in this process."""
+    clock = Clock()
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=clock.read, thread_time=lambda: 0.0))
+    return clock
 
 
 @pytest.fixture
-def ears():
-    handler = Ears()
+def ears(clock):
+    handler = Ears(clock)
     logger = logging.getLogger("pynenc_async")
     logger.addHandler(handler)
     yield handler

@@ -5,7 +5,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,12 @@ from pynenc_async.testing import run as run_simulated
 SECONDS = 0.1
 
 
-def test_a_blocking_body_is_named_once_with_its_stack_and_then_how_long_it_took(run, ears):
+def test_a_blocking_body_is_named_once_with_its_stack_and_then_how_long_it_took(run, ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
     def block_it_here():
         ears.block_until_heard()
-        threading.Event().wait(4 * SECONDS)
+        clock.block(4 * SECONDS)
 
     @app.task
     async def blocking():
@@ -40,20 +39,19 @@ def test_a_blocking_body_is_named_once_with_its_stack_and_then_how_long_it_took(
     invocation, lag = run(main())
     first, second = ears.heard
     name = f"invocation {invocation.invocation_id} of task {blocking.task_id} has blocked the event loop for"
-    assert first.getMessage().startswith(f"{name} at least 0.")
-    assert second.getMessage().startswith(f"{name} 0.")
-    assert "it goes on" in second.getMessage()
+    assert first.getMessage().startswith(f"{name} at least {first.blocked_seconds:.2f} s")
+    assert second.getMessage() == f"{name} {second.blocked_seconds:.2f} s; it goes on"
     for record in ears.heard:
         assert record.levelname == "WARNING"
         assert (record.invocation_id, record.task_id) == (invocation.invocation_id, blocking.task_id)
     assert SECONDS <= first.blocked_seconds < second.blocked_seconds
     assert second.blocked_seconds >= 5 * SECONDS
     assert lag.longest == second.blocked_seconds
-    assert lag.blockages >= 1
+    assert lag.blockages == 1
     lines = first.stack.splitlines()
     assert "in blocking" in lines[0], "the loop's own frames are trimmed"
     assert any("in block_it_here" in line for line in lines)
-    assert any("threading.Event().wait" in line or "block_until_heard" in line for line in lines)
+    assert any("block_until_heard" in line for line in lines)
     assert "pynenc_async" not in first.stack
     assert first.stack in first.getMessage()
     assert not watchdogs()
@@ -164,17 +162,17 @@ def test_a_task_that_a_body_has_started_is_its_own_where_python_tells(run, ears)
         assert "outside of all bodies" in ears.messages[0]
 
 
-def test_each_blockage_is_told_once_and_bodies_in_threads_block_nothing(run, ears):
+def test_each_blockage_is_told_once_and_bodies_in_threads_block_nothing(run, ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
     @app.task
     async def blocking(count):
         ears.block_until_heard(count)
-        threading.Event().wait(3 * SECONDS)
+        clock.block(3 * SECONDS)
 
     @app.task
     def in_thread():
-        threading.Event().wait(4 * SECONDS)
+        clock.block(4 * SECONDS)
 
     async def main():
         async with app:
@@ -201,11 +199,11 @@ def test_the_end_is_told_though_the_app_ends_at_the_same_moment(run, ears):
             await blocking()
 
     run(main())
+    await_no_watchdogs()
     assert [message.endswith("it goes on") for message in ears.messages] == [False, True]
-    assert not watchdogs()
 
 
-def test_two_apps_on_one_loop_say_it_once(run, ears):
+def test_two_apps_on_one_loop_say_it_once(run, ears, clock):
     apps = [Pynenc(watchdog_seconds=SECONDS, app_id=name) for name in "ab"]
     tasks = []
     for app in apps:
@@ -214,7 +212,7 @@ def test_two_apps_on_one_loop_say_it_once(run, ears):
         async def work(blocks):
             if blocks:
                 ears.block_until_heard()
-                threading.Event().wait(3 * SECONDS)
+                clock.block(3 * SECONDS)
             else:
                 await asyncio.sleep(6 * SECONDS)
 
@@ -242,15 +240,14 @@ def test_nothing_beats_and_no_thread_looks_while_nothing_runs(run):
 
     @app.task
     async def noop():
-        pass
+        assert not app._dispatcher.watchdog.is_resting
+        assert watchdogs()
 
     async def main():
         watchdog = app._dispatcher.watchdog
         assert not watchdogs()
         for _ in range(3):
             await noop()
-            assert not watchdog.is_resting
-            assert len(watchdogs()) == 1
             while not watchdog.is_resting:
                 await asyncio.sleep(SECONDS / 10)
             beats = watchdog._beats
@@ -286,7 +283,7 @@ def test_it_rests_again_after_the_loop_was_closed_and_works_in_the_next_one(run,
     await_no_watchdogs()
 
 
-def test_a_loop_that_does_not_run_is_not_blocked(ears):
+def test_a_loop_that_does_not_run_is_not_blocked(ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
     @app.task
@@ -299,7 +296,7 @@ def test_a_loop_that_does_not_run_is_not_blocked(ears):
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(start())
-    threading.Event().wait(4 * SECONDS)
+    clock.block(4 * SECONDS)
     loop.run_until_complete(asyncio.sleep(2 * SECONDS))
     assert app.statistics().loop_lag.blockages == 0
     loop.run_until_complete(app.shutdown(drain_seconds=0))
@@ -309,12 +306,12 @@ def test_a_loop_that_does_not_run_is_not_blocked(ears):
 
 
 @pytest.mark.parametrize("seconds", [None, 0])
-def test_it_can_be_switched_off(seconds, run, ears):
+def test_it_can_be_switched_off(seconds, run, ears, clock):
     app = Pynenc(watchdog_seconds=seconds)
 
     @app.task
     async def blocking():
-        threading.Event().wait(4 * SECONDS)
+        clock.block(4 * SECONDS)
 
     async def main():
         async with app:
@@ -326,12 +323,12 @@ def test_it_can_be_switched_off(seconds, run, ears):
     assert not ears.heard
 
 
-def test_simulated_time_is_not_watched(ears):
+def test_simulated_time_is_not_watched(ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
     @app.task
     async def blocking():
-        threading.Event().wait(4 * SECONDS)
+        clock.block(4 * SECONDS)
         await asyncio.sleep(3_600)
 
     async def main():
@@ -371,7 +368,7 @@ STOPPED = """
 import asyncio, os, signal, sys
 from pynenc_async import Pynenc
 
-app = Pynenc(watchdog_seconds=0.2)
+app = Pynenc(watchdog_seconds=0.5)
 
 @app.task
 async def work():
@@ -395,7 +392,7 @@ def test_a_process_that_was_stopped_has_blocked_nothing():
     process = run_script(STOPPED)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGSTOP)
-    threading.Event().wait(1)
+    threading.Event().wait(2)
     process.send_signal(signal.SIGCONT)
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert output == "blockages 0\n"
@@ -405,7 +402,7 @@ DEBUGGED = """
 import asyncio, pdb, sys
 from pynenc_async import Pynenc
 
-app = Pynenc(watchdog_seconds=0.05)
+app = Pynenc(watchdog_seconds=0.25)
 
 @app.task
 async def work():
@@ -427,7 +424,7 @@ def test_a_debugger_is_left_alone():
     shown = ""
     while "(Pdb)" not in shown:
         shown += process.stdout.read(1)
-    threading.Event().wait(0.5)
+    threading.Event().wait(1)
     output, _ = process.communicate("c\n", timeout=PATIENCE_SECONDS)
     assert output.endswith("blockages 0\n")
     assert "blocked the event loop" not in shown + output
@@ -442,10 +439,10 @@ app = Pynenc(watchdog_seconds=0.05)
 
 @app.task
 async def work():
-    began = time.monotonic()
+    began = time.thread_time()
     size = 15
-    while time.monotonic() - began < 0.3:  # one call that holds the interpreter's lock for long enough
-        began = time.monotonic()
+    while time.thread_time() - began < 0.3:  # one call that holds the interpreter's lock for long enough
+        began = time.thread_time()
         re.match("(a*)*b", "a" * size)
         size += 1
 
@@ -461,7 +458,7 @@ print("longest", lag.longest > 0.25, "blockages", lag.blockages > 0)
 
 
 def test_a_call_that_lets_no_other_thread_run_is_noticed_afterwards():
-    output, _ = run_script(HELD).communicate(timeout=30)
+    output, _ = run_script(HELD).communicate(timeout=PATIENCE_SECONDS)
     assert "longest True blockages True" in output
     assert "has blocked the event loop for" in output
 
@@ -484,10 +481,8 @@ asyncio.run(main())
 
 
 def test_the_interpreter_ends_without_waiting_for_it():
-    began = time.monotonic()
     output, _ = run_script(ENDING).communicate(timeout=PATIENCE_SECONDS)
     assert output == ""
-    assert time.monotonic() - began < PATIENCE_SECONDS
 
 
 def test_what_it_has_found_is_not_kept(run, ears):
