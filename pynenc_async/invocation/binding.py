@@ -3,6 +3,7 @@
 What came from other threads waits in an inbox that the loop empties. What ran on a loop that is gone is written off.
 """
 
+import os
 from asyncio import AbstractEventLoop, get_running_loop
 from asyncio.events import _get_running_loop
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from random import Random
 from typing import Any, ClassVar, Final
+from weakref import WeakSet
 
 from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
 from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
@@ -38,6 +40,8 @@ class Phase(Enum):
     """Calls made by running bodies."""
     CLOSED = auto()
     """None, until the app is started again."""
+    COPIED = auto()
+    """None, ever: this process was forked off while the app ran, and it runs on in the other one."""
 
 
 class LoopBound(Unstored):
@@ -116,6 +120,7 @@ class LoopBound(Unstored):
 
     def bind(self, loop: AbstractEventLoop) -> None:
         """Use `loop` from now on. What ran on an earlier loop, now closed, is written off; what waited runs on this one."""
+        self.refuse_copy()
         if loop is self.loop:
             return
         if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
@@ -137,7 +142,21 @@ class LoopBound(Unstored):
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
+        _bound.add(self)
         self._empty_inbox()  # what came from other threads when the loop before had ended
+
+    def note_fork(self) -> None:
+        """In a child: what runs in the parent does not run here, and what is called here would never be run."""
+        if self.loop is not None and self.loop.is_running():
+            self.phase = Phase.COPIED
+
+    def refuse_copy(self) -> None:
+        """Raise `AppNotStartedError` in a child that was forked off while the app ran."""
+        if self._phase is Phase.COPIED:
+            raise AppNotStartedError(
+                f"{self._name} runs in the process that this one was forked off, and cannot run here as well; fork before "
+                "it is started, begin the process with 'spawn' in place of 'fork', or make another app in it"
+            )
 
     def call_in_loop(self, callback: Callable[[], object]) -> None:
         """Call back in the loop, from any thread."""
@@ -258,3 +277,15 @@ def _batches(tie_break: Random | None) -> Callable[[], int]:
     if tie_break is None:
         return lambda: BATCH
     return lambda: tie_break.choice((1, 2, 3, BATCH))
+
+
+_bound: Final[WeakSet[LoopBound]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for one in list(_bound):
+        one.note_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

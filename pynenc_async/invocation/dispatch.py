@@ -148,6 +148,7 @@ class Dispatcher(LoopBound):
     def _admit(self, parent: Record | None) -> None:
         """The rare cases: first call, another loop, another thread, an app that is stopping."""
         loop = _get_running_loop()
+        self.refuse_copy()
         if self._phase is Phase.CLOSED or (self._phase is Phase.DRAINING and parent is None):
             raise AppNotStartedError(f"{self._name} was shut down; enter it again with `async with` to call its tasks")
         if loop is self.loop is not None:

@@ -72,6 +72,7 @@ class StoreBound(Dispatcher):
 
     async def start(self, loop: AbstractEventLoop) -> None:
         """Open a store, take over what the dead have left, and admit calls. Raises `StoreError`."""
+        self.refuse_copy()
         if self._opening is not None and self.loop is not loop:
             await self._lose_session()
         if self._opening is None:
