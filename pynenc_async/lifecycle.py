@@ -106,7 +106,7 @@ class Shutdown:
         await asyncio.wait([waiting], timeout=0 if self._hurried else CANCEL_GRACE_SECONDS)
         self._waiting.discard(waiting)
         waiting.cancel()
-        for invocation in dispatcher.living():
+        for invocation in dispatcher.stubborn():
             _report_stubborn(invocation)
             dispatcher.scheduler.abandon(invocation, "it ignored its cancellation, and the app was shut down")
             dispatcher.crew.threads.give_up()

@@ -190,6 +190,10 @@ class Dispatcher(LoopBound):
             record for record in self.store if isinstance(record, DistributedInvocation) and record._ended_at is None
         ]
 
+    def stubborn(self) -> list[DistributedInvocation[Any, Any]]:
+        """What has not ended after it was told to, by its own fault."""
+        return self.living()
+
     def find(self, invocation_id: str) -> Record | None:
         """Return the living or retained invocation with this id."""
         number = self.ids.parse(invocation_id)

@@ -236,6 +236,52 @@ async def test_while_the_store_cannot_be_written_submission_raises_and_running_w
     assert len(world.rows()) == 2
 
 
+async def test_that_the_store_does_not_answer_is_said_once_however_long_it_lasts(world, caplog):
+    down = False
+
+    def fail(_name, _changes):
+        if down:
+            raise StoreError("out of order")
+
+    app = world.app(before=fail, lease_seconds=2)
+    async with app:
+        for down in (True, False, True, False):  # noqa: B007  read by `fail`
+            await asyncio.sleep(30)
+    assert sum("does not answer" in record.message for record in caplog.records) == 2
+
+
+async def test_what_cannot_be_stored_at_the_shutdown_is_run_again_and_not_called_stubborn(world, caplog):
+    down = False
+
+    def fail(name, _changes):
+        if down and name == "commit":
+            raise StoreError("disk full")
+
+    def make():
+        app = world.app(before=fail)
+
+        @app.task
+        async def slow(x: int) -> int:
+            await asyncio.sleep(1)
+            return x
+
+        return app, slow
+
+    app, slow = make()
+    async with app:
+        handle = slow(1)
+        while handle.status is not S.RUNNING:
+            await asyncio.sleep(0)
+        down = True
+    messages = [record.message for record in caplog.records]
+    assert "the ends of 1 invocations could not be stored: they will be run again" in messages
+    assert not any("ignored" in message for message in messages)
+    down = False
+    again, _ = make()
+    async with again:
+        assert await again.get_invocation(handle.invocation_id) == 1
+
+
 async def test_what_is_queued_at_the_shutdown_goes_on_with_the_next_start(world):
     ran = []
 

@@ -225,6 +225,31 @@ def test_the_view_shows_invocations_to_people(path):
     assert row == ("ada-1", TASK, "success", "ada", "null")
 
 
+def test_where_there_is_no_room_for_the_log_it_is_brought_in_and_begins_anew(path):
+    code = """
+    import resource, signal
+    from pynenc_async.errors import StoreError
+
+    async def main():
+        async with opened(sys.argv[1]) as store:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+            refused = 0
+            for number in range(1, 301):
+                while True:
+                    try:
+                        await store.commit([new(f"ada-{number}")])
+                        break
+                    except StoreError:
+                        refused += 1
+                        await asyncio.sleep(0.01)
+            say(refused > 0, await store.counts())
+
+    asyncio.run(main())
+    """
+    assert run_python(code, path) == "True {'registered': 300}\n"
+
+
 # -- URLs --------------------------------------------------------------------------------------------------------------
 
 

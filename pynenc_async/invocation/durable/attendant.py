@@ -28,6 +28,8 @@ class Attendant:
         self._task: Task[None] | None = None
         self._wanted: Future[None] | None = None
         self._looks = self._fills = self._recovers = self._tidies = False
+        self._is_in_vain = False
+        """Whether the store has failed when it was asked last: it is said once, however long that lasts."""
         self._due: TimerHandle | None = None
         self._rounds: TimerHandle | None = None
 
@@ -86,9 +88,12 @@ class Attendant:
             try:
                 await self._see_to_it()
             except StoreError as error:
-                logger.warning("the store does not answer, and is asked again: %s", error)
-                self._looks = self._fills = True
+                if not self._is_in_vain:
+                    logger.warning("the store does not answer, and is asked again until it does: %s", error)
+                self._is_in_vain = self._looks = self._fills = True
                 await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                self._is_in_vain = False
 
     async def _see_to_it(self) -> None:
         if self._recovers:

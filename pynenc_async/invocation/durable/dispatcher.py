@@ -50,6 +50,10 @@ class DurableDispatcher(StoreBound):
         """Every invocation that this process has to bring to its end; what waits for a moment is for the next start."""
         return [record for record in super().living() if not (record._status is _SCHEDULED or _waits_for_retry(record))]
 
+    def stubborn(self) -> list[Handle]:
+        """What has not ended after it was told to: but of what only waits to be stored, the body has ended."""
+        return [record for record in self.living() if not durable_of(record).ending]
+
     def _admit(self, parent: Record | None) -> None:
         if self.loop is None:
             refuse_call(self._name)

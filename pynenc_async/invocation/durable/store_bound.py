@@ -180,7 +180,10 @@ class StoreBound(Dispatcher):
                 self._desk.leave_to(record)
                 self._hand_over(record)
         await self.ledger.stop()
-        for record in super().living():  # whose ends could not be written
+        unwritten = super().living()
+        if unwritten:
+            logger.error("the ends of %d invocations could not be stored: they will be run again", len(unwritten))
+        for record in unwritten:
             self._desk.leave_to(record)
             self._hand_over(record)
         self._opening = None

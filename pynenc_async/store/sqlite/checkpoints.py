@@ -37,6 +37,8 @@ class Checkpointer:
         self._stop = False
         self.frames = 0
         """How many frames the log had at the last look."""
+        self._is_tight = False
+        """Whether there was no room to go on with the log, and it has not been brought in since."""
         self.needs_help = False
         """Whether it should be finished while nobody writes."""
         self._thread: Final = threading.Thread(target=self._run, name="pynenc_async-sqlite-checkpoints", daemon=True)
@@ -55,9 +57,14 @@ class Checkpointer:
         """Hear of a transaction, in the writer's thread."""
         self._pages += _PAGES_OF_A_TRANSACTION + changes // _CHANGES_IN_A_PAGE
         size = size_of(self._wal)
-        if self._pages >= _PAGES or size - self._size > _GROWTH:
+        if self._pages >= _PAGES or size - self._size > _GROWTH or self._is_tight:
             self._pages, self._size = 0, size
             self._due.set()
+
+    def urge(self) -> None:
+        """There is no room to go on with the log: bring it in as soon as that can be done, for then it begins anew."""
+        self._is_tight = True
+        self._due.set()
 
     def help(self, writing: sqlite3.Connection) -> None:
         """Bring in all there is, in the writer's thread, while its connection keeps others from writing."""
@@ -77,7 +84,8 @@ class Checkpointer:
                 return
             with contextlib.suppress(sqlite3.Error):
                 left = self._bring_in()
-                self.needs_help = left > 0 and self.frames >= _MANY_FRAMES
+                self._is_tight = self._is_tight and left > 0
+                self.needs_help = left > 0 and (self._is_tight or self.frames >= _MANY_FRAMES)
 
     def _bring_in(self) -> int:
         with self._lock:

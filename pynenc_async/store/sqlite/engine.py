@@ -94,7 +94,9 @@ class Engine:
             return Lease.take(self.options.path, self._lease_seconds)
         except OSError as error:
             raise StoreError(
-                f"SQLite store {self.options.path}: cannot keep a lease next to it: {error}", temporary=True
+                f"SQLite store {self.options.path}: cannot keep a lease next to it: {error}; "
+                "this process must be able to make files there",
+                temporary=True,
             ) from error
 
     def close(self) -> None:

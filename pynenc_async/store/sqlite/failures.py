@@ -17,6 +17,13 @@ class Failures:
         self._path: Final = path
         self._busy_timeout: Final = busy_timeout
 
+    def astray(self, doing: str) -> StoreError:
+        """Return what to raise where the file that is open is not the one that has its name."""
+        return StoreError(
+            f"SQLite store {self._path}: the file was removed, renamed or replaced while it was open; {doing} would be lost, "
+            "and nothing is written any more. Stop all that use it; put the file back, or start anew with the one that is there"
+        )
+
     def translate(self, error: sqlite3.Error, doing: str) -> StoreError:
         """Return what to raise for `error`, which came up while `doing` something."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
@@ -49,6 +56,11 @@ class Failures:
                 "create files next to it"
             )
         return StoreError(f"{where}: {type(error).__name__}: {error}, while {doing}; nothing was changed")
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room for what was to be written."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY in _FULL
 
 
 def is_of_one_change(error: sqlite3.Error) -> bool:

@@ -108,6 +108,15 @@ def _read_wal(path: str) -> tuple[int, int, set[int]]:
     return pages, page_size, found
 
 
+def identity_of(path: str) -> tuple[int, int] | None:
+    """Return what tells the file that is at `path` from any other; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def size_of(path: str) -> int:
     """Return the size of a file in bytes; 0 where there is none."""
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell
+from pynenc_async.store.sqlite.inspecting import identity_of
 from pynenc_async.store.sqlite.lease import is_dead
 from pynenc_async.store.sqlite.schema import ALIVE
 from pynenc_async.store.sqlite.session import Session
@@ -29,6 +30,7 @@ class Keeper:
         seconds: float,
     ) -> None:
         self._database: Final = database
+        self._identity: Final = identity_of(database)
         self._connection: Final = connection
         """Its own, for reading."""
         self._session: Final = session
@@ -72,6 +74,7 @@ class Keeper:
         with contextlib.suppress(OSError):  # no room for eight bytes: the next tick tries again
             if self._session.alive:
                 self._renew()
+            self._session.is_astray = identity_of(self._database) != self._identity
         return self._refresh()
 
     def _refresh(self) -> bool:

@@ -17,6 +17,8 @@ class Session:
         """The key of the runner, which is another one after it has joined again."""
         self.died: int | None = None
         """Which key has been declared dead. Not a flag: the keeper may find out about the last one after a new one is there."""
+        self.is_astray = False
+        """Whether another file, or none, is found where the open one was: then what is written now would be lost."""
         self.marked: set[int] = set()
         """Of what this runner has in memory: what has something rare about it, as far as is known."""
 

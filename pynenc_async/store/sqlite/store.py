@@ -7,6 +7,7 @@ read in the thread that asks.
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -94,7 +95,8 @@ class SqliteStore(Store):
         if engine is None or engine.is_childs:
             return  # a forked child has nothing to close
         try:
-            await engine.work.ask(Simple("closing", lambda session: retire(session.connection, session.home)))
+            with suppress(StoreError):  # full, locked, gone: the lease ends all the same, and tells the others as much
+                await engine.work.ask(Simple("closing", lambda session: retire(session.connection, session.home)))
         finally:
             self._searcher.stop()
             self._reader.stop()

@@ -8,7 +8,7 @@ from typing import Final
 from pynenc_async.errors import PynencError, StoreError
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.commit import Commit
-from pynenc_async.store.sqlite.failures import Failures, is_of_one_change
+from pynenc_async.store.sqlite.failures import Failures, is_full, is_of_one_change
 from pynenc_async.store.sqlite.plan import Plan, make_plan
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.worker import Answer, Job
@@ -38,6 +38,8 @@ class Writer:
 
     def serve(self, jobs: Sequence[Job]) -> list[Answer]:
         """Do the work of all jobs, in their order: neighbours share a transaction."""
+        if self._session.is_astray:
+            return [(job, None, self._failures.astray(job.work.doing)) for job in jobs]
         answers: list[Answer] = [(job, None, None) for job in jobs if job.future.cancelled()]
         begun = {id(job) for job, *_ in answers}  # whose future is cancelled from here on is served all the same
         for is_commit, some in groupby(jobs, key=lambda job: isinstance(job.work, Commit)):
@@ -85,7 +87,7 @@ class Writer:
         The same way back leads from every failure: the writer's thread tries again, and tells what is wrong.
         """
         connection = self._session.connection
-        if self._checkpoints.needs_help:
+        if self._checkpoints.needs_help or self._session.is_astray:
             return False
         connection.execute("PRAGMA busy_timeout = 0")
         try:
@@ -163,6 +165,8 @@ class Writer:
 
     def _translate(self, error: Exception, job: Job) -> Exception:
         if isinstance(error, sqlite3.Error):
+            if is_full(error):
+                self._checkpoints.urge()
             failure: Exception = self._failures.translate(error, job.work.doing)
             failure.__cause__ = error
             return failure
