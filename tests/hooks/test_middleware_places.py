@@ -123,16 +123,17 @@ async def test_a_body_that_has_not_begun_is_cancelled_before_it_ever_does():
 
 
 async def test_cancelling_waits_for_the_real_end_of_the_body():
-    app, gate = Pynenc(), Gate()
+    app, started, gate = Pynenc(), Gate(), Gate()
     log = with_middleware(app)
 
     @app.task
     def work():
+        started.open()
         gate.block()
         return current_invocation().stop_requested
 
     invocation = work()
-    await until(lambda: log)
+    await started.wait()
     cancelling = asyncio.ensure_future(invocation.cancel("please"))
     await turns(5)
     assert not cancelling.done()
@@ -227,15 +228,16 @@ async def test_a_timeout_of_the_middleware_waits_for_the_thread_and_is_its_error
 
 
 async def test_a_body_that_ignores_everything_is_abandoned_and_its_middleware_ends():
-    app, gate = Pynenc(), Gate()
+    app, started, gate = Pynenc(), Gate(), Gate()
     log = with_middleware(app)
 
     @app.task(cancel_grace=0)
     def work():
+        started.open()
         gate.block()
 
     invocation = work()
-    await until(lambda: invocation._more is not None and log)
+    await started.wait()
     await turns(3)
     assert await invocation.cancel("now") is CancelOutcome.STOPPED
     await until(lambda: len(log) == 2)

@@ -59,14 +59,17 @@ async def test_every_transition_is_told_in_order_as_the_history_has_it(kind):
 
 
 async def test_policies_are_told_too():
-    app, events = Pynenc(), []
+    app, events, gate = Pynenc(), [], Gate()
     app.observe(events.append)
 
     @app.task(running_concurrency="task", delay=0.001)
     async def work():
-        await asyncio.sleep(0)
+        await gate.wait()
 
     handles = [work(), work()]
+    while S.CONCURRENCY_CONTROLLED not in statuses(handles[1]):
+        await asyncio.sleep(0.001)
+    gate.open()
     for handle in handles:
         await handle
     await settled(app)
@@ -74,7 +77,6 @@ async def test_policies_are_told_too():
         told = [event.status for event in events if event.invocation_id == handle.invocation_id]
         assert told == statuses(handle)
         assert told[0] is S.SCHEDULED
-    assert S.CONCURRENCY_CONTROLLED in statuses(handles[1])
     await assert_at_rest(app)
 
 
