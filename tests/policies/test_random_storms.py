@@ -255,12 +255,12 @@ class Storm(RuleBasedStateMachine):
         world.gate.set()
         try:
             async with asyncio.timeout(LONG):
+                await wait_all_tasks_blocked()
                 while living := world.app._dispatcher.living():
                     await living[0].wait()
                     await wait_all_tasks_blocked()  # whoever reads a group may submit more
         except TimeoutError:
             raise AssertionError(f"these never end: {world.describe_living()}") from None
-        await wait_all_tasks_blocked()
         assert all(one.done() for one in self.waiters), describe_tasks({one for one in self.waiters if not one.done()})
         await turns(5)
         await assert_at_rest(world.app)
