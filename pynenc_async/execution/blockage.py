@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from pynenc_async.context import CURRENT
-from pynenc_async.execution.carrier import Carrier
+from pynenc_async.execution.stepping import Stepper
 from pynenc_async.execution.tracebacks import is_our_module
 from pynenc_async.record import Record
 
-_CARRIERS: Final = frozenset({Carrier.begin.__code__, Carrier._continue.__code__})
+_CARRIERS: Final = frozenset({Stepper.begin.__code__, Stepper._continue.__code__})
 _DEBUGGERS: Final = frozenset({"bdb", "pdb", "ipdb", "pudb", "pydevd", "_pydevd_bundle", "_pydev_bundle", "debugpy"})
 _LOOPS: Final = frozenset({"asyncio", "uvloop"})
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
-from pynenc_async.execution.carrier import BATCH, Carrier, Desk
+from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.elsewhere import Elsewhere
-from pynenc_async.execution.threads import Threads
+from pynenc_async.execution.stepping import Dispenser, Stepper
+from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.record import Record
 
@@ -36,7 +37,7 @@ class Crew:
         watchdog: Watchdog,
         batch: Callable[[], int] | None = None,
     ) -> None:
-        self.desk: Desk = desk
+        self.desk: Dispenser = desk
         self.loop: Final = loop
         self.batch: Callable[[], int] = batch or (lambda: BATCH)
         self._ready: Final = desk.ready
@@ -48,7 +49,7 @@ class Crew:
         """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
         self._budget = IN_PLACE_BUDGET
         self._depth = 0
-        self.stopped: Final[list[Carrier]] = []
+        self.stopped: Final[list[Stepper]] = []
         """Whose bodies have stopped as they were told to, which has not been reported yet."""
         self.threads: Final = Threads(desk, places.threads, loop, self.settle)
         places.threads.start, places.threads.abandon = self.threads.start, self.threads.abandon

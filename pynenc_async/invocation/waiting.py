@@ -17,7 +17,8 @@ from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
-from pynenc_async.execution.threads import ThreadDriver, Threads
+from pynenc_async.execution.threads.driver import ThreadDriver
+from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.record import AnyOf, BodyWaiter, More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.ready import RUNNABLE
@@ -245,7 +246,7 @@ class ThreadWait(BodyWaiter):
                 message = f"invocation {_id(self._record)} has not ended within {timeout} seconds"
                 self._error = InvocationTimeoutError(_id(self._record), message)
         if self._rested is not None:
-            (self._turn or self._rested.gate.reserve()).acquire()
+            (self._turn or self._rested.staff.gate.reserve()).acquire()
         if self._simulated is not None:
             self._simulated.wait()
         if self._error is not None:

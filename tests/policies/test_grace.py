@@ -9,7 +9,7 @@ import pytest
 from helpers import S, assert_at_rest, assert_lawful, statuses, turns
 
 from pynenc_async import CancelOutcome, InvocationExpiredError, InvocationTimeoutError, Pynenc
-from pynenc_async.execution.threads import ThreadDriver
+from pynenc_async.execution.threads.driver import ThreadDriver
 
 
 def now():
@@ -216,9 +216,9 @@ def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
 
 
 async def until_all_have_left_but(count, app):
-    threads = app._dispatcher.crew.threads
+    staff = app._dispatcher.crew.threads.staff
     async with asyncio.timeout(10):
-        while threads._resting or len(threads._workers) > count:
+        while staff.resting or len(staff.workers) > count:
             await asyncio.sleep(0)
 
 

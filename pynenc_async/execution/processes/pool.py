@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pynenc_async.codec import decode_with
 from pynenc_async.errors import PynencError
+from pynenc_async.execution.desk import Desk, PoolPlace
 from pynenc_async.execution.processes.catalogue import Catalogue, encode_arguments
-from pynenc_async.execution.processes.desk import Desk, PoolPlace
 from pynenc_async.execution.processes.driver import BodyDriver
 from pynenc_async.execution.processes.handle import WorkerHandle
 from pynenc_async.execution.processes.inside import refuse_pool

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop, thread_work_of
-from pynenc_async.execution.processes.desk import PoolPlace
+from pynenc_async.execution.desk import PoolPlace
 from pynenc_async.execution.processes.driver import BodyDriver
 from pynenc_async.execution.processes.handle import WorkerHandle
 from pynenc_async.execution.processes.messages import Define, Run

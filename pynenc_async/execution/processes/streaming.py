@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from pynenc_async.execution.processes.desk import Desk
+from pynenc_async.execution.desk import Desk
 from pynenc_async.execution.processes.driver import BodyDriver
 from pynenc_async.execution.processes.messages import Credit
 from pynenc_async.execution.stream import stream_of

@@ -1,4 +1,4 @@
-"""What the pool of workers needs of the scheduler."""
+"""What those who run bodies need of the scheduler, wherever they run them."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -29,11 +29,11 @@ class Desk(Protocol):
         ...
 
     def attempt_goes_on(self, record: Record) -> None:
-        """An attempt of a task with a timeout has begun."""
+        """An attempt of a task with a timeout has been handed out, or has not ended at once."""
         ...
 
     def note_at(self, now: float, record: Record, status: InvocationStatus, attempt: int) -> None:
-        """Write down a transition."""
+        """Write down a transition that was made elsewhere."""
         ...
 
     def pause(self, record: Record) -> None:
@@ -41,16 +41,16 @@ class Desk(Protocol):
         ...
 
     def come_back(self, record: Record, wanted: Callable[[], bool]) -> None:
-        """The paused body wants its slot back."""
+        """The paused body wants its slot back: `wanted` is called when it is there, and says whether it still is."""
         ...
 
 
 class PoolPlace(Protocol):
-    """How many bodies the scheduler hands out."""
+    """How many bodies the scheduler hands out to a pool."""
 
     ahead: int
 
     @property
     def limit(self) -> int:
-        """How many workers there may be."""
+        """How many threads or workers there are."""
         ...

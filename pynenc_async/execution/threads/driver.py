@@ -1,0 +1,83 @@
+"""A body on its way to a thread, or in one."""
+
+import threading
+from collections.abc import Mapping
+from contextvars import Context
+from typing import Any, Final, Protocol
+
+from pynenc_async.clock import ThreadTurn
+from pynenc_async.execution.desk import Desk
+from pynenc_async.record import Record
+from pynenc_async.status import InvocationStatus
+
+_PENDING: Final = InvocationStatus.PENDING
+_RUNNING: Final = InvocationStatus.RUNNING
+_BEGINNING: Final = threading.Lock()
+"""Held for the moment in which a body is begun or revoked: whoever comes second sees what the first has done."""
+
+Body = tuple[Record, Context, Mapping[str, Any]]
+"""What to run, in which context, and what is injected."""
+
+
+class Blocked(Protocol):
+    """A wait inside a thread that can be broken off."""
+
+    def interrupt(self) -> None:
+        """Make the wait raise `CancelledError` in the thread."""
+        ...
+
+    def break_off(self) -> None:
+        """End the wait from any thread: the loop, which would end it, is gone."""
+        ...
+
+
+class ThreadDriver:
+    """What the scheduler holds of it. In a thread it cannot be stopped, but a wait for others can be broken off."""
+
+    __slots__ = ("_body", "abandoned", "blocked", "cancelled", "is_over", "thread_id", "turn")
+
+    def __init__(self, record: Record, context: Context, injected: Mapping[str, Any]) -> None:
+        self._body: Body | None = (record, context, injected)
+        """None from the moment in which a thread begins it, or somebody revokes it."""
+        self.cancelled = False
+        """Whether the body's next wait for others is to be broken off."""
+        self.thread_id = 0
+        self.turn: ThreadTurn | None = None
+        """In simulations, what the thread waits for before it goes on."""
+        self.blocked: Blocked | None = None
+        """The wait for others in which the body is."""
+        self.is_over = False
+        self.abandoned = False
+        """Whether nobody waits for it any more, and another thread has taken the place of its own."""
+
+    def begin(self, desk: Desk) -> Body | None:
+        """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
+        with _BEGINNING:
+            body, self._body = self._body, None
+            if body is not None:
+                self.thread_id = threading.get_ident()  # first: what is seen to run may be abandoned at once
+            if body is not None and body[0]._status is _PENDING:  # else it was begun on the loop, and handed on
+                record = body[0]
+                record._started_at = now = desk.clock()
+                if record._more is not None:
+                    desk.note_at(now, record, _RUNNING, record._retries + 1)
+                record._status = _RUNNING
+        return body
+
+    def revoke(self) -> bool:
+        """Take the body back before it begins; say whether that was possible."""
+        with _BEGINNING:
+            body, self._body = self._body, None
+        return body is not None
+
+    def cancel(self, reason: str) -> None:
+        """Break off the wait in which the body is, if it is in one."""
+        del reason
+        if self.blocked is None:
+            self.cancelled = True
+        else:
+            self.blocked.interrupt()
+
+    def insist(self) -> bool:
+        """A thread cannot be stopped."""
+        return False
