@@ -39,9 +39,8 @@ def _blocking(task: Task[Any, Any]) -> Any:
     synchronous = task.app.is_synchronous
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if (
-            not synchronous and _get_running_loop() is not None
-        ):  # before it is submitted: nothing may run that fails here
+        # Before it is submitted: nothing may run that fails here.
+        if not synchronous and _get_running_loop() is not None:
             raise DirectCallError(task.task_id)
         return task(*args, **kwargs).result
 

@@ -1,10 +1,4 @@
-"""What a task runs: a Python function, with its signature compiled into a binder.
-
-`inspect.Signature.bind` costs more than a whole no-op invocation. A lambda with the same parameters does the same work
-at the speed of a call: the interpreter itself matches positional, keyword and default spellings, and raises the same
-`TypeError` as the function would. It returns the values as one flat tuple, one value per parameter in order of
-declaration (`*args` is a tuple, `**kwargs` a dict): equal calls have equal tuples.
-"""
+"""What a task runs: a Python function, and all that is worth knowing of it before it is called."""
 
 import inspect
 import sys
@@ -17,10 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from pynenc_async.binder import compile_binder, compile_caller
 from pynenc_async.codec import decoder_for
 from pynenc_async.errors import TaskDefinitionError
 from pynenc_async.hints import UNRESOLVED, resolve_hint
-from pynenc_async.resource import NOT_GIVEN, OverriddenValues, injected_parameters
+from pynenc_async.resource import injected_parameters
 
 Values = tuple[Any, ...]
 """Bound argument values, one per parameter."""
@@ -57,16 +52,11 @@ class Function:
         """The resources that its parameters ask for; those are no arguments of its calls."""
         self.parameters: Final = tuple(one for one in everything if one.name not in self.injected)
         self.names: Final = tuple(parameter.name for parameter in self.parameters)
-        plain = all(parameter.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for parameter in self.parameters)
-        self.arity: Final = len(self.parameters) if plain else -1
+        positional = all(one.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD) for one in self.parameters)
+        self.arity: Final = len(self.parameters) if positional else -1
         """How many positional arguments are the bound values as they stand; -1 where binding is always needed."""
-        bind = _compile_binder(everything, self.qualname, tuple(self.injected))
-        self.bind: Final[Callable[..., Values]] = _bind_with_injected(bind, self) if self.injected else bind
-        has_injected = bool(self.injected)
-        plain = plain and not has_injected
-        self.call: Final[Callable[..., Any]] = (
-            func if plain else _compile_caller(func, self.parameters, injected=has_injected)
-        )
+        self.bind: Final = compile_binder(everything, self.qualname, injected=tuple(self.injected))
+        self.call: Final = func if positional and not self.injected else compile_caller(func, everything, self.injected)
         """Takes the bound values, spread, and what is injected: `call(*values, **injected)`."""
         self.drive: Drive | None = None
         """What runs a body in place of a mere call, if anything surrounds it: middleware, resources."""
@@ -127,9 +117,6 @@ class Function:
         return decoder_for(items[0] if items else Any, "item")
 
 
-_PREFIX: Final[dict[object, str]] = {_P.VAR_POSITIONAL: "*", _P.VAR_KEYWORD: "**"}
-
-
 def _kind_of(func: Any, task_id: str) -> FunctionKind:
     if not callable(func) or isinstance(func, type):
         raise TaskDefinitionError(task_id, "is not a function", "decorate a def, an async def or an async generator")
@@ -152,71 +139,3 @@ def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:
         return inspect.signature(func)
     except ValueError as error:
         raise TaskDefinitionError(task_id, f"has no signature ({error})", "wrap it in a function of your own") from None
-
-
-def _compile_binder(
-    parameters: tuple[inspect.Parameter, ...], qualname: str, injected: tuple[str, ...]
-) -> Callable[..., Values]:
-    """Return what binds arguments; where parameters are injected, it returns the values of those as a second tuple."""
-    declared: list[str] = []
-    kinds = [parameter.kind for parameter in parameters]
-    for index, parameter in enumerate(parameters):
-        if (
-            parameter.kind is _P.KEYWORD_ONLY
-            and _P.VAR_POSITIONAL not in kinds
-            and _P.KEYWORD_ONLY not in kinds[:index]
-        ):
-            declared.append("*")
-        prefix = _PREFIX.get(parameter.kind, "")
-        default = "" if parameter.default is _P.empty else f"=_defaults_[{index}]"
-        if parameter.name in injected:
-            default = "=_not_given_"
-        declared.append(f"{prefix}{parameter.name}{default}")
-        if parameter.kind is _P.POSITIONAL_ONLY and _P.POSITIONAL_ONLY not in kinds[index + 1 :]:
-            declared.append("/")
-    returned = "".join(f"{parameter.name}, " for parameter in parameters if parameter.name not in injected)
-    if injected:
-        returned = f"({returned}), ({', '.join(injected)},)"
-    binder = _evaluate(
-        f"lambda {', '.join(declared)}: ({returned})",
-        _defaults_=[parameter.default for parameter in parameters],
-        _not_given_=NOT_GIVEN,
-    )
-    binder.__name__, binder.__qualname__ = qualname.rpartition(".")[2], qualname
-    return binder
-
-
-def _bind_with_injected(bind: Callable[..., Any], function: Function) -> Callable[..., Values]:
-    def bind_arguments(*args: Any, **kwargs: Any) -> Values:
-        values, passed = bind(*args, **kwargs)
-        given = {name: value for name, value in zip(function.injected, passed, strict=True) if value is not NOT_GIVEN}
-        return OverriddenValues.of(values, given) if given else values
-
-    return bind_arguments
-
-
-def _compile_caller(
-    func: Callable[..., Any], parameters: tuple[inspect.Parameter, ...], *, injected: bool
-) -> Callable[..., Any]:
-    """Return `lambda v0, v1, ...: func(v0, *v1, name=v2, **v3)`: spreads bound values back into a call.
-
-    With `injected`, it takes keywords and passes them on.
-    """
-    forms = {
-        _P.POSITIONAL_ONLY: "v{0}",
-        _P.POSITIONAL_OR_KEYWORD: "v{0}",
-        _P.VAR_POSITIONAL: "*v{0}",
-        _P.KEYWORD_ONLY: "{1}=v{0}",
-        _P.VAR_KEYWORD: "**v{0}",
-    }
-    declared = [f"v{index}" for index in range(len(parameters))]
-    passed = [forms[one.kind].format(index, one.name) for index, one in enumerate(parameters)]
-    if injected:
-        declared.append("**injected")
-        passed.append("**injected")
-    return _evaluate(f"lambda {', '.join(declared)}: _func_({', '.join(passed)})", _func_=func)
-
-
-def _evaluate(source: str, **names: object) -> Callable[..., Any]:
-    """Compile a lambda whose source consists of identifiers taken from a signature that Python itself has accepted."""
-    return eval(source, names)  # type: ignore[no-any-return]  # noqa: S307

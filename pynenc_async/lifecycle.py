@@ -46,15 +46,7 @@ class Shutdown:
             dispatcher.phase = Phase.DRAINING
         if dispatcher.loop is not asyncio.get_running_loop():
             return True
-        waiting = asyncio.create_task(self._wait_for_all(), context=Context())  # it waits for nobody's sake
-        self._waiting.add(waiting)
-        try:
-            if self._hurried:
-                waiting.cancel()
-            await asyncio.wait([waiting], timeout=seconds)
-        finally:
-            self._waiting.discard(waiting)
-            waiting.cancel()
+        await self._wait_for_all(seconds)
         return not self._living()
 
     async def stop(self, drain_seconds: float) -> None:
@@ -92,7 +84,19 @@ class Shutdown:
         self._dispatcher.watches.backlog.work_off()
         return self._dispatcher.living()
 
-    async def _wait_for_all(self) -> None:
+    async def _wait_for_all(self, seconds: float | None) -> None:
+        """Wait for all that lives, at most so long; in a hurry, for nothing."""
+        waiting = asyncio.create_task(self._until_none_lives(), context=Context())  # it waits for nobody's sake
+        self._waiting.add(waiting)
+        try:
+            if self._hurried:
+                waiting.cancel()
+            await asyncio.wait([waiting], timeout=seconds)
+        finally:
+            self._waiting.discard(waiting)
+            waiting.cancel()
+
+    async def _until_none_lives(self) -> None:
         while living := self._living():
             for invocation in living:
                 await invocation.wait()
@@ -101,11 +105,7 @@ class Shutdown:
         dispatcher = self._dispatcher
         for invocation in dispatcher.living():
             dispatcher.end_for_shutdown(invocation)
-        waiting = asyncio.create_task(self._wait_for_all(), context=Context())
-        self._waiting.add(waiting)
-        await asyncio.wait([waiting], timeout=0 if self._hurried else CANCEL_GRACE_SECONDS)
-        self._waiting.discard(waiting)
-        waiting.cancel()
+        await self._wait_for_all(CANCEL_GRACE_SECONDS)
         for invocation in dispatcher.stubborn():
             _report_stubborn(invocation)
             dispatcher.scheduler.abandon(invocation, "it ignored its cancellation, and the app was shut down")

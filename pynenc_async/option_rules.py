@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_type_hints
 
 from pynenc_async.errors import InvalidTaskOptionsError
 
@@ -31,6 +31,11 @@ class Rule:
             f"{self.expected}, or None",
             lambda value: None if value is None else self.normalise(value),
         )
+
+
+def rules_of(options: type) -> dict[str, Rule]:
+    """Return what each field of a class of options accepts, as its annotation says, in the order of declaration."""
+    return {name: hint.__metadata__[0] for name, hint in get_type_hints(options, include_extras=True).items()}
 
 
 def one_of(kind: type[StrEnum]) -> Rule:

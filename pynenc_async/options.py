@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self, TypedDict, get_type_hints
+from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.errors import InvalidTaskOptionsError
 from pynenc_async.limit import ConcurrencyControlType, Rate
@@ -22,6 +22,7 @@ from pynenc_async.option_rules import (
     SPAN,
     Rule,
     one_of,
+    rules_of,
 )
 
 RATE: Final = Rule(lambda value: isinstance(value, Rate), "a Rate").or_none()
@@ -247,9 +248,7 @@ class TaskOptionsDict(TypedDict, total=False):
     runs_in: RunsIn | str | None
 
 
-RULES: Final[Mapping[str, Rule]] = {
-    name: hint.__metadata__[0] for name, hint in get_type_hints(TaskOptions, include_extras=True).items()
-}
+RULES: Final[Mapping[str, Rule]] = rules_of(TaskOptions)
 """What each option of a task accepts, in the order in which they are documented."""
 
 

@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Annotated, Final, get_type_hints
+from typing import Annotated, Final
 
-from pynenc_async.option_rules import COUNT, POSITIVE, SECONDS, SPAN, TEXT, Rule, is_number
+from pynenc_async.option_rules import COUNT, POSITIVE, SECONDS, SPAN, TEXT, Rule, is_number, rules_of
 
 DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
@@ -44,7 +44,5 @@ class AppOptions:
 
 
 APP_DEFAULTS: Final = {field.name: field.default for field in fields(AppOptions)}
-APP_RULES: Final[dict[str, Rule]] = {
-    name: hint.__metadata__[0] for name, hint in get_type_hints(AppOptions, include_extras=True).items()
-}
+APP_RULES: Final = rules_of(AppOptions)
 """What each option of an app accepts."""

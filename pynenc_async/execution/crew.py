@@ -19,11 +19,10 @@ IN_PLACE_DEPTH: Final = 16
 """How deep bodies run in place inside each other; deeper ones go through the loop and spare the stack."""
 BURST: Final = 64
 """How many carriers may wait for their first turn at once."""
-
-LAST_MOMENTS_SECONDS: Final = 0.05
-"""How long a loop takes at most to close after it has cancelled its Tasks."""
 ENOUGH: Final = BURST // 2
 """While so many wait, nobody has to look whether there is work for more."""
+LAST_MOMENTS_SECONDS: Final = 0.05
+"""How long a loop takes at most to close after it has cancelled its Tasks."""
 
 
 class Crew:
@@ -59,9 +58,8 @@ class Crew:
         """Create a carrier and its Task."""
         carrier = Carrier(self)
         task: Any = Task(carrier, loop=self.loop, context=self._context)
-        task._log_destroy_pending = (
-            False  # if the loop is closed first, the scheduler writes the end of what it carried
-        )
+        # If the loop is closed first, the scheduler writes the end of what it carried.
+        task._log_destroy_pending = False
         carrier.task = task
         self.standbys[carrier] = None
         return carrier

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import AppNotStartedError
 from pynenc_async.execution.processes.inside import refuse_call
+from pynenc_async.family import adopt, guardian_of
 from pynenc_async.function import Function, Values
 from pynenc_async.invocation.binding import LoopBound, Phase
 from pynenc_async.invocation.distributed import DistributedInvocation
@@ -88,10 +89,10 @@ class Dispatcher(LoopBound):
     def _queue(self, record: Record) -> None:
         if record._ended_at is not None:
             return  # cancelled on its way here: it must take no permit
-        parent = record._parent
+        guardian = guardian_of(record)
         record._task.queue(record)
-        if isinstance(parent, Record) and not record._task.options.detached:
-            self._adopt(parent, record)
+        if guardian is not None:
+            self._adopt(guardian, record)
 
     def queue_of(self, use: Any) -> Callable[[Record], None]:
         """Return what queues the invocations of a task or a use of it: looked up once, not for each call."""
@@ -162,14 +163,12 @@ class Dispatcher(LoopBound):
 
     def _adopt(self, parent: Record, child: Record) -> None:
         """Cancel the child with its parent, and end it at its parent's deadline."""
-        more = parent.need_more()
         if parent._ended_at is not None or child._ended_at is not None:
             return
-        if more.children is None:
-            more.children = {}
-        more.children[child._number] = child
-        if more.deadline is not None:
-            self.scheduler.set_deadline(child, more.deadline)
+        adopt(parent, child)
+        deadline = parent.need_more().deadline
+        if deadline is not None:
+            self.scheduler.set_deadline(child, deadline)
 
     def group(
         self, task: TaskRecord, params: Iterable[Any] | AsyncIterable[Any], window: int | None

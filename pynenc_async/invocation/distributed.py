@@ -14,13 +14,14 @@ from pynenc_async.errors import (
     InvocationNotFoundError,
     PynencError,
 )
+from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
 from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.serialized import fill, parse, write, write_plain
 from pynenc_async.invocation.streaming import InvocationStream
 from pynenc_async.invocation.updates import ProgressUpdates
-from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, living_tree, run_in_body, suspend
+from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, run_in_body, suspend
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 

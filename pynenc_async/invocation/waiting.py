@@ -200,15 +200,6 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
         del record, wait
 
 
-def living_tree(record: Record) -> list[Record]:
-    """Return the invocation and what it has submitted, as far as that lives and is not detached."""
-    tree = [record]
-    for member in tree:
-        if member._more is not None and member._more.children:
-            tree.extend(member._more.children.values())
-    return tree
-
-
 class ThreadWait(BodyWaiter):
     """A thread that blocks until an invocation is final."""
 

@@ -16,6 +16,7 @@ from traceback import format_exception_only
 from typing import Final
 
 from pynenc_async.errors import InvocationStatusError
+from pynenc_async.family import leave_family
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, REGISTERED, RUNNING, Slots
 from pynenc_async.status import InvocationStatus
@@ -140,7 +141,7 @@ class SchedulerCore(Slots):
             self._grant()
         parent = record._parent
         if isinstance(parent, Record):
-            self._leave_family(record, parent)
+            leave_family(record, parent)
         if task.has_policies or more.deadline is not None:
             self.let_go(record, more)
         waiters, record._waiters = record._waiters, None
@@ -177,7 +178,7 @@ class SchedulerCore(Slots):
         record._outcome = outcome
         record._context = record._driver = None
         if isinstance(record._parent, Record):
-            self._leave_family(record, record._parent)
+            leave_family(record, record._parent)
         if record._more is not None:
             self._clear(record, record._more)
         waiters, record._waiters = record._waiters, None
@@ -208,11 +209,6 @@ class SchedulerCore(Slots):
         self.let_go(record, more)
         if more.stream is not None:
             more.stream.close()
-
-    def _leave_family(self, record: Record, parent: Record) -> None:
-        record._parent = parent._number
-        if parent._more is not None and parent._more.children is not None:
-            parent._more.children.pop(record._number, None)
 
     def _sound_alarm(self, record: Record) -> None:
         """Log the failure when the last handle goes without anybody having looked at the error."""

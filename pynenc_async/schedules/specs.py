@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
-from typing import Annotated, Any, Final, Literal, Self, get_type_hints
+from typing import Annotated, Any, Final, Literal, Self
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.option_rules import MOMENT, SECONDS, TEXT, Rule, one_of
+from pynenc_async.option_rules import MOMENT, SECONDS, TEXT, Rule, one_of, rules_of
 from pynenc_async.options import RULES, TaskOptionsDict
 from pynenc_async.schedules.timetables import Timetable
 
@@ -101,9 +101,7 @@ class ScheduleOptionsDict(TaskOptionsDict, total=False):
     end: datetime | None
 
 
-SCHEDULE_RULES: Final[Mapping[str, Rule]] = {
-    name: hint.__metadata__[0] for name, hint in get_type_hints(ScheduleOptions, include_extras=True).items()
-}
+SCHEDULE_RULES: Final[Mapping[str, Rule]] = rules_of(ScheduleOptions)
 """What each option of a schedule accepts."""
 
 INTERVAL: Final = Rule(

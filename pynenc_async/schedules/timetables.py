@@ -55,9 +55,8 @@ class Interval:
         """Yield every moment later than `after`, in order."""
         number = math.floor((after - self.anchor) / self.seconds) - 1  # one early: the quotient is rounded
         while True:
-            moment = (
-                self.anchor + number * self.seconds
-            )  # a product, no sum: the same float wherever it is counted from
+            # A product, no sum: the same float wherever it is counted from.
+            moment = self.anchor + number * self.seconds
             if moment > after:
                 yield moment
             number += 1

@@ -1,14 +1,14 @@
 """How a trigger fires: what `app.on(...)` accepts besides the condition."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self, TypedDict, get_type_hints
+from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule
+from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule, rules_of
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
 
 
@@ -72,5 +72,4 @@ class TriggerOptionsDict(TypedDict, total=False):
     max_chain: int | None
 
 
-_HINTS: Final = get_type_hints(TriggerOptions, include_extras=True)
-_RULES: Final[Mapping[str, Rule]] = {one.name: _HINTS[one.name].__metadata__[0] for one in fields(TriggerOptions)}
+_RULES: Final[Mapping[str, Rule]] = rules_of(TriggerOptions)

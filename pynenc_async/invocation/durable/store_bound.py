@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, cast
 from weakref import WeakValueDictionary
 
 from pynenc_async.errors import AppNotStartedError, StoreError
+from pynenc_async.family import guardian_of
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -245,13 +246,13 @@ class StoreBound(Dispatcher):
 
     def _adopt_late(self, record: Record) -> None:
         """Let what has been in the backlog be cancelled with its parent, which may have happened meanwhile."""
-        parent = record._parent
-        if not isinstance(parent, Record) or record._task.options.detached:
+        guardian = guardian_of(record)
+        if guardian is None:
             return
-        if parent._more is not None and parent._more.cancel_reason is not None:
-            self._desk.cancel(record, f"its parent {self.format_id(parent._number)} was cancelled")
+        if guardian._more is not None and guardian._more.cancel_reason is not None:
+            self._desk.cancel(record, f"its parent {self.format_id(guardian._number)} was cancelled")
         else:
-            self._adopt(parent, record)
+            self._adopt(guardian, record)
 
     def _follow_from_afar(self, record: Record) -> None:
         if self._session.watch.add(record):

@@ -150,9 +150,8 @@ class _Listed:
     """The members of a sized collection: submitted at once, kept for any number of readers."""
 
     def __init__(self, task: Any, source: Iterable[Any]) -> None:
-        values = [
-            bind_params(task.function, params) for params in source
-        ]  # first, so that a wrong element stops it all
+        # First, so that a wrong element stops it all.
+        values = [bind_params(task.function, params) for params in source]
         self.kept: Final[list[Member]] = [task.runtime.submit(task, one) for one in values]
         self.submitted: Final = len(self.kept)
         self.forgotten: Final = 0

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, SerializationError
 from pynenc_async.execution.stream import stream_of
+from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
 from pynenc_async.invocation.described import DescribedInvocation
@@ -22,7 +23,6 @@ from pynenc_async.invocation.synchronous.running import (
 )
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
 from pynenc_async.invocation.synchronous.waits import body_here, waiting
-from pynenc_async.invocation.waiting import living_tree
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")

@@ -4,17 +4,17 @@ There is no scheduler that could own the records, and their readers may be in se
 the lock of the runtime, which is never held while a body runs.
 """
 
-from asyncio import AbstractEventLoop, CancelledError
+from asyncio import CancelledError
 from asyncio.events import _get_running_loop
-from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
 from random import random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pynenc_async.clock import wall_clock_of
 from pynenc_async.errors import InvocationTimeoutError
+from pynenc_async.family import adopt, guardian_of, leave_family
 from pynenc_async.function import Values
+from pynenc_async.invocation.synchronous.parties import Desk, Run
 from pynenc_async.invocation.waiting import Wait
 from pynenc_async.record import Record
 from pynenc_async.scheduler.retrying import delay_before_retry
@@ -31,65 +31,6 @@ FAILED: Final = InvocationStatus.FAILED
 CANCELLED: Final = InvocationStatus.CANCELLED
 
 
-class Run(Protocol):
-    """What drives a claimed invocation, through all its attempts."""
-
-    @property
-    def ended(self) -> "Future[None]":
-        """Done when the invocation has ended; the outcome is in the record."""
-        ...
-
-    @property
-    def thread_id(self) -> int:
-        """The thread that it needs to get on."""
-        ...
-
-    @property
-    def gone(self) -> bool:
-        """Whether it can never report: its event loop was closed under it."""
-        ...
-
-    @property
-    def loop(self) -> AbstractEventLoop | None:
-        """The event loop that it needs; None where the thread calls the body itself."""
-        ...
-
-    def cancel(self) -> None:
-        """Ask the body to stop; callable in any thread."""
-        ...
-
-
-class Desk(Protocol):
-    """The runtime, as its records see it."""
-
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held while a record changes; reentrant."""
-        ...
-
-    @property
-    def runner_id(self) -> str:
-        """Who makes the transitions."""
-        ...
-
-    @property
-    def blocked(self) -> "dict[int, SynchronousRecord]":
-        """The threads that do nothing until an invocation has ended, and which one."""
-        ...
-
-    def format_id(self, number: int) -> str:
-        """Return the invocation id."""
-        ...
-
-    def hold(self, record: Any) -> None:
-        """The record has been claimed: nobody else may hold it while it runs."""
-        ...
-
-    def retain(self, record: Any) -> None:
-        """The record has ended."""
-        ...
-
-
 class SynchronousRecord(Record):
     """One inline invocation. `_driver` is its `Run` from the claim to the end."""
 
@@ -100,8 +41,9 @@ class SynchronousRecord(Record):
         self._lease: StatusRecord = advance(None, REGISTERED, runner_id=task.runtime.runner_id, attempt=0)
         """What the table goes by; `_status` repeats its status for the readers of any record."""
         self.leave_path()
-        if parent is not None and not task.options.detached:
-            parent._adopt(self)
+        guardian = guardian_of(self)
+        if isinstance(guardian, SynchronousRecord):
+            guardian._adopt(self)
 
     @property
     def _desk(self) -> Desk:
@@ -185,6 +127,41 @@ class SynchronousRecord(Record):
         error.__cause__ = cause
         return error
 
+    def _retry(self, error: BaseException) -> None:
+        self._come_back()
+        self._move(RETRY, f"{type(error).__name__}: {error}")
+        journal = self.need_more().journal
+        if journal is not None:
+            journal.rewind(error)
+        retries: int = self._retries + 1
+        self._retries = retries
+
+    # -- its end -------------------------------------------------------------------------------------------------------
+
+    def _end(self, status: InvocationStatus, outcome: object, reason: str = "") -> None:
+        """Write the end, under the lock, and tell whoever waits."""
+        self._come_back()
+        self._move(status, reason)
+        self._ended_at = self.steps()[-1][1]
+        self._outcome = outcome
+        self._context = None
+        run, self._driver = self._driver, None
+        self._leave_family()
+        self._desk.retain(self)
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters if isinstance(waiters, list) else (waiters,):
+            if waiter is not None:
+                waiter.notify(self)
+        if run is not None:
+            run.ended.set_result(None)
+
+    def _write_off(self) -> None:
+        """What drove the invocation is over: if that was not by its own end, it was cancelled."""
+        with self._desk.lock:
+            if self._ended_at is None:
+                reason = self.need_more().cancel_reason
+                self._end(CANCELLED, None, "it was interrupted" if reason is None else reason)
+
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _let_deadline_begin(self) -> None:
@@ -213,39 +190,6 @@ class SynchronousRecord(Record):
             child._cancel("its parent timed out")
         return True
 
-    def _retry(self, error: BaseException) -> None:
-        self._come_back()
-        self._move(RETRY, f"{type(error).__name__}: {error}")
-        journal = self.need_more().journal
-        if journal is not None:
-            journal.rewind(error)
-        retries: int = self._retries + 1
-        self._retries = retries
-
-    def _end(self, status: InvocationStatus, outcome: object, reason: str = "") -> None:
-        """Write the end, under the lock, and tell whoever waits."""
-        self._come_back()
-        self._move(status, reason)
-        self._ended_at = self.steps()[-1][1]
-        self._outcome = outcome
-        self._context = None
-        run, self._driver = self._driver, None
-        self._leave_family()
-        self._desk.retain(self)
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters if isinstance(waiters, list) else (waiters,):
-            if waiter is not None:
-                waiter.notify(self)
-        if run is not None:
-            run.ended.set_result(None)
-
-    def _write_off(self) -> None:
-        """What drove the invocation is over: if that was not by its own end, it was cancelled."""
-        with self._desk.lock:
-            if self._ended_at is None:
-                reason = self.need_more().cancel_reason
-                self._end(CANCELLED, None, "it was interrupted" if reason is None else reason)
-
     # -- waiting for others --------------------------------------------------------------------------------------------
 
     def _pause(self, wait: Wait, *, detect_cycles: bool) -> None:
@@ -270,10 +214,7 @@ class SynchronousRecord(Record):
     def _adopt(self, child: "SynchronousRecord") -> None:
         with self._desk.lock:
             if self._ended_at is None:
-                more = self.need_more()
-                if more.children is None:
-                    more.children = {}
-                more.children[child._number] = child
+                adopt(self, child)
 
     def _leave_family(self) -> None:
         more, parent = self.need_more(), self._parent
@@ -281,9 +222,7 @@ class SynchronousRecord(Record):
         if more.stream is not None:
             more.stream.close()
         if isinstance(parent, Record):
-            self._parent = parent._number
-            if parent._more is not None and parent._more.children is not None:
-                parent._more.children.pop(self._number, None)
+            leave_family(self, parent)
 
     def _cancel(self, reason: str) -> None:
         """End it if nobody runs it, else ask its body to stop; the same for what it has submitted."""

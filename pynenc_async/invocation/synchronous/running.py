@@ -11,7 +11,8 @@ from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.execution.handing import run_body
 from pynenc_async.execution.tracebacks import without_our_frames
-from pynenc_async.invocation.synchronous.record import Run, SynchronousRecord
+from pynenc_async.invocation.synchronous.parties import Run
+from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.waits import blocking, refuse_standstill
 
 

@@ -1,0 +1,33 @@
+"""Who has submitted whom: children hang on their submitter, with which they are cancelled, as long as both live."""
+
+from pynenc_async.record import Record
+
+
+def guardian_of(record: Record) -> Record | None:
+    """Return the submitter, unless it has gone or `record` is detached from it."""
+    parent = record._parent
+    return parent if isinstance(parent, Record) and not record._task.options.detached else None
+
+
+def adopt(guardian: Record, child: Record) -> None:
+    """Let the child be found from its submitter."""
+    more = guardian.need_more()
+    if more.children is None:
+        more.children = {}
+    more.children[child._number] = child
+
+
+def leave_family(record: Record, parent: Record) -> None:
+    """It has ended: its submitter forgets it, and it keeps of its submitter but the number."""
+    record._parent = parent._number
+    if parent._more is not None and parent._more.children is not None:
+        parent._more.children.pop(record._number, None)
+
+
+def living_tree(record: Record) -> list[Record]:
+    """Return the invocation and what it has submitted, as far as that lives and is not detached."""
+    tree = [record]
+    for member in tree:
+        if member._more is not None and member._more.children:
+            tree.extend(member._more.children.values())
+    return tree
