@@ -1,4 +1,4 @@
-"""The pool of workers of one app on one loop: what happens to bodies, as the scheduler is told of it."""
+"""The pool of workers of one app on one loop: what the scheduler asks of it, and what its workers tell."""
 
 from asyncio import AbstractEventLoop, CancelledError
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from pynenc_async.execution.processes.handle import WorkerHandle
 from pynenc_async.execution.processes.inside import refuse_pool
 from pynenc_async.execution.processes.messages import Began, Item, Raised, Ready, Reported, Returned, Run
 from pynenc_async.execution.processes.outcomes import Outcome, crashed, no_worker, raised, returned
+from pynenc_async.execution.processes.reporting import Reporter
 from pynenc_async.execution.processes.staff import Launch, Staff
 from pynenc_async.execution.processes.streaming import Items, window_of
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.function import FunctionKind
 from pynenc_async.record import Record
-from pynenc_async.status import InvocationStatus
 
 AHEAD_SECONDS: Final = 0.002
 """How much work may be sent ahead, for each worker."""
@@ -31,9 +31,6 @@ MOST_LOSSES: Final = 2
 MOST_FAILED_STARTS: Final = 3
 """When so many workers in a row have died before they were there, the next one would, too."""
 
-_PENDING: Final = InvocationStatus.PENDING
-_RUNNING: Final = InvocationStatus.RUNNING
-_PAUSED: Final = InvocationStatus.PAUSED
 _STREAM: Final = FunctionKind.STREAM
 
 
@@ -67,6 +64,7 @@ class Processes:
             died=self._died,
             start_failed=self._start_failed,
         )
+        self._reporter: Final = Reporter(desk, loop, settle, self.staff.end_work)
         self._items: Final = Items(desk, loop, self._rest, self._conclude_late)
         self._handlers: Final[dict[type, Callable[[WorkerHandle, Any], None]]] = {
             Ready: self._ready,
@@ -166,18 +164,7 @@ class Processes:
     def _began(self, worker: WorkerHandle, message: Began) -> None:
         body = worker.bodies[message.ticket]
         body.begun = True
-        record = body.record
-        if record._driver is body:
-            if record._status is _PENDING:
-                self._mark_running(record)
-            if record._task.options.timeout is not None:
-                self._desk.attempt_goes_on(record)
-
-    def _mark_running(self, record: Record) -> None:
-        record._started_at = now = self._desk.clock()
-        if record._more is not None:
-            self._desk.note_at(now, record, _RUNNING, record._retries + 1)
-        record._status = _RUNNING
+        self._reporter.began(body)
 
     def _returned(self, worker: WorkerHandle, message: Returned) -> None:
         body = worker.bodies[message.ticket]
@@ -195,7 +182,7 @@ class Processes:
         body.worker = None
         self._set_pace(seconds)
         if body.held is None:
-            self._conclude(body)
+            self._reporter.conclude(body)
 
     def _set_pace(self, seconds: float) -> None:
         if not self.staff.simulated:  # there, real durations must decide nothing
@@ -233,7 +220,7 @@ class Processes:
                     continue
                 body.final = self._how_it_ended(body, exit_code)
             self._items.put_all(body)
-            self._conclude(body)
+            self._reporter.conclude(body)
         self.staff.return_bodies(lost)
         if not worker.is_ready:
             self._failed_starts += 1
@@ -254,38 +241,13 @@ class Processes:
         self.staff.backlog.clear()
         for body in backlog:
             body.final = no_worker(body.record, reason)
-            self._conclude(body)
+            self._reporter.conclude(body)
         self._settle()
 
     def _conclude_late(self, body: BodyDriver) -> None:
         self._items.put_all(body)
-        self._conclude(body)
+        self._reporter.conclude(body)
         self._settle()
-
-    def _conclude(self, body: BodyDriver) -> None:
-        """Tell the scheduler how a body has ended; a paused one has to be resumed for any end but its cancellation."""
-        record = body.record
-        if record._driver is body and record._status is _PAUSED and not _is_cancelled(body):
-            self._desk.come_back(record, lambda: self._conclude_soon(body))
-        else:
-            self._report(body)
-
-    def _conclude_soon(self, body: BodyDriver) -> bool:
-        self._loop.call_soon(self._report_late, body)  # the slot is there only after this answer
-        return True
-
-    def _report_late(self, body: BodyDriver) -> None:
-        self._report(body)
-        self._settle()
-
-    def _report(self, body: BodyDriver) -> None:
-        record = body.record
-        if record._driver is body and body.final is not None:  # else it lost its ownership meanwhile
-            if record._status is _PENDING:
-                self._mark_running(record)
-            returned_, outcome = body.final
-            (self._desk.succeeded if returned_ else self._desk.failed)(record, outcome)
-        self.staff.end_work()
 
     def _rest(self, change: int) -> None:
         """So many bodies more wait for the readers of their items: they do not work, and hold no slot."""
@@ -301,12 +263,3 @@ class Processes:
         record = body.record
         number = self._desk.format_id(record._number)
         return Run(body.ticket, body.task, number, record._retries + 1, body.arguments, body.window)
-
-
-def _is_cancelled(body: BodyDriver) -> bool:
-    """Whether the body has ended because somebody had it cancelled."""
-    more = body.record._more
-    if more is None or more.cancel_reason is None or body.final is None:
-        return False
-    has_returned, outcome = body.final
-    return not has_returned and isinstance(outcome, CancelledError)
