@@ -309,11 +309,10 @@ def test_idle_threads_end_with_their_app():
 
         return set(await work.parallelize([() for _ in range(20)]))
 
-    threads = asyncio.run(main())
-    gc.collect()
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
+    for thread in asyncio.run(main()):
+        while thread.is_alive():  # one that is just done with its work may hold the app while the collector looks
+            gc.collect()
+            thread.join(0.01)
 
 
 def test_a_body_that_is_seen_to_run_can_be_abandoned_at_once():
