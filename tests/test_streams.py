@@ -127,7 +127,7 @@ async def test_waiting_for_the_end_without_a_reader_completes_too():
 
 async def test_reading_the_result_in_a_thread_completes_too():
     invocation = World(buffer=3).count(100)
-    assert await asyncio.to_thread(invocation.blocking_result, 5) is None
+    assert await asyncio.to_thread(invocation.blocking_result, 30) is None
 
 
 async def test_shutdown_drains_a_generator_that_nobody_reads():

@@ -173,7 +173,7 @@ async def test_reading_a_child_in_a_thread_gives_the_slot_away(kind):
     def parent(n):
         one, other = child(n), child(n + 1)
         assert one.parent_invocation_id == current_invocation().invocation_id
-        return one.result + other.blocking_result(10)
+        return one.result + other.blocking_result(30)
 
     invocation = parent(1)
     assert await invocation == 5

@@ -193,4 +193,4 @@ def test_a_result_that_can_no_longer_come_does_not_block_for_ever():
     asyncio.run(main())
     (invocation,) = kept
     with pytest.raises((InvocationNotFinalError, InvocationCancelledError)):
-        invocation.blocking_result(5)
+        invocation.blocking_result(30)

@@ -141,7 +141,7 @@ async def test_so_is_one_that_returns_while_the_body_is_under_way(kind, fails, c
 
     def work_in_thread(n):
         loop.call_soon_threadsafe(begun.set)
-        go_on_in_thread.wait(10)
+        go_on_in_thread.wait(30)
         return end(n)
 
     task = app.task(work_in_thread if kind == "thread" else work_in_loop)

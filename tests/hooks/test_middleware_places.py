@@ -287,7 +287,7 @@ def test_what_a_loop_leaves_behind_does_not_begin_later():
     @app.task
     def work(n):
         ran.append(n)
-        held.wait(10)
+        held.wait(30)
 
     async def first():
         invocations = [work(1)]

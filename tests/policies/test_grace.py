@@ -130,7 +130,7 @@ class Crowd:
 
         @self.app.task
         def hold():
-            self.go_on.wait(10)
+            self.go_on.wait(30)
 
         self.hold = hold
 
@@ -147,7 +147,7 @@ class Crowd:
 
 
 async def until(status, handle):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while handle.status is not status:
             await asyncio.sleep(0)
 
@@ -197,7 +197,7 @@ def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
 
     @crowd.app.task(timeout=0.05, cancel_grace=0.02)
     def work():
-        stop.wait(10)
+        stop.wait(30)
 
     async def main():
         async with crowd:
@@ -217,13 +217,13 @@ def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
 
 async def until_all_have_left_but(count, app):
     staff = app._dispatcher.crew.threads.staff
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while staff.resting or len(staff.workers) > count:
             await asyncio.sleep(0)
 
 
 def hangs_until(event):
-    event.wait(10)
+    event.wait(30)
 
 
 @pytest.mark.parametrize("by", ["timeout", "cancel", "shutdown"])

@@ -251,7 +251,7 @@ async def test_of_calls_from_many_threads_one_is_new():
     gate, barrier, handles = Gate(), threading.Barrier(4), []
 
     def call():
-        barrier.wait(10)
+        barrier.wait(30)
         handles.append(work())
 
     await asyncio.gather(*[asyncio.to_thread(call) for _ in range(4)])

@@ -61,7 +61,7 @@ async def test_the_loop_does_not_wait_for_a_worker_that_is_busy(make_worker):
 
     def serve(job):
         busy.set()
-        return go_on.wait(10)
+        return go_on.wait(30)
 
     one = make_worker(serve)
     first = asyncio.ensure_future(one.ask(None))
