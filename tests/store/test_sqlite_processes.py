@@ -155,6 +155,17 @@ def test_nothing_is_written_to_a_file_that_is_not_where_it_was_until_it_is_back(
     asyncio.run(main())
 
 
+@pytest.mark.skipif(lease.fcntl is None, reason="files are not locked here")
+def test_who_looks_at_the_lease_of_the_dead_hides_its_death_from_nobody(path):
+    left = Path(f"{path}-runner-bob")
+    left.write_bytes(lease._CONTENT.pack(time.monotonic() + 600, 600.0, lease._boot(), 1))
+    with left.open("rb") as looking:
+        assert lease._lock(looking.fileno(), alone=False)
+        assert lease.is_dead(path, "bob")
+        lease.tidy(path, "bob")
+        assert not left.exists()
+
+
 def test_the_death_of_a_process_rings(path):
     async def main():
         rung = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from queue import SimpleQueue
 
 import pytest
 
@@ -73,3 +74,27 @@ async def test_the_loop_does_not_wait_for_a_worker_that_is_busy(make_worker):
     await asyncio.sleep(0)
     go_on.set()
     assert await asyncio.gather(first, second, third) == [True, True, True]
+
+
+async def test_nobody_overtakes_what_the_worker_has_taken_and_not_begun():
+    taken, go_on = threading.Event(), threading.Event()
+
+    class Held(SimpleQueue):
+        def get(self):
+            job = super().get()
+            taken.set()
+            go_on.wait(30)
+            return job
+
+    one = Worker("test", lambda jobs: [(job, "done", None) for job in jobs], most=1)
+    one._queue = Held()
+    one.start()
+    first = asyncio.ensure_future(one.ask(None))
+    while not taken.is_set():
+        await asyncio.sleep(0)
+    assert not one.borrow()
+    go_on.set()
+    assert await first == "done"
+    assert one.borrow()
+    one.give_back()
+    one.stop()
