@@ -10,7 +10,7 @@ from pynenc_async import ConcurrencyControlType as Scope
 from pynenc_async import InvocationCancelledError, Pynenc, Rate, RetryError, current_invocation
 from pynenc_async.scheduler.ready import is_due
 from pynenc_async.scheduler.rules import Rule
-from pynenc_async.scheduler.slots import HOLDS_SLOT
+from pynenc_async.scheduler.statuses import HOLDS_SLOT
 from pynenc_async.testing import wait_all_tasks_blocked
 
 LONG = 100_000.0

@@ -27,6 +27,7 @@ from pynenc_async.record import Record
 from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.store.records import Records
 
@@ -71,12 +72,14 @@ class LoopBound(Unstored):
         self.runner_id = self.ids.runner_id
         self.store: Final = Records(retain_count, retain_seconds)
         self.scheduler: Final = self.scheduler_type(
-            store=self.store,
-            clock=wall_clock_of(None),
-            max_concurrency=max_concurrency,
-            places=self.places.all,
-            format_id=self.format_id,
-            ageing_seconds=ageing_seconds,
+            Wiring(
+                store=self.store,
+                clock=wall_clock_of(None),
+                max_concurrency=max_concurrency,
+                places=self.places.all,
+                format_id=self.format_id,
+                ageing_seconds=ageing_seconds,
+            )
         )
         scheduler = self.scheduler
         self._room: Room | None = None

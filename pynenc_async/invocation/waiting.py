@@ -21,10 +21,9 @@ from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.record import AnyOf, BodyWaiter, More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
-from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
-from pynenc_async.scheduler.slots import HOLDS_SLOT
+from pynenc_async.scheduler.statuses import HOLDS_SLOT, RUNNABLE
 from pynenc_async.status import InvocationStatus
 
 _PAUSED: Final = InvocationStatus.PAUSED

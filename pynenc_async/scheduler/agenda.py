@@ -51,6 +51,12 @@ class Call:
         """Never make the call."""
         self.callback = None
 
+    def make(self) -> None:
+        """Make the call, once."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
 
 Entry = tuple[float, int, Kind, Any]
 """When, the number of the subject, the kind, the subject: an invocation's record, or a `Call`."""

@@ -20,6 +20,10 @@ _RUNNING: Final = InvocationStatus.RUNNING
 _REROUTED: Final = InvocationStatus.REROUTED
 
 
+End = tuple[float, InvocationStatus, Any, str, int]
+"""Moment, status, outcome, reason and attempt of an end."""
+
+
 class Draft(msgspec.Struct, eq=False):
     """What has been decided about one invocation since the last change."""
 
@@ -27,8 +31,8 @@ class Draft(msgspec.Struct, eq=False):
     is_new: bool = False
     is_start: bool = False
     """Whether a body begins once this is committed."""
-    end: tuple[float, InvocationStatus, Any, str, int] | None = None
-    """Moment, status, outcome, reason and attempt of the end that is told once this is committed."""
+    end: End | None = None
+    """The end that is told once this is committed."""
     result: bytes | None = None
     error: bytes | None = None
     due_at: float | None = None
@@ -53,7 +57,7 @@ class Draft(msgspec.Struct, eq=False):
             self.spelled_out += (_PENDING, now, attempt, ""), (_RUNNING, now, attempt, "")
         self.is_start = True
 
-    def finish(self, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
+    def finish(self, end: End) -> None:
         """Add the end. A start that comes to nothing needs no permit, and so cannot be refused."""
         if self.is_start:
             self.permits, self.rate = (), None
@@ -163,6 +167,6 @@ def _due_at(record: Record) -> float | None:
     return float(now + options.delay if options.at is None else max(now, options.at.timestamp()))
 
 
-def _last_step(end: tuple[float, InvocationStatus, Any, str, int]) -> Step:
+def _last_step(end: End) -> Step:
     now, status, _, reason, attempt = end
     return status, now, attempt, reason

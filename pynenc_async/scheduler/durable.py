@@ -12,19 +12,28 @@ from msgspec import UNSET
 
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
-from pynenc_async.scheduler.core import FAILED, RETRY
+from pynenc_async.scheduler.commits import is_lost
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import Durable, durable_of
-from pynenc_async.scheduler.ledger import is_lost
 from pynenc_async.scheduler.permits import rule_of
-from pynenc_async.scheduler.policies import CONCURRENCY_CONTROLLED, REROUTED, SCHEDULED
-from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, PENDING, REGISTERED
+from pynenc_async.scheduler.slots import Wiring
+from pynenc_async.scheduler.statuses import (
+    CONCURRENCY_CONTROLLED,
+    FAILED,
+    HOLDS_SLOT,
+    KILLED,
+    PAUSED,
+    PENDING,
+    REGISTERED,
+    REROUTED,
+    RETRY,
+    SCHEDULED,
+)
 from pynenc_async.scheduler.suspects import Suspects
-from pynenc_async.scheduler.writing import ENDING, WritingScheduler, nobody_takes_over
-from pynenc_async.status import InvocationStatus
+from pynenc_async.scheduler.unconnected import nobody_listens
+from pynenc_async.scheduler.writing import ENDING, WritingScheduler
 from pynenc_async.store.values import CancelRequest, Refusal
 
-KILLED: Final = InvocationStatus.KILLED
 _DUE_IN: Final = {Kind.START: SCHEDULED, Kind.RETRY: RETRY}
 """The status that ends when such an entry of the agenda is due: one that came from the store is not in it any more."""
 
@@ -32,28 +41,23 @@ _DUE_IN: Final = {Kind.START: SCHEDULED, Kind.RETRY: RETRY}
 class DurableScheduler(WritingScheduler):
     """Shares its invocations with other runners, by way of the store."""
 
-    def __init__(self, **wiring: Any) -> None:
-        super().__init__(**wiring)
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring)
         self._suspects: Final = Suspects(super().queue)
-        self.hand_over: Callable[[Record], None] = nobody_takes_over
+        self.hand_over: Callable[[Record], None] = nobody_listens
         """Called with what belongs to another runner from now on, or to none."""
-        self.refused: Callable[[Record, Refusal], None] = _nobody_listens
+        self.refused: Callable[[Record, Refusal], None] = nobody_listens
         """Called when a registration was refused by a rule that holds across processes: see `forget`."""
-        self.wanted: Callable[[Record], None] = nobody_takes_over
+        self.wanted: Callable[[Record], None] = nobody_listens
         """Called with what is not here, and is awaited by a body."""
         self.stopping = False
         """Whether bodies are told to stop for the sake of the app, and are given back."""
 
     # -- the way in ----------------------------------------------------------------------------------------------------
 
-    def retry_delay(self, record: Record, error: BaseException) -> float | None:
-        """How many seconds the retry after `error` waits; None: there is none. Attempts that crashed are not counted."""
-        crashes = durable_of(record).interruptions
-        record._retries -= crashes
-        try:
-            return super().retry_delay(record, error)
-        finally:
-            record._retries += crashes
+    def failures(self, record: Record) -> int:
+        """How many of its attempts have failed; those that were interrupted have not."""
+        return super().failures(record) - durable_of(record).interruptions
 
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level; one that may be poison waits for its turn among its kind."""
@@ -245,9 +249,7 @@ class DurableScheduler(WritingScheduler):
         """Of what was queued, or about to begin, in the session before, nothing is here any more."""
         self._begun.clear()
         for queue in (self.ready, *(place.queue for place in self._places)):
-            for lane in queue.lanes:
-                lane.items.clear()
-                lane.urgent.clear()
+            queue.clear()
 
     def lost(self) -> None:
         """Nothing will be committed any more: no body can come to an end here that counts, and none must be waited for."""
@@ -258,7 +260,3 @@ class DurableScheduler(WritingScheduler):
 
 def _is_here(durable: Durable) -> bool:
     return durable.taken and not durable.away
-
-
-def _nobody_listens(_record: Record, _refusal: Refusal) -> None:
-    pass

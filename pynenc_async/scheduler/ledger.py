@@ -15,12 +15,13 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
-from pynenc_async.errors import InvocationStatusError, StoreError
+from pynenc_async.errors import StoreError
 from pynenc_async.record import Record
+from pynenc_async.scheduler.commits import commit
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import CancelRequest, Change, JournalChange, Refusal, RefusalKind
+from pynenc_async.store.values import CancelRequest, JournalChange, Refusal
 from pynenc_async.telemetry import logger
 
 T = TypeVar("T")
@@ -80,7 +81,6 @@ class Ledger:
         self._idle: list[Future[None]] = []
         self.failure: StoreError | None = None
         """Why the store cannot be written now; then nothing new is admitted."""
-        self.commits = 0
 
     # -- writing down --------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Ledger:
             await self._until_wanted()
             batch, others = self._take()
             try:
-                refusals = await _commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
+                refusals = await commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
             except StoreError as error:
                 # It is raised elsewhere: see `without_our_frames`.
                 self._keep(batch, others, error.with_traceback(None))
@@ -192,7 +192,6 @@ class Ledger:
             if self.failure is not None:
                 logger.warning("the store can be written again")
                 self.failure, pause = None, FIRST_PAUSE_SECONDS
-            self.commits += 1
             if self._has_work() and not any(refusals):
                 # The next batch goes first: what follows from this one is seen to while the store works on that.
                 asyncio.get_running_loop().call_soon(self._settle, batch, others, refusals)
@@ -264,22 +263,3 @@ def _take_first(waiting: dict[int, T], most: int) -> list[T]:
         waiting.clear()
         return taken
     return [waiting.pop(number) for number in list(islice(waiting, most))]
-
-
-async def _commit(store: Store, changes: list[Change]) -> list[Refusal | None]:
-    """Commit; a change that the status table forbids is refused alone, for a batch must not wait for it for ever."""
-    try:
-        return await store.commit(changes)
-    except InvocationStatusError as error:
-        if len(changes) == 1:
-            logger.exception("a change was decided that the status table forbids: %r", changes[0])
-            return [Refusal(RefusalKind.STALE, str(error))]
-        refusals: list[Refusal | None] = []
-        for change in changes:
-            refusals += await _commit(store, [change])
-        return refusals
-
-
-def is_lost(refusal: Refusal) -> bool:
-    """Whether a refusal says that somebody else has the invocation now."""
-    return refusal.kind in (RefusalKind.STALE, RefusalKind.UNKNOWN)

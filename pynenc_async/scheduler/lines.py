@@ -15,13 +15,13 @@ class Line:
     second comes: `rank` says it all.
     """
 
-    __slots__ = ("_heap", "dead", "reason")
+    __slots__ = ("_dead", "_heap", "reason")
 
     _tickets: Final = count()
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Record]] = []
-        self.dead = 0
+        self._dead = 0
         self.reason: tuple[TaskOptions, str] | None = None
         """Why those who came with these options wait: the same words for all."""
 
@@ -38,7 +38,7 @@ class Line:
         heap = self._heap
         while heap and not _waits(heap[0][2]):
             heappop(heap)
-            self.dead -= self.dead > 0
+            self._dead -= self._dead > 0
         return heap[0][2] if heap else None
 
     def pop(self) -> None:
@@ -47,11 +47,11 @@ class Line:
 
     def note_dead(self) -> None:
         """Count one that waits no more; sweep when most do not."""
-        self.dead += 1
-        if self.dead * 2 > len(self._heap):
+        self._dead += 1
+        if self._dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if _waits(entry[2])]
             heapify(self._heap)
-            self.dead = 0
+            self._dead = 0
 
 
 def _waits(record: Record) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pynenc_async.record import Record
 from pynenc_async.scheduler.ready import ReadyQueue
+from pynenc_async.scheduler.unconnected import nobody_listens
 
 Comeback = tuple[Record, Callable[[], bool]]
 """A paused record that wants its slot back, and whether somebody still wants that: asked once, when a slot is free."""
@@ -24,16 +25,12 @@ class Place:
         self.comebacks: Final[deque[Comeback]] = deque()
         self.start: Callable[[Any], None] = _nobody_there
         """Hands a record out, to be run there; set for the loop to which the app is bound."""
-        self.abandon: Callable[[Any], None] = _nothing_to_do
+        self.abandon: Callable[[Any], None] = nobody_listens
         """Told of the driver of a body whose end nobody waits for any more, though it has not ended."""
 
     def has_room(self) -> bool:
         """Whether a new record may be handed out."""
         return self.in_use < self.limit + self.ahead and not self.comebacks
-
-
-def _nothing_to_do(_driver: Any) -> None:
-    """Leave it at that."""
 
 
 def _nobody_there(_record: Record) -> None:

@@ -14,9 +14,7 @@ from itertools import count
 from typing import Final
 
 from pynenc_async.record import Record
-from pynenc_async.status import InvocationStatus
-
-RUNNABLE: Final = frozenset(status for status in InvocationStatus if status.is_available_to_run())
+from pynenc_async.scheduler.statuses import RUNNABLE
 
 _SWEEP_AT: Final = 64
 """How many dead entries a lane may hold before it is worth while to look for them."""
@@ -52,9 +50,8 @@ class Lane:
             heappop(urgent)
         while items:
             record = items.popleft()
-            if record._status in RUNNABLE and (
-                record._more is None or not record._more.held
-            ):  # `is_due`, without a call
+            # `is_due`, without a call
+            if record._status in RUNNABLE and (record._more is None or not record._more.held):
                 return record
         self._dead = 0
         return None
@@ -70,6 +67,11 @@ class Lane:
         waiters = records[0]._waiters
         awaited = len(waiters) if isinstance(waiters, list) else 1
         heappush(self.urgent, (-awaited, next(self._tickets), iter(records)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.items.clear()
+        self.urgent.clear()
 
     def note_dead(self) -> None:
         """Count an entry that will never be run; sweep when more than half of the lane is dead."""
@@ -131,6 +133,11 @@ class ReadyQueue:
             if lane.items or lane.urgent:
                 return lane.aged_level(now, self._ageing_seconds)
         return None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for lane in self.lanes:
+            lane.clear()
 
     def peek_only(self) -> Record | None:
         """Return the one queued record, or None when there is none or more than one."""

@@ -1,74 +1,90 @@
-"""The scheduler: every decision about invocations.
+"""The scheduler: every decision about invocations, and here what follows an attempt.
 
-`slots` says who gets a slot, `core` what follows an end, `policies` what options add; here is how invocations are cancelled.
+Each class adds one question to the one before it: `Slots`, who gets a slot; `Endings`, what follows when a body ends;
+`Stopping`, how one is stopped; `Admission`, who may queue; `Timeouts`, what takes too long; and last, what a failure is
+followed by, and what an attempt gives back. With a store come `writing` and `durable`.
 """
 
-from collections.abc import Sequence
+from random import Random
+from typing import Final
 
 from msgspec import UNSET
 
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.core import CANCELLED
-from pynenc_async.scheduler.policies import SCHEDULED, PolicedScheduler
-from pynenc_async.scheduler.slots import PENDING
+from pynenc_async.scheduler.agenda import Kind
+from pynenc_async.scheduler.registration import Registry
+from pynenc_async.scheduler.retrying import delay_before_retry
+from pynenc_async.scheduler.slots import Wiring
+from pynenc_async.scheduler.timeouts import Timeouts
 
 
-class Scheduler(PolicedScheduler):
-    """Decides who runs next, who waits, who is told, who is stopped."""
+class Scheduler(Timeouts):
+    """Decides who runs next, who waits, who is told, who is stopped, who is tried again."""
 
-    def cancel(self, record: Record, reason: str) -> None:
-        """Cancel an invocation and its living children: at once where the body is not under way, else by asking it.
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring)
+        self.random = Random()  # noqa: S311  jitter
+        self.registry: Final = Registry(self.agenda.call_later)
+        self._due_actions[Kind.RETRY] = self._retry_due
 
-        A body is asked once: asking again would cut the cleaning up short.
-        """
-        now = self.agenda.now()
-        told: list[Record] = []
-        families: list[tuple[Sequence[Record], str]] = [((record,), reason)]
-        for members, because in families:  # which grows meanwhile: a tree is told from its root down
-            for member in members:
-                more = member._more
-                if member._ended_at is not None or (more is not None and more.cancel_reason is not None):
-                    continue
-                if more is None:
-                    more = member._more = More(UNSET, False, because, now)
-                else:
-                    more.cancel_reason = because
-                if more.children:
-                    inherited = f"its parent {self.format_id(member._number)} was cancelled"
-                    families.append((list(more.children.values()), inherited))
-                if member._driver is None or (member._status is PENDING and member._driver.revoke()):
-                    self.withdraw(member, None, because or "cancelled before it started")
-                else:
-                    self.ask_to_stop(member, more, because, now)
-                    told.append(member)
-        self.grace.begin(told, now)
+    # -- retries -------------------------------------------------------------------------------------------------------
 
-    def stop_children(self, record: Record, reason: str) -> None:
-        """Cancel what the body of `record` has submitted."""
-        children = record._more.children if record._more is not None else None
-        for child in list((children or {}).values()):
-            self.cancel(child, reason)
+    def retry_delay(self, record: Record, error: BaseException) -> float | None:
+        """How many seconds the retry after `error` waits; None: there is none, or the deadline comes first."""
+        delay = delay_before_retry(record._task.options, error, self.failures(record), self.random.random)
+        deadline = record._more.deadline if record._more is not None else None
+        if delay is not None and deadline is not None and self.agenda.now() + delay >= deadline:
+            return None
+        return delay
 
-    def withdraw(self, record: Record, outcome: object, reason: str) -> None:
-        """End, as CANCELLED, an invocation whose body is not under way."""
-        more = record.need_more()
-        if record._status is PENDING:
-            if more.trail is None and more.watch is None:
-                record._started_at = None  # it never began, and unless that was told, its history need not say so
-            self.end(record, CANCELLED, outcome, reason)
-            return
-        queued = not more.held and record._status is not SCHEDULED
-        self.end(record, CANCELLED, outcome, reason)
-        if queued:
-            for lane in self._lanes_of(record):
-                lane.note_dead()
+    def failures(self, record: Record) -> int:
+        """How many of its attempts have failed."""
+        return record._retries
 
-    def abandon(self, record: Record, reason: str) -> None:
-        """The loop that ran the body is gone: the body will never report, so its end is written here."""
-        if record._ended_at is None:
-            if record._status is PENDING:
-                record._driver.revoke()
-            driver, place = record._driver, record._task.place
-            self.end(record, CANCELLED, None, reason)
-            if place is not None and driver is not None:
-                place.abandon(driver)
+    def retry_after(self, record: Record, delay: float) -> None:
+        """Let `record`, which is in RETRY, be run again in `delay` seconds."""
+        if delay > 0:
+            record.need_more().held = True
+            self.agenda.put(delay, Kind.RETRY, record)
+        else:
+            self._enter(record)
+
+    def _retry_due(self, record: Record) -> None:
+        record.need_more().held = False
+        self._enter(record)
+
+    # -- what an attempt gives back ------------------------------------------------------------------------------------
+
+    def let_go(self, record: Record, more: More) -> None:
+        """An attempt is over: its permit is free, its timeout void."""
+        if more.timeout_at is not None:
+            more.timeout_at = None
+            self.agenda.note_dead()
+        more.told_at = None
+        task, is_over = record._task, record._ended_at is not None
+        if task.limiter is not None:
+            key, more.permit = more.permit, UNSET
+            if key is not UNSET:
+                if task.limiter.give_back(record, key):
+                    self._grant_permits(task.limiter)
+            elif more.held and is_over:
+                task.limiter.forget(record)
+        if is_over and (
+            more.held
+            or more.deadline is not None
+            or more.registration is not None
+            or record._started_at is None
+            or task.options.expires_in is not None
+        ):
+            self._forget(record, more)
+
+    def _forget(self, record: Record, more: More) -> None:
+        """It has ended: what was noted for later is void."""
+        options = record._task.options
+        never_due = more.held or (options.starts_later and record._started_at is None)
+        for pending in (more.deadline is not None, options.expires_in is not None, never_due):
+            if pending:
+                self.agenda.note_dead()
+        more.held = False
+        if more.registration is not None:
+            self.registry.ended(record)

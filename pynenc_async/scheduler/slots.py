@@ -1,69 +1,62 @@
 """Slots: who gets one next, and how one is given up and taken again while a body awaits another invocation.
 
-Every decision is synchronous, so atomic on an event loop by construction. `core` has what follows when a body ends.
+Every decision is synchronous, so atomic on an event loop by construction. `endings` has what follows when a body ends.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pynenc_async.record import Record
 from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
+from pynenc_async.scheduler.statuses import PAUSED, PENDING, REGISTERED, RESUMED, RUNNING, WAITS
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
 
-REGISTERED: Final = InvocationStatus.REGISTERED
-PENDING: Final = InvocationStatus.PENDING
-RUNNING: Final = InvocationStatus.RUNNING
-PAUSED: Final = InvocationStatus.PAUSED
-RESUMED: Final = InvocationStatus.RESUMED
-HOLDS_SLOT: Final = frozenset({PENDING, RUNNING, RESUMED})
-WAITS: Final = frozenset(
-    {
-        InvocationStatus.SCHEDULED,
-        REGISTERED,
-        InvocationStatus.CONCURRENCY_CONTROLLED,
-        InvocationStatus.REROUTED,
-        InvocationStatus.RETRY,
-    }
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a scheduler is given."""
+
+    store: Records
+    clock: Callable[[], float]
+    """The time of day."""
+    max_concurrency: int | None
+    """How many bodies run at once; None: any number."""
+    places: Sequence[Place]
+    """All places outside of the loop."""
+    format_id: Callable[[int], str]
+    ageing_seconds: float | None
+    """After how long a wait who waits is served a level higher; None: never."""
 
 
 class Slots:
     """The slots, those who have one, the ready queue, and those who want their slot back."""
 
-    def __init__(
-        self,
-        *,
-        store: Records,
-        clock: Callable[[], float],
-        max_concurrency: int | None,
-        places: Sequence[Place],
-        format_id: Callable[[int], str],
-        ageing_seconds: float | None,
-    ) -> None:
-        self.store: Final = store
-        self.ageing_seconds: Final = ageing_seconds
-        self.ready: Final = ReadyQueue(ageing_seconds)
-        self._lanes: Final = self.ready.lanes
+    def __init__(self, wiring: Wiring) -> None:
+        self.store: Final = wiring.store
+        self.format_id: Final = wiring.format_id
+        self.clock = wiring.clock
+        self.now = wiring.clock()
+        """The time of the last event: a batch of bodies reads the clock once for each, not for each transition."""
+        self.limit: Final = float("inf") if wiring.max_concurrency is None else wiring.max_concurrency
         self.in_use: int = 0
         self.paused: int = 0
-        self.limit: Final = float("inf") if max_concurrency is None else max_concurrency
-        self.now = clock()
-        """The time of the last event: a batch of bodies reads the clock once for each, not for each transition."""
-        self.clock = clock
-        self._places: Final = places
+        self.ageing_seconds: Final = wiring.ageing_seconds
+        self.ready: Final = ReadyQueue(wiring.ageing_seconds)
+        self._lanes: Final = self.ready.lanes
+        self._places: Final = wiring.places
         self._crowded: list[Place] = []
         """The places at which somebody has ever had to queue."""
         self._comebacks: Final[deque[Comeback]] = deque()
         self._returning = 0
         """How many want to come back, to the loop or to a place."""
-        self.format_id: Final = format_id
         self.observers: Observers | None = None
-        self._finished: Final = store.finished
-        self._retain_count: Final = store.retain_count
+        self._finished: Final = wiring.store.finished
+        self._retain_count: Final = wiring.store.retain_count
 
     # -- admission -----------------------------------------------------------------------------------------------------
 
@@ -99,7 +92,7 @@ class Slots:
         for lane in lanes:
             items = lane.items
             if items and not lane.urgent:
-                # The usual way once more, without a call: see `succeeded`. With a permit it is still the usual way.
+                # The usual way once more, without a call: see `Endings.succeeded`. With a permit it is still the usual way.
                 record = items[0]
                 more = record._more
                 usual = more is None or not (more.held or more.trail or more.watch or more.is_stored)

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from pynenc_async.record import Record, Watch
 from pynenc_async.scheduler.backlog import Backlog
+from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
 
@@ -30,7 +31,7 @@ class Watches:
         self._watches: Final[dict[str, Watch]] = {}
         self._lock: Final = threading.Lock()
         self.backlog: Final[Backlog[Any]] = Backlog(self._tell)
-        self.listener: Callable[[Any], object] = _nobody_listens
+        self.listener: Callable[[Any], object] = nobody_listens
         """Who is told, in the loop, what the watches put up."""
         self._refused: int | None = None
         """How much has been refused since the shutdown began to cancel; None while everything is told."""
@@ -122,7 +123,3 @@ def hang_on(record: Record, watch: Watch) -> None:
 
 def _no_queue(use: Any) -> Queue:
     raise NotImplementedError(f"nothing is queued here, whatever the task: {use}")
-
-
-def _nobody_listens(news: object) -> None:
-    del news

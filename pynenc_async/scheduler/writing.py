@@ -14,21 +14,20 @@ refuses, and what belongs to other runners, is for `durable`.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
 from pynenc_async.outcome import describe
-from pynenc_async.record import More, Record
-from pynenc_async.scheduler.core import CANCELLED, FAILED, SUCCESS
-from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.record import Record
+from pynenc_async.scheduler.drafts import Draft, End
 from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
 from pynenc_async.scheduler.ledger import Ledger
 from pynenc_async.scheduler.permits import permits_of, rate_of
-from pynenc_async.scheduler.policies import _nobody_settles
-from pynenc_async.scheduler.ready import RUNNABLE
 from pynenc_async.scheduler.scheduler import Scheduler
-from pynenc_async.scheduler.slots import PENDING, REGISTERED, RUNNING
+from pynenc_async.scheduler.slots import Wiring
+from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PENDING, REGISTERED, RUNNABLE, RUNNING, SUCCESS
+from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Refusal, RefusalKind, encode_error
 
@@ -50,14 +49,14 @@ ENDING: Final = Ending()
 class WritingScheduler(Scheduler):
     """Decides, writes down, and lets happen."""
 
-    def __init__(self, **wiring: Any) -> None:
-        super().__init__(**wiring)
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__(wiring)
         self.ledger: Final = Ledger(self)
         self._begun: Final[deque[Record]] = deque()
         """Bodies that may begin: their attempts are committed."""
-        self.went_on: Callable[[], None] = _nobody_settles
+        self.went_on: Callable[[], None] = nobody_listens
         """Called after each batch: there may be room for more."""
-        self.stored: Callable[[Record], None] = nobody_takes_over
+        self.stored: Callable[[Record], None] = nobody_listens
         """Called when the store has a new invocation that is not kept here."""
 
     # -- writing down --------------------------------------------------------------------------------------------------
@@ -175,11 +174,6 @@ class WritingScheduler(Scheduler):
             self.agenda.note_dead()
         record._driver = ENDING
 
-    def _end_simply(self, now: float, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
-        """No end is simple as long as it is not written down."""
-        del now, record, more, status, outcome
-        return False
-
     def _attempt(self, record: Record) -> int:
         """The attempt to which an end belongs; a body that was given a slot has one, though it never began."""
         return record._retries + 1 if record._status is PENDING else super()._attempt(record)
@@ -222,13 +216,12 @@ class WritingScheduler(Scheduler):
         elif draft.is_start:
             self._begun.append(record)
 
-    def _tell_end(self, record: Record, more: Durable, end: tuple[float, InvocationStatus, Any, str, int]) -> None:
+    def _tell_end(self, record: Record, more: Durable, end: End) -> None:
         now, status, outcome, reason, _ = end
         record._driver = None
         if not more.taken:
             self.store.records[record._number] = record  # from the backlog, where only its handles have kept it
-        if reason or status is FAILED or not super()._end_simply(now, record, more, status, outcome):
-            super().end_at(now, record, status, outcome, reason)
+        self.end_at(now, record, status, outcome, reason)
 
     def batch_settled(self) -> None:
         """All drafts of a batch were settled."""
@@ -253,7 +246,7 @@ class WritingScheduler(Scheduler):
         if more.trail is not None:  # of what was decided meanwhile nothing has happened
             more.trail = [(REGISTERED, record._registered_at, 0, "")]
         self.store.records[record._number] = record
-        super().end_at(self.clock(), record, status, outcome, reason)
+        self.end_at(self.clock(), record, status, outcome, reason)
 
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         raise NotImplementedError
@@ -261,7 +254,3 @@ class WritingScheduler(Scheduler):
     def lost(self) -> None:
         """Nothing will be committed any more."""
         raise NotImplementedError
-
-
-def nobody_takes_over(_record: Record) -> None:
-    """Nothing is connected yet."""

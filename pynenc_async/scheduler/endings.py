@@ -13,22 +13,26 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 
 from asyncio import CancelledError
 from traceback import format_exception_only
-from typing import Final
 
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.family import leave_family
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.slots import HOLDS_SLOT, PAUSED, REGISTERED, RUNNING, Slots
+from pynenc_async.scheduler.slots import Slots
+from pynenc_async.scheduler.statuses import (
+    CANCELLED,
+    FAILED,
+    HOLDS_SLOT,
+    PAUSED,
+    REGISTERED,
+    RETRY,
+    RUNNING,
+    SUCCESS,
+)
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import Alarm
 
-RETRY: Final = InvocationStatus.RETRY
-SUCCESS: Final = InvocationStatus.SUCCESS
-FAILED: Final = InvocationStatus.FAILED
-CANCELLED: Final = InvocationStatus.CANCELLED
 
-
-class SchedulerCore(Slots):
+class Endings(Slots):
     """What follows when a body returns, fails, or is stopped."""
 
     # -- what policies decide ------------------------------------------------------------------------------------------
@@ -87,8 +91,8 @@ class SchedulerCore(Slots):
         more = record._more
         if more is not None and more.handed is not None:
             more.handed.deliver(value, returned=True)
-        elif more is None or not self._end_simply(self.clock(), record, more, SUCCESS, value):
-            self.end(record, SUCCESS, value)
+        else:
+            self.end_at(self.clock(), record, SUCCESS, value, "")
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised `error`: retry it, or end it."""
@@ -100,10 +104,8 @@ class SchedulerCore(Slots):
             if more.timed_out is not None:
                 error = self.verdict(record, error)
         if isinstance(error, CancelledError):  # which is not kept: it would keep the body's frames
-            if more is None or more.cancel_reason is None:
-                self.end(record, CANCELLED, None, "the body raised CancelledError")
-            elif not self._end_simply(self.clock(), record, more, CANCELLED, None):
-                self.end(record, CANCELLED, None, more.cancel_reason)
+            reason = None if more is None else more.cancel_reason
+            self.end(record, CANCELLED, None, "the body raised CancelledError" if reason is None else reason)
             return
         cancelled = more is not None and more.cancel_reason is not None
         delay = None if cancelled else self.retry_delay(record, error)
@@ -113,22 +115,20 @@ class SchedulerCore(Slots):
             record.need_more().traceback = error.__traceback__
             self.end(record, FAILED, error)
 
-    def _end_simply(self, now: float, record: Record, more: More, status: InvocationStatus, outcome: object) -> bool:
-        """`end` once more, for a body of which the time slots say all and which has left little behind, if it is such a one.
+    def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
+        """Let an invocation end: with a store, once that is written down."""
+        self.end_at(self.clock(), record, status, outcome, reason)
 
-        It is a third of what the scheduler does about such an end. The reason is that of its cancellation, if any.
-        """
-        if (
-            more.trail is not None
-            or more.watch is not None
-            or more.children is not None
-            or more.blocked_on is not None
-            or more.journal is not None
-            or more.stream is not None
-            or more.handed is not None
-            or record._status is not RUNNING
-        ):
-            return False
+    def end_at(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
+        """Write the final status, give back what the record holds, and tell whoever waits; the moment may have passed."""
+        more = record._more
+        if more is not None and _is_simple(record, more, status, reason):
+            self._end_simply(now, record, more, status, outcome)
+        else:
+            self._end_in_full(now, record, status, outcome, reason)
+
+    def _end_simply(self, now: float, record: Record, more: More, status: InvocationStatus, outcome: object) -> None:
+        """`end_at` once more, for what is simple: a third of the work."""
         record._ended_at = self.now = now
         record._status = status
         record._outcome = outcome
@@ -153,14 +153,8 @@ class SchedulerCore(Slots):
                 waiter.notify(record)
         elif waiters is not None:
             waiters.notify(record)
-        return True
 
-    def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
-        """Write the final status, give back what the record holds, and tell whoever waits."""
-        self.end_at(self.clock(), record, status, outcome, reason)
-
-    def end_at(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
-        """The same for an end that was reached at a moment that may have passed."""
+    def _end_in_full(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
         self.now = now
         if record._status in HOLDS_SLOT:
             self._give_slot_back(record)
@@ -232,3 +226,19 @@ class SchedulerCore(Slots):
 
 def _describe(error: BaseException) -> str:
     return type(error).__name__ + ": " + "".join(format_exception_only(error)).strip().partition(": ")[2]
+
+
+def _is_simple(record: Record, more: More, status: InvocationStatus, reason: str) -> bool:
+    """Whether the time slots say all about an end, and the body has left little behind."""
+    return (
+        record._status is RUNNING
+        and (not reason or (status is CANCELLED and reason == more.cancel_reason))
+        and status is not FAILED
+        and more.trail is None
+        and more.watch is None
+        and more.children is None
+        and more.blocked_on is None
+        and more.journal is None
+        and more.stream is None
+        and more.handed is None
+    )
