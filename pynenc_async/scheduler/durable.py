@@ -229,8 +229,10 @@ class DurableScheduler(WritingScheduler):
         limiter, rule = record._task.limiter, rule_of(refusal)
         wait = 0.0 if refusal.retry_at is None else max(0.0, refusal.retry_at - self.clock())
         record.need_more().permit = UNSET
-        limiter.refuse(record, rule, wait)
+        has_room = limiter.refuse(record, rule, wait)
         self._wait_for_permit(record, limiter, rule)
+        if has_room:
+            self._grant_permits(limiter)
 
     def _take_start_back(self, record: Record, noted: int) -> None:
         trail = record.leave_path()

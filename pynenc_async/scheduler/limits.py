@@ -228,8 +228,11 @@ class Limiter:
 
     # -- what other processes hold -------------------------------------------------------------------------------------
 
-    def refuse(self, record: Record, rule: Rule, wait: float) -> None:
-        """Take the permit of `record` back: the store has refused it. A rate fits again in `wait` seconds."""
+    def refuse(self, record: Record, rule: Rule, wait: float) -> bool:
+        """Take the permit of `record` back: the store has refused it. A rate fits again in `wait` seconds.
+
+        Say whether somebody waits who might go on now.
+        """
         options, key = record._task.options, record._task.permit_key(record._values)
         if rule is Rule.TOTAL:
             self._total_full_elsewhere = max(self._total_full_elsewhere, options.running_total)
@@ -237,7 +240,7 @@ class Limiter:
             self._full_elsewhere[key] = max(self._full_elsewhere.get(key, 0), options.running_limit)
         else:
             self._buckets.put_off(record, options.rate_limit, wait)
-        self.give_back(record, key)
+        return self.give_back(record, key)
 
     def look_again(self) -> None:
         """What other processes hold may have changed."""

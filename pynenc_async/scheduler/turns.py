@@ -1,11 +1,11 @@
-"""The lines of one task's limits: which of them may be looked at now, and what the others wait for.
+"""The lines of one task's limits: which of them are looked at next, and what the others wait for.
 
-A line is in one of four states:
+A line in which somebody waits is *in turn*, as long as its head could go on, as far as is known. Else something gives it a
+turn again:
 
-* *in turn*: its head could go on, as far as is known;
-* *asleep*: its head waits for a rate; one timer for each bucket wakes all who wait for that;
-* *parked*: its head waits for a permit that lines compete for, and is woken when one comes back;
-* none of these: its head waits for a permit whose key is the key of the line, and that is enough to find it.
+* *asleep*, the timer of the bucket whose rate it waits for, one for all who do;
+* *parked*, a permit that comes back, for which lines compete;
+* neither, a permit that comes back under the key that is the line's own.
 
 The lines in turn are served in rotation, so a hot key starves no other. One that is not in turn is not looked at: the cost
 of a decision does not depend on how many wait.
@@ -43,7 +43,7 @@ class Turns:
             line = self.lines[key] = Line()
         return line
 
-    # -- states --------------------------------------------------------------------------------------------------------
+    # -- in turn, asleep, parked ---------------------------------------------------------------------------------------
 
     def take(self, key: Key) -> None:
         """Give a line a turn, behind those that have one."""

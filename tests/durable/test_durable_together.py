@@ -150,6 +150,51 @@ async def test_a_rate_that_fits_again_before_its_refusal_is_known_holds_nobody_u
             await handle
 
 
+async def test_who_waits_for_the_permit_of_one_that_another_process_keeps_from_starting_goes_on_at_once(world):
+    loop, began = asyncio.get_running_loop(), {}
+
+    def with_task(app):
+        @app.task(running_total=1, rate_limit=Rate(1, per=60.0, scope="keys"), key_arguments="key")
+        async def work(key: str) -> None:
+            began.setdefault(key, []).append(loop.time())
+
+        return work
+
+    one, other = world.app(), world.app()
+    work, elsewhere = with_task(one), with_task(other)
+    async with one, other:
+        await elsewhere("a")
+        handles = [work("a"), work("b")]
+        await handles[1]
+        await handles[0]
+    assert began["b"][0] - began["a"][0] < 1
+    assert began["a"][1] - began["a"][0] == pytest.approx(60, abs=0.1)
+
+
+async def test_a_use_with_a_lower_limit_holds_up_none_with_a_higher_one_in_another_process_either(world):
+    loop, began = asyncio.get_running_loop(), {}
+
+    def with_task(app):
+        @app.task(running_concurrency="task", running_limit=3)
+        async def work(name: str, seconds: float) -> None:
+            began[name] = loop.time()
+            await asyncio.sleep(seconds)
+
+        return work
+
+    one, other = world.app(), world.app()
+    work, elsewhere = with_task(one), with_task(other)
+    async with one, other:
+        await elsewhere("first", 10.0).accepted()
+        narrow = work.with_options(running_limit=1)("narrow", 1.0)
+        await asyncio.sleep(1)
+        assert narrow.status is S.CONCURRENCY_CONTROLLED
+        await work("wide", 1.0)
+        await narrow
+    assert began["wide"] - began["first"] == pytest.approx(1, abs=0.1)
+    assert began["narrow"] - began["first"] == pytest.approx(10, abs=0.1)
+
+
 async def test_a_unique_call_of_another_process_is_reused(world):
     one, other = world.app(), world.app()
     tasks, others = with_tasks(one), with_tasks(other)
