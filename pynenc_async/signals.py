@@ -59,19 +59,22 @@ class Interruption:
     def listening(self) -> Generator[None]:
         """Listen as long as the block lasts, where that is possible: in the main thread, on a loop that can."""
         loop = asyncio.get_running_loop()
-        handled: list[signal.Signals] = []
+        handled: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
+                before = signal.getsignal(number)
                 try:
                     loop.add_signal_handler(number, self.receive, number)
                 except NotImplementedError:  # Windows
                     break
-                handled.append(number)
+                handled[number] = before
         try:
             yield
         finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
+            for number, before in handled.items():
+                loop.remove_signal_handler(number)  # which leaves the default
+                if before is not None:  # else it is not Python's, and cannot be put back
+                    signal.signal(number, before)
 
 
 def run_interruptible(

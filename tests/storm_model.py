@@ -9,7 +9,6 @@ from helpers import S, assert_lawful, turns
 from pynenc_async import ConcurrencyControlType as Scope
 from pynenc_async import InvocationCancelledError, Pynenc, Rate, RetryError, current_invocation
 from pynenc_async.scheduler.ready import is_due
-from pynenc_async.scheduler.rules import Rule
 from pynenc_async.scheduler.statuses import HOLDS_SLOT
 from pynenc_async.testing import wait_all_tasks_blocked
 
@@ -287,10 +286,12 @@ class World:
         for key, line in limiter._lines.items():
             head = line.head()
             if head is not None:
-                rule = limiter._obstacle(head, head._task.permit_key(head._values))
+                permit, options = head._task.permit_key(head._values), head._task.options
+                assert limiter._obstacle(head, permit) is not None, head
+                key_is_full = len(limiter.holders.get(permit, ())) >= options.running_limit
+                waits_for_key = options.running_concurrency is not Scope.DISABLED and key_is_full
                 asleep = any(key in keys for keys in limiter._turns._asleep.values())
-                assert rule is not None, head
-                assert rule is Rule.KEY or key in limiter._turns._in_turn or asleep, (rule, head)
+                assert waits_for_key or key in limiter._turns._in_turn or asleep, head
 
     def describe_living(self):
         """What lives, and what it waits for."""

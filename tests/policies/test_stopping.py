@@ -108,14 +108,20 @@ def test_main_may_return_in_spite_of_the_signal():
     assert (returned, out) == (0, ["main", "ended"])
 
 
-def test_run_leaves_the_handlers_of_signals_as_they_were():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler, lambda *_: None])
+def test_run_leaves_the_handlers_of_signals_as_they_were(handler):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handler) for number in numbers]
 
     async def main():
         return 1
 
-    assert Pynenc().run(main) == 1
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    try:
+        assert Pynenc().run(main) == 1
+        assert [signal.getsignal(number) for number in numbers] == [handler, handler]
+    finally:
+        for number, one in zip(numbers, before, strict=True):
+            signal.signal(number, one)
 
 
 async def test_drain_waits_cancels_nothing_and_admits_only_running_bodies():
