@@ -72,6 +72,12 @@ def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:
     return values
 
 
+def decode_stored_values(function: Function, raw: bytes) -> Values:
+    """The same for what an earlier release of the function may have stored: see `Function.stored_arguments_decoder`."""
+    values: Values = _as_tuple(decode_with(function.stored_arguments_decoder, raw, "arguments"))
+    return values
+
+
 _as_tuple: Final = msgspec.structs.astuple
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ def _explain_options(arguments: argparse.Namespace) -> int:
 def _find_app(path: str) -> Pynenc:
     """Import an app as `python -m` would; raises what the import raises, and `TypeError` for what is no app."""
     module_name, _, name = path.partition(":")
+    if not module_name:
+        raise ImportError(f"--app {path!r} names no module; write MODULE:APP, for instance shop.jobs:app")
     if sys.path[:1] not in ([""], [str(Path.cwd())]):
         sys.path.insert(0, str(Path.cwd()))
     app: object = importlib.import_module(module_name)
@@ -72,11 +75,22 @@ def _render_status(arguments: argparse.Namespace) -> int:
 
 def _write(text: str, output: Path | None) -> int:
     if output is None:
-        sys.stdout.write(text)
-        return 0
+        return _print(text)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         sys.stderr.write(f"cannot write {output}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else whoever reads has seen enough
+            sys.stderr.write(f"cannot write to standard output: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
         return 1
     return 0

@@ -106,6 +106,28 @@ class Function:
         return decoder_for(self.values_type, "arguments")
 
     @cached_property
+    def stored_arguments_decoder(self) -> msgspec.json.Decoder[Any]:
+        """The same for what an earlier release may have stored: a parameter that is new since then has its default."""
+        fields = [
+            (f"v{index}", self.value_annotation(name), self._field(name)) for index, name in enumerate(self.names)
+        ]
+        known = msgspec.defstruct(self.qualname, fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+        return decoder_for(known, "arguments")
+
+    def _field(self, name: str) -> Any:
+        parameter = self.signature.parameters[name]
+        if parameter.kind is _P.VAR_POSITIONAL:
+            return msgspec.field(default_factory=tuple[Any, ...], name=name)
+        if parameter.kind is _P.VAR_KEYWORD:
+            return msgspec.field(default_factory=dict[str, Any], name=name)
+        default = parameter.default
+        return (
+            msgspec.field(name=name)
+            if default is _P.empty
+            else msgspec.field(default_factory=lambda: default, name=name)
+        )
+
+    @cached_property
     def result_decoder(self) -> msgspec.json.Decoder[Any]:
         """Decodes a result to the annotation of the return value; raises `SerializationError` likewise."""
         return decoder_for(self.annotations.get("return", Any), "result")

@@ -5,12 +5,14 @@ import importlib.util
 import inspect
 import signal
 import threading
+from asyncio.tasks import _unregister_task  # documented for those who extend asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Final, TypeVar, cast
 
 import anyio
 
+from pynenc_async.execution.carrier import Carrier
 from pynenc_async.telemetry import logger
 
 Result = TypeVar("Result")
@@ -90,14 +92,24 @@ def run_interruptible(
 
     async def whole() -> Result:
         with interruption.listening():
-            async with app:
-                return await interruption.run(call_main())
+            try:
+                async with app:
+                    return await interruption.run(call_main())
+            finally:
+                _leave_the_abandoned()
 
     try:
         return anyio.run(whole, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (asyncio.CancelledError, KeyboardInterrupt):
         interruption.raise_it()
         raise
+
+
+def _leave_the_abandoned() -> None:
+    """Let the loop end without the bodies that ignored their cancellation: it would wait for them."""
+    for task in asyncio.all_tasks():
+        if isinstance(task.get_coro(), Carrier):
+            _unregister_task(task)
 
 
 def _has_uvloop() -> bool:

@@ -1,5 +1,6 @@
 """The renderings of the status table: complete, true to the table, and legible."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -237,3 +238,24 @@ def test_the_package_runs_as_a_module():
         command, cwd=Path(cli.__file__).parents[1], capture_output=True, text=True, check=True
     )
     assert finished.stdout == as_sql_check() + "\n"
+
+
+def test_a_reader_that_has_seen_enough_and_a_full_disk_are_no_tracebacks():
+    def write_to(target):
+        return subprocess.run(  # our own command
+            [sys.executable, "-m", "pynenc_async", "status", "render"],
+            stdout=target,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    cut_off = write_to(writing)
+    os.close(writing)
+    assert (cut_off.returncode, cut_off.stderr) == (1, "")
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            refused = write_to(full)
+        assert (refused.returncode, refused.stderr) == (1, "cannot write to standard output: No space left on device\n")

@@ -4,11 +4,12 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
+from pynenc_async.errors import PynencError
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.record import Identity, Record, TaskRecord
-from pynenc_async.scheduler.durability import identity_of, is_away
+from pynenc_async.scheduler.durability import durable_of, identity_of, is_away
 from pynenc_async.status import InvocationStatus
 
 Params = ParamSpec("Params")
@@ -37,8 +38,20 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def arguments(self) -> Arguments:
-        """The bound arguments."""
+        """The bound arguments. Raises `SerializationError` for stored ones that this release of the task cannot read."""
+        self._require_readable()
         return Arguments(self._task.function, self._values)
+
+    def _require_readable(self) -> None:
+        more = self._more
+        if more is not None and more.is_stored and (problem := durable_of(self).unreadable) is not None:
+            raise problem.with_traceback(None)
+
+    def __str__(self) -> str:
+        try:
+            return super().__str__()
+        except PynencError as problem:
+            return f"{type(self).__name__}(invocation_id={self.invocation_id}, task={self._task.task_id}, {problem})"
 
     @property
     def invocation_id(self) -> str:

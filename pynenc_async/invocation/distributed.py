@@ -210,6 +210,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
     def to_json(self) -> str:
         """Write the invocation down: one flat JSON object. Raises `SerializationError` naming task and field."""
         identity = self._identity()
+        self._require_readable()
         return write_plain(self, identity) or write(self, identity, self._failure)
 
     @classmethod

@@ -34,6 +34,8 @@ class Durable(More, eq=False, kw_only=True):
     """Whether another runner has it now, or will have it: this process only watches."""
     failure: Exception | None = None
     """Why the store did not take it."""
+    unreadable: Exception | None = None
+    """Why its arguments, or the options of this call, mean nothing to this release of the task; then it has no values."""
     acceptance: "list[Future[None]] | None" = None
     """Who waits for that."""
     leader: Record | None = None

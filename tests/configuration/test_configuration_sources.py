@@ -335,7 +335,12 @@ def test_the_command_prints_the_table(tmp_path):
     shop = options_command("--app", "shop:app", cwd=tmp_path, PYNENC__TASK__SHOP_SEND__PRIORITY="4")
     assert "task shop.send" in shop.stdout
     assert "environment variable PYNENC__TASK__SHOP_SEND__PRIORITY" in shop.stdout
-    for path, complaint in (("shop:number", "is no Pynenc app"), ("nowhere:app", "nowhere"), ("shop:other", "other")):
+    for path, complaint in (
+        ("shop:number", "is no Pynenc app"),
+        ("nowhere:app", "nowhere"),
+        ("shop:other", "other"),
+        (":app", "MODULE:APP"),
+    ):
         wrong = options_command("--app", path, cwd=tmp_path)
         assert (wrong.returncode, wrong.stdout) == (1, "")
         assert complaint in wrong.stderr

@@ -31,6 +31,15 @@ PROGRAM = """
             print("cleaned", flush=True)
 
     @app.task
+    async def deaf():
+        print("ready", flush=True)
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    @app.task
     def stuck():
         print("ready", flush=True)
         threading.Event().wait()
@@ -85,8 +94,9 @@ def test_a_second_signal_stops_at_once_whatever_is_under_way():
     assert out == ["cleaned"]
 
 
-def test_a_body_that_is_stuck_in_a_thread_does_not_keep_the_process():
-    process = start("stuck(); await asyncio.Event().wait()", drain=1_000.0)
+@pytest.mark.parametrize("body", ["stuck", "deaf"])
+def test_a_body_that_is_stuck_does_not_keep_the_process(body):
+    process = start(f"{body}(); await asyncio.Event().wait()", drain=1_000.0)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "main ended\n"

@@ -92,6 +92,10 @@ class Attendant:
                     logger.warning("the store does not answer, and is asked again until it does: %s", error)
                 self._is_in_vain = self._looks = self._fills = True
                 await asyncio.sleep(PAUSE_SECONDS)
+            except Exception:  # noqa: BLE001  whatever it is, nobody must wait for ever for this process
+                logger.exception("a duty towards the store failed; it is tried again")
+                self._looks = self._fills = True
+                await asyncio.sleep(PAUSE_SECONDS)
             else:
                 self._is_in_vain = False
 

@@ -4,12 +4,15 @@ What is put off is *put away* once the store has it; until then it is in memory 
 without a detour if room comes first. In order of submission: what the store has goes before.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from pynenc_async.errors import SerializationError
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.durable.stored import Handle, living
 from pynenc_async.invocation.durable.watch import Watch
@@ -68,6 +71,8 @@ class BacklogKeeper:
         """The highest priority that the backlog may have; None: it is empty, as far as is known."""
         self._awaited: Final[dict[str, None]] = {}
         """What a body awaits, and lies there: as many as are claimed at once. The others come in their turn."""
+        self._claimed: Final[deque[StoredInvocation]] = deque()
+        """What is this process's own already, and has not been taken in: it stays here while the store does not answer."""
         self.size = 0
         """How many the store has there, as far as is known."""
 
@@ -171,6 +176,7 @@ class BacklogKeeper:
 
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""
+        await self._take_in()  # what an earlier call has left
         room = self._claimable
         if room < self._piece:
             return None  # asked again when there is more of it: see `is_wanted`
@@ -183,11 +189,16 @@ class BacklogKeeper:
     async def _claim(self, limit: int, only: Sequence[str] | None = None) -> int:
         """Take in what is claimed; say how many that were."""
         claimed = await self._backing.claim(list(self._tasks), limit, now=self._desk.clock(), only=only)
-        for stored in claimed:
-            await self._take(stored)
         self.size = max(0, self.size - len(claimed))
-        self._desk.settle()
+        self._claimed.extend(claimed)
+        await self._take_in()
         return len(claimed)
+
+    async def _take_in(self) -> None:
+        while self._claimed:
+            journal = await self._journal_of(self._claimed[0])
+            self._take(self._claimed.popleft(), journal)
+        self._desk.settle()
 
     async def _look_ahead(self, now: float) -> float | None:
         backlog = await self._backing.backlog(list(self._tasks), now=now)
@@ -200,17 +211,17 @@ class BacklogKeeper:
         self.take_back()
         return None if backlog.next_due is None else max(0.0, backlog.next_due - now)
 
-    async def _take(self, stored: StoredInvocation) -> None:
+    def _take(self, stored: StoredInvocation, journal: "_Journal | None") -> None:
         record = self._revive(stored)
         self._records[record._number] = record
-        problem = durable_of(record).failure
+        problem = durable_of(record).unreadable or (None if journal is None else journal.problem)
         if stored.cancel_reason is not None:
             self._desk.cancel(record, stored.cancel_reason)
         elif problem is not None:
             self._desk.fail_unrunnable(record, problem)
         else:
-            if record._task.options.workflow and stored.attempt:
-                await self._restore_journal(record)
+            if journal is not None and record._task.options.workflow:
+                journal_of(record).restore(journal.entries, journal.answers)
             self._return(record, stored.deadline_at)
 
     def _revive(self, stored: StoredInvocation) -> Record:
@@ -228,12 +239,28 @@ class BacklogKeeper:
         self._revived(record)
         return record
 
-    async def _restore_journal(self, record: Record) -> None:
-        """Give a workflow that goes on here what it has asked for so far, and the invocations that answered."""
-        entries = [_decode_entry(entry) for entry in await self._backing.journal(cast(Handle, record).invocation_id)]
+    async def _journal_of(self, stored: StoredInvocation) -> "_Journal | None":
+        """Read what a workflow that goes on here has asked for so far, and the invocations that answered."""
+        options = self._tasks[stored.task_id].options
+        if not (stored.attempt and (options.workflow or b"workflow" in stored.options)):
+            return None
+        try:
+            entries = [_decode_entry(entry) for entry in await self._backing.journal(stored.invocation_id)]
+        except msgspec.MsgspecError as error:
+            return _Journal([], {}, SerializationError("journal", f"{error} (task {stored.task_id})"))
         asked = [entry.invocation_id for entry in entries if entry.invocation_id is not None]
         answers = {found: known for found in asked if (known := self._find_here(found)) is not None}
-        for stored in await self._backing.load([found for found in asked if found not in answers]):
-            if (handle := self._watch.open(stored)) is not None:
-                answers[stored.invocation_id] = handle
-        journal_of(record).restore(entries, answers)
+        for answer in await self._backing.load([found for found in asked if found not in answers]):
+            if (handle := self._watch.open(answer)) is not None:
+                answers[answer.invocation_id] = handle
+        return _Journal(entries, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """What is stored of a workflow that goes on."""
+
+    entries: list[JournalEntry]
+    answers: dict[str, Record]
+    problem: SerializationError | None = None
+    """Why it cannot be read."""

@@ -6,9 +6,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from pynenc_async.arguments import decode_values
+from pynenc_async.arguments import decode_stored_values
 from pynenc_async.codec import decode_with
-from pynenc_async.errors import InvocationError, RemoteError, SerializationError
+from pynenc_async.errors import InvocationError, PynencError, RemoteError, SerializationError
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild
@@ -24,36 +24,36 @@ _decode_error: Final = msgspec.json.Decoder(ErrorData).decode
 
 
 def handle_of(stored: StoredInvocation, task: Any) -> Handle:
-    """Return a handle to an invocation that belongs to another runner, or has ended. Raises `SerializationError`."""
-    return _make(stored, _with_overrides(task, stored.options), 0, decode_values(task.function, stored.arguments))
+    """Return a handle to an invocation that belongs to another runner, or has ended.
+
+    All but the arguments can be read where these cannot be decoded any more: `Durable.unreadable` says why.
+    """
+    return _make(stored, task, 0)
 
 
 def living(stored: StoredInvocation, task: Any, number: int, watched: Handle | None) -> Handle:
     """Return an invocation that is going to be run here, under a number of this process.
 
-    `watched` is a handle that looked at it from afar, and becomes it. Where its arguments cannot be decoded any more, its
-    `Durable.failure` says why.
+    `watched` is a handle that looked at it from afar, and becomes it. Where it cannot be read, nor be run, its
+    `Durable.unreadable` says why.
     """
-    error: SerializationError | None = None
-    try:
-        values = decode_values(task.function, stored.arguments)
-    except SerializationError as problem:
-        error, values = problem, (None,) * len(task.function.names)
-    handle = _make(stored, _with_overrides(task, stored.options), number, values, watched)
+    handle = _make(stored, task, number, watched)
     handle._context = _NOWHERE.copy()
-    durable_of(handle).failure = error
     return handle
 
 
-def _make(
-    stored: StoredInvocation, task: Any, number: int, values: tuple[Any, ...], handle: Handle | None = None
-) -> Handle:
+def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | None = None) -> Handle:
+    unreadable: Exception | None = None
+    try:
+        used, values = _with_overrides(task, stored.options), decode_stored_values(task.function, stored.arguments)
+    except (PynencError, msgspec.MsgspecError) as problem:  # an option may be wrong for what the task is now
+        unreadable, used, values = problem, task, (None,) * len(task.function.names)
     kind: Any = DistributedInvocation
     record: Any = handle
     if record is None:
         record = kind.__new__(kind)
         record._waiters = None
-    record._task, record._values, record._number = task, values, number
+    record._task, record._values, record._number = used, values, number
     record._parent = (stored.invocation_id, stored.parent_invocation_id, stored.home)
     record._context = record._driver = None
     record._registered_at, record._started_at = stored.registered_at, stored.started_at
@@ -67,6 +67,7 @@ def _make(
         interruptions=stored.crashes,
         known=True,
         away=number == 0,
+        unreadable=unreadable,
         trail=[(stored.status, stored.registered_at, stored.attempt, "")],
     )
     if stored.ended_at is not None:
