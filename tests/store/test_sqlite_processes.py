@@ -14,7 +14,7 @@ from sqlite_tools import NOW, PATIENCE, TASK, Process, asked, end, new, opened, 
 from pynenc_async.errors import StoreError
 from pynenc_async.status import InvocationStatus as S
 from pynenc_async.store.sqlite import SqliteOptions, SqliteStore, lease
-from pynenc_async.store.values import CancelRequest, Query, Recovery, Refusal, RefusalKind
+from pynenc_async.store.values import CancelRequest, Permit, Query, Recovery, Refusal, RefusalKind
 
 STALE = [Refusal(RefusalKind.STALE)]
 
@@ -164,6 +164,30 @@ def test_who_looks_at_the_lease_of_the_dead_hides_its_death_from_nobody(path):
         assert lease.is_dead(path, "bob")
         lease.tidy(path, "bob")
         assert not left.exists()
+
+
+def test_a_start_in_vain_wakes_nobody(path):
+    async def main():
+        permits = (Permit("lane", 1),)
+        async with opened(path) as ada, opened(path, "bob") as bob:
+            await bob.commit([new("bob-1"), start("bob-1", permits=permits)])
+            await ada.commit([new("ada-1")])
+            await asyncio.sleep(1.5)  # a tick: what has been committed has been heard
+            rings = []
+            bob.listen(lambda: rings.append(1))
+            before = ada.statistics()["transactions"]
+            for _ in range(5):
+                [refusal] = await ada.commit([start("ada-1", permits=permits)])
+                assert refusal.kind is RefusalKind.LIMIT
+                assert await ada.claim([TASK], 10, now=NOW) == []
+                assert await ada.recover([TASK], now=NOW) == Recovery()
+            assert ada.statistics()["transactions"] == before
+            await asyncio.sleep(0.3)
+            assert not rings
+            await ada.commit([new("ada-2")])
+            await until(lambda: asyncio.sleep(0, rings))
+
+    asyncio.run(main())
 
 
 def test_the_death_of_a_process_rings(path):

@@ -133,6 +133,7 @@ class Writer:
 
     def _perform_all(self, jobs: Sequence[Job]) -> list[Answer]:
         connection = self._session.connection
+        before = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._session.look_at_runner()
@@ -141,8 +142,9 @@ class Writer:
         except Exception as error:  # noqa: BLE001  nothing of this transaction has happened
             self._undo()
             return [(job, None, self._translate(error, job)) for job in jobs]
-        self._count(sum(job.weight for job in jobs))
-        self._help()
+        if connection.total_changes != before:  # else two who wait for one permit would wake one another for ever
+            self._count(sum(job.weight for job in jobs))
+            self._help()
         return answers
 
     def _perform(self, job: Job) -> Answer:
