@@ -14,8 +14,7 @@ from collections.abc import Coroutine, Generator
 from typing import Any, Final
 
 from pynenc_async.execution.bodies import DONE
-from pynenc_async.execution.stepping import Foreman, Stepper
-from pynenc_async.record import Record
+from pynenc_async.execution.stepping import Stepper
 
 BATCH: Final = 128
 """How many bodies one turn of the loop may run; bare asyncio would run all that are ready."""
@@ -26,12 +25,7 @@ SLICE_SECONDS: Final = 0.005
 class Carrier(Stepper, Coroutine[Any, Any, None]):
     """Runs bodies on one asyncio Task until one of them suspends, then belongs to that one."""
 
-    __slots__ = ("_handed_over",)
-
-    def __init__(self, foreman: Foreman) -> None:
-        super().__init__(foreman)
-        self._handed_over: Any = None
-        """What the body awaited when it suspended in place: the Task takes it up in its first turn."""
+    __slots__ = ()
 
     # -- what asyncio calls --------------------------------------------------------------------------------------------
 
@@ -117,13 +111,6 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         self.task = None
         self._foreman.settle()
         return DONE
-
-    def begin_in_place(self, record: Record) -> None:
-        """Step `record` for the first time before this carrier's Task had its first turn."""
-        awaited = self.begin(record)
-        del record
-        if awaited is not DONE:
-            self._handed_over = awaited
 
     def _take_over(self) -> Any:
         """The first turn of the Task after its body suspended in place: await what the body awaits."""

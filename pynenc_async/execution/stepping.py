@@ -73,7 +73,9 @@ class Foreman(Protocol):
 class Stepper:
     """Steps bodies, each inside its own context, and reports how they end."""
 
-    __slots__ = ("_bodies", "_foreman", "_held", "_record", "_run", "_step", "suspended", "task", "value")
+    __slots__ = (
+        "_bodies", "_foreman", "_handed_over", "_held", "_record", "_run", "_step", "suspended", "task", "value",
+    )  # fmt: skip
 
     def __init__(self, foreman: Foreman) -> None:
         self._foreman: Final = foreman
@@ -83,6 +85,8 @@ class Stepper:
         """What the last body returned."""
         self._new_bodies()
         self._run: Any = None
+        self._handed_over: Any = None
+        """What the body awaited when it suspended in place: the Task takes it up in its first turn."""
         self._held: tuple[Callable[..., Any], Any] | None = None
         """The step that waits for a slot."""
         self.suspended = False
@@ -124,6 +128,13 @@ class Stepper:
             value, self.value = self.value, None
             self._foreman.desk.succeeded(record, value)
         return awaited
+
+    def begin_in_place(self, record: Record) -> None:
+        """Step `record` for the first time before this carrier's Task had its first turn."""
+        awaited = self.begin(record)
+        del record
+        if awaited is not DONE:
+            self._handed_over = awaited
 
     def _continue(self, method: Callable[..., Any], value: Any) -> Any:
         """Step the body that owns this Task, after getting its slot back if it has none."""
