@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 
 import pytest
 from sqlite_tools import NOW, TASK, end, new, opened, start, temporary_directory, whole_life
@@ -179,6 +180,22 @@ async def test_the_log_does_not_grow_without_bound_under_a_steady_load(monkeypat
             # In all, far more was written than the log ever held.
             assert size_of(f"{path}-wal") < 1500 * 4096
             assert await store.counts() == {"success": 1200}
+
+
+async def test_a_long_log_begins_anew_though_nothing_of_it_was_left_when_it_was_looked_at(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_PAGES", 100)
+    monkeypatch.setattr(checkpoints, "_MANY_FRAMES", 50)
+    with temporary_directory() as directory:
+        async with opened(f"{directory}/jobs.db") as store:
+            checkpointer = store._engine.checkpointer
+            for number in range(1, 101):
+                await store.commit(whole_life(f"ada-{number}"))
+                if checkpointer.needs_help:
+                    break
+                await asyncio.to_thread(threading.Event().wait, 0.01)  # so that all is brought in before there is more
+            assert checkpointer.needs_help
+            await store.commit(whole_life("bob-1"))
+            assert not checkpointer.needs_help
 
 
 async def test_a_backup_is_a_whole_store_made_while_all_goes_on():

@@ -85,7 +85,8 @@ class Checkpointer:
             with contextlib.suppress(sqlite3.Error):
                 left = self._bring_in()
                 self._is_tight = self._is_tight and left > 0
-                self.needs_help = left > 0 and (self._is_tight or self.frames >= _MANY_FRAMES)
+                # Though nothing is left, the log begins anew only if nothing has been written since: as good as never.
+                self.needs_help = self.frames >= _MANY_FRAMES or (self._is_tight and left > 0)
 
     def _bring_in(self) -> int:
         with self._lock:
