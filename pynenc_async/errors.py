@@ -178,7 +178,7 @@ class SerializationError(PynencError):
 
 
 class StreamTruncatedError(InvocationError):
-    """Raised by `stream()` from the start when the first items are no longer in the bounded buffer."""
+    """Raised by `stream()` when items are not to be had: no longer in the bounded buffer, or in another process."""
 
 
 class RemoteError(PynencError):

@@ -13,6 +13,7 @@ from pynenc_async.errors import (
     InvocationNotFinalError,
     InvocationNotFoundError,
     PynencError,
+    StreamTruncatedError,
 )
 from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
@@ -145,6 +146,11 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         if self._task.function.kind is not _STREAM:
             raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
         if self._number == 0:
+            if self._more is not None and self._more.is_stored:
+                message = f"the items of {self.invocation_id} are not stored: only the process that runs it has them"
+                raise StreamTruncatedError(
+                    self.invocation_id, f"{message}; read them there, or let the body return a list"
+                )
             raise InvocationNotFoundError(self.invocation_id)
         return InvocationStream(self, from_start=from_start)
 
@@ -198,7 +204,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         if self._status is _CANCELLED:
             if isinstance(self._outcome, PynencError):
                 return self._outcome  # it says more: it has expired, can never get through a limit, was not stored
-            return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
+            history = self.history  # of what another process has, the store knows the reason
+            return InvocationCancelledError(self.invocation_id, history[-1].reason if history else "")
         if more is not None and more.alarm is not None:
             more.alarm.disarm()
             more.alarm = None

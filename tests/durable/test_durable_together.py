@@ -1,12 +1,13 @@
 """Several processes on one store: takeover, limits, unique keys, handles and cancellations across them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
 from helpers import Gauge, S
 
-from pynenc_async import ConcurrencyLimitError, Rate, ReusedInvocation
+from pynenc_async import ConcurrencyLimitError, InvocationCancelledError, Rate, ReusedInvocation, StreamTruncatedError
 
 pytestmark = pytest.mark.virtual
 
@@ -33,6 +34,11 @@ def with_tasks(app, gauge=None):
         await asyncio.sleep(5)
         return x
 
+    @app.task(registration_concurrency="task", unique_until="finished", on_duplicate="replace")
+    async def latest(x: int) -> int:
+        await asyncio.sleep(5)
+        return x
+
     @app.task(registration_concurrency="task", unique_until="finished", on_duplicate="raise")
     async def only_one() -> None:
         await asyncio.sleep(5)
@@ -41,7 +47,7 @@ def with_tasks(app, gauge=None):
         pass
 
     tasks = Tasks()
-    for task in (slow, limited, rated, unique, only_one):
+    for task in (slow, limited, rated, unique, latest, only_one):
         setattr(tasks, task.__name__, task)
     return tasks
 
@@ -73,6 +79,21 @@ async def test_the_status_of_what_another_process_has_is_that_of_the_store(world
         await asyncio.sleep(20)
         assert watched.status is S.SUCCESS
         assert watched.result == 7
+
+
+async def test_the_items_of_a_stream_are_to_be_had_where_it_runs(world):
+    async def stream() -> AsyncIterator[int]:
+        await asyncio.sleep(10)
+        yield 1
+
+    one, other = world.app(), world.app()
+    task, _ = one.task(stream), other.task(stream)
+    async with one, other:
+        handle = task()
+        await handle.accepted()
+        with pytest.raises(StreamTruncatedError, match="not stored"):
+            other.get_invocation(handle.invocation_id).stream()
+        assert [item async for item in handle.stream()] == [1]
 
 
 async def test_what_a_dead_process_had_is_taken_over_within_the_lease_and_a_tick(world):
@@ -233,6 +254,21 @@ async def test_a_duplicate_that_must_not_be_raises_also_across_processes(world):
             others.only_one()
         await first
     assert len(world.rows()) == 1
+
+
+async def test_a_call_that_takes_the_place_of_one_of_another_process_cancels_it(world):
+    one, other = world.app(), world.app()
+    tasks, others = with_tasks(one), with_tasks(other)
+    async with one, other:
+        first = tasks.latest(1)
+        while first.status is not S.RUNNING:
+            await asyncio.sleep(0)
+        watched = other.get_invocation(first.invocation_id)
+        second = others.latest(2)
+        for handle in (first, watched):
+            with pytest.raises(InvocationCancelledError, match="replaced by a later call"):
+                await handle
+        assert await second == 2
 
 
 async def test_an_invocation_of_another_process_can_be_cancelled(world):

@@ -129,7 +129,7 @@ class DurableDispatcher(StoreBound):
 
     def standing_elsewhere(self, task: Any, key: Any) -> Handle | None:
         """Return the invocation of another process that makes a call with this key a duplicate."""
-        if self._opening is None or task.options.on_duplicate is OnDuplicate.REPLACE:
+        if self._opening is None:
             return None
         now = self._desk.clock()
         standing = self._session.store.standing(unique_of(task, key, now, replace=False).key, now=now)
