@@ -9,6 +9,12 @@ def guardian_of(record: Record) -> Record | None:
     return parent if isinstance(parent, Record) and not record._task.options.detached else None
 
 
+def is_told_to_stop(record: Record) -> bool:
+    """Whether its body was told to stop. What it submits from then on is to clean up, and is not cancelled with it."""
+    more = record._more
+    return more is not None and (more.cancel_reason is not None or more.timed_out is not None)
+
+
 def adopt(guardian: Record, child: Record) -> None:
     """Let the child be found from its submitter."""
     more = guardian.need_more()

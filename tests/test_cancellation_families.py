@@ -6,7 +6,7 @@ import pytest
 from helpers import USUAL, Gate, S, assert_at_rest, assert_lawful, statuses, turns
 
 from pynenc_async import CancelOutcome, Pynenc
-from pynenc_async.testing import wait_all_tasks_blocked
+from pynenc_async.testing import explore, wait_all_tasks_blocked
 
 STOPPED, FINISHED = CancelOutcome.STOPPED, CancelOutcome.FINISHED
 
@@ -56,6 +56,59 @@ async def test_cancel_returns_after_the_end_of_the_whole_tree():
     gate.open()
     assert await cancelling is STOPPED
     await assert_at_rest(app)
+
+
+def test_what_a_thread_has_submitted_is_cancelled_with_it_whenever_the_news_of_it_arrives():
+    async def scenario():
+        app, children = Pynenc(), []
+
+        @app.task
+        async def child():
+            await asyncio.Event().wait()
+
+        @app.task
+        def parent():
+            children.append(child())
+            children[0].exception()
+
+        async with app:
+            invocation = parent()
+            while not children:
+                await asyncio.sleep(0)
+            await invocation.cancel("enough")
+            await children[0].wait()
+            assert children[0].status is S.CANCELLED
+
+    explore(scenario, seeds=30).raise_if_failed()
+
+
+def test_what_a_thread_submits_to_clean_up_is_not_cancelled():
+    async def scenario():
+        app, said = Pynenc(), []
+
+        @app.task
+        async def tidy():
+            await asyncio.sleep(1)
+            return "tidy"
+
+        @app.task
+        async def wait():
+            await asyncio.Event().wait()
+
+        @app.task
+        def parent():
+            try:
+                wait().exception()
+            finally:
+                said.append(tidy().result)
+
+        async with app:
+            invocation = parent()
+            await asyncio.sleep(1)
+            await invocation.cancel("enough")
+        assert said == ["tidy"]
+
+    explore(scenario, seeds=20).raise_if_failed()
 
 
 async def test_a_detached_child_survives():

@@ -19,6 +19,7 @@ from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
+from pynenc_async.family import guardian_of, is_told_to_stop
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.placement import Placement
 from pynenc_async.invocation.unstored import Unstored
@@ -98,7 +99,8 @@ class LoopBound(Unstored):
         self._standbys: dict[Carrier, None] = {}
         self._crew: Crew | None = None
         self.watchdog: Final = Watchdog(watchdog_seconds, lambda: scheduler.in_use > 0 or bool(self._standbys))
-        self._inbox: Final[deque[Record]] = deque()
+        self._inbox: Final[deque[tuple[Record, Record | None]]] = deque()
+        """What other threads have submitted, and the body that did so, unless it had been told to stop."""
         self._numbers: Final = self.ids.numbers
         self._records: Final = self.store.records
 
@@ -243,13 +245,17 @@ class LoopBound(Unstored):
 
     def _post(self, record: Record) -> None:
         expect_end(record)
-        self._inbox.append(record)
+        guardian = guardian_of(record)
+        self._inbox.append((record, None if guardian is None or is_told_to_stop(guardian) else guardian))
         self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
 
     def _empty_inbox(self) -> None:
         inbox = self._inbox
         while inbox:
-            self._queue(inbox.popleft())
+            record, guardian = inbox.popleft()
+            self._queue(record)
+            if guardian is not None and is_told_to_stop(guardian):
+                self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
         self.crew.settle()
 
     # -- who waits for it ----------------------------------------------------------------------------------------------

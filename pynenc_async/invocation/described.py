@@ -6,6 +6,7 @@ from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
 from pynenc_async.errors import PynencError
 from pynenc_async.execution.progress import Progress, board_of
+from pynenc_async.family import is_told_to_stop
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.record import Identity, Record, TaskRecord
@@ -89,8 +90,7 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
     @property
     def stop_requested(self) -> bool:
         """Whether the body was told to stop: for bodies in threads, which can only stop by themselves."""
-        more = self._more
-        return more is not None and (more.cancel_reason is not None or more.timed_out is not None)
+        return is_told_to_stop(self)
 
     @property
     def progress(self) -> Progress | None:

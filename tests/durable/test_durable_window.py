@@ -104,6 +104,38 @@ async def test_children_beyond_the_window_are_cancelled_with_their_parent():
     assert {world.row(one.invocation_id).status for one in children} == {S.CANCELLED}
 
 
+async def test_what_a_cancelled_body_submits_to_clean_up_is_run_also_from_beyond_the_window():
+    app = World().app(store_window=2, max_concurrency=1)
+    tidied = []
+
+    @app.task
+    async def other():
+        await asyncio.sleep(1)
+
+    @app.task
+    async def tidy(number):
+        tidied.append(number)
+
+    @app.task
+    async def parent():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            several = [tidy(number) for number in range(3)]
+            await asyncio.gather(*(one.accepted() for one in several))
+            await asyncio.sleep(2)
+            await asyncio.gather(*several)
+
+    async with app:
+        invocation = parent()
+        await asyncio.sleep(1)
+        others = [other() for _ in range(9)]
+        await invocation.cancel("enough")
+        assert sorted(tidied) == [0, 1, 2]
+        assert invocation.status is S.CANCELLED
+        await asyncio.gather(*others)
+
+
 async def test_a_deadline_counts_from_the_submission_also_for_what_was_put_off():
     app = World().app(store_window=1, max_concurrency=1)
 

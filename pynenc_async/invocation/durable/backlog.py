@@ -144,7 +144,7 @@ class BacklogKeeper:
             self._desk.ledger.keep(record)
             self._return(record, deadline_of(record))
             return False
-        if len(self._awaited) < self._piece:
+        if len(self._awaited) < MOST_CLAIMED:
             self._awaited[cast(Handle, record).invocation_id] = None
         return True
 

@@ -12,6 +12,7 @@ import msgspec
 from pynenc_async.codec import PLAIN, encode
 from pynenc_async.errors import SerializationError
 from pynenc_async.execution.processes.inside import refuse_call
+from pynenc_async.family import guardian_of, is_told_to_stop
 from pynenc_async.function import Values
 from pynenc_async.invocation.duplicates import refused_duplicate
 from pynenc_async.invocation.durable.overrides import write_overrides
@@ -98,7 +99,9 @@ class DurableDispatcher(StoreBound):
     def _queue(self, record: Record) -> None:
         level = record._task.options.priority
         if self._session.backlog.takes(level):
-            durable_of(record).taken = False
+            durable, guardian = durable_of(record), guardian_of(record)
+            durable.taken = False
+            durable.cleans_up = guardian is not None and is_told_to_stop(guardian)
             self._session.backlog.note(level)
             self.ledger.register(record)
         else:

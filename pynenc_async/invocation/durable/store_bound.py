@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, cast
 from weakref import WeakValueDictionary
 
 from pynenc_async.errors import AppNotStartedError, StoreError
-from pynenc_async.family import guardian_of
+from pynenc_async.family import guardian_of, is_told_to_stop
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -249,8 +249,8 @@ class StoreBound(Dispatcher):
         guardian = guardian_of(record)
         if guardian is None:
             return
-        if guardian._more is not None and guardian._more.cancel_reason is not None:
-            self._desk.cancel(record, f"its parent {self.format_id(guardian._number)} was cancelled")
+        if is_told_to_stop(guardian) and not durable_of(record).cleans_up:
+            self._desk.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
         else:
             self._adopt(guardian, record)
 
