@@ -1,10 +1,23 @@
 """What a stored invocation has beside its record: where it stands in the store, and who waits to hear that it is there."""
 
 from asyncio import AbstractEventLoop, Future
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from pynenc_async.errors import SerializationError
 from pynenc_async.record import Identity, More, Record
 from pynenc_async.store.values import Fire, Unique
+
+LARGEST: Final = 512 << 20
+"""Bytes of arguments, of a result or of an error. A store must never be given what it cannot take: nothing would pass it."""
+
+
+def require_storable(data: bytes, field: str) -> None:
+    """Raise `SerializationError` for what is too large to be stored."""
+    if len(data) > LARGEST:
+        raise SerializationError(
+            field,
+            f"takes {len(data):,} bytes, and no more than {LARGEST:,} are stored; keep it in a file, and pass its name",
+        )
 
 
 class Durable(More, eq=False, kw_only=True):

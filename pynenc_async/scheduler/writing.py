@@ -21,7 +21,7 @@ from pynenc_async.errors import InvocationStatusError, SerializationError, Store
 from pynenc_async.outcome import describe
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft, End
-from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
+from pynenc_async.scheduler.durability import LARGEST, Durable, durable_of, require_storable, tell_acceptance
 from pynenc_async.scheduler.ledger import Ledger
 from pynenc_async.scheduler.permits import permits_of, rate_of
 from pynenc_async.scheduler.scheduler import Scheduler
@@ -153,11 +153,13 @@ class WritingScheduler(Scheduler):
         draft = self.ledger.draft(record)
         if status is SUCCESS:
             try:
-                draft.result = encode(outcome, field="result")
+                result = encode(outcome, field="result")
+                require_storable(result, "result")
+                draft.result = result
             except SerializationError as error:
                 status, outcome, reason = FAILED, error, ""
         if status is not SUCCESS and isinstance(outcome, BaseException):
-            draft.error = encode_error(describe(outcome))
+            draft.error = _encode_failure(outcome)
             if status is FAILED:
                 more.traceback = outcome.__traceback__
         self.now = now = self.clock()
@@ -254,3 +256,11 @@ class WritingScheduler(Scheduler):
     def lost(self) -> None:
         """Nothing will be committed any more."""
         raise NotImplementedError
+
+
+def _encode_failure(error: BaseException) -> bytes:
+    data = encode_error(describe(error))
+    if len(data) <= LARGEST:
+        return data
+    too_large = SerializationError("error", f"{type(error).__name__} takes {len(data):,} bytes, and is not stored")
+    return encode_error(describe(too_large))

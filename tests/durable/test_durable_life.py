@@ -14,6 +14,7 @@ from pynenc_async import (
     StoreError,
     current_invocation,
 )
+from pynenc_async.scheduler import durability, writing
 
 pytestmark = pytest.mark.virtual
 
@@ -126,6 +127,31 @@ async def test_a_result_that_json_cannot_carry_is_a_failure(world):
         with pytest.raises(SerializationError, match="result"):
             await handle
         assert world.row(handle.invocation_id).status is S.FAILED
+
+
+async def test_what_is_too_large_for_any_store_is_a_failure_and_holds_up_nothing(world, monkeypatch):
+    for module in (durability, writing):
+        monkeypatch.setattr(module, "LARGEST", 10_000)
+    app = world.app()
+
+    @app.task
+    async def echo(x: str) -> str:
+        return x * 2
+
+    @app.task
+    async def fail() -> None:
+        raise ValueError("x" * 20_000)
+
+    async with app:
+        with pytest.raises(SerializationError, match="arguments: takes 12,008 bytes"):
+            echo("x" * 12_000)
+        with pytest.raises(SerializationError, match="result: takes 12,002 bytes"):
+            await echo("x" * 6_000)
+        failed = fail()
+        with pytest.raises(ValueError, match="xxx"):
+            await failed
+        assert b"not stored" in world.row(failed.invocation_id).error
+        assert await echo("x") == "xx"
 
 
 async def test_an_app_with_a_store_must_be_started(world):

@@ -25,6 +25,7 @@ from pynenc_async.scheduler.durability import (
     Durable,
     durable_of,
     make_durable,
+    require_storable,
     tell_acceptance,
     wait_for_acceptance,
 )
@@ -80,11 +81,13 @@ class DurableDispatcher(StoreBound):
         """Return what is to be stored; raise `StoreError` while nothing can be, `SerializationError` for wrong arguments."""
         if self.ledger.failure is not None:
             raise self.ledger.failure
+        arguments = _encode_arguments(task, values)
+        require_storable(arguments, "arguments")
         own, options = self._tasks[task.task_id].options, task.options
         durable = Durable(
             invocation_id=identity[0],
             parent_id=identity[1],
-            arguments=_encode_arguments(task, values),
+            arguments=arguments,
             options=write_overrides(own, options, task.fire),
             fire=task.fire,
         )
