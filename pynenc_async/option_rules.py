@@ -49,8 +49,13 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+_LARGEST: Final = 2**63 - 1
+"""As a store can hold; `sys.maxsize`, for those who mean "without end"."""
+_HIGHEST: Final = 1_000_000
+
+
+def _is_int(value: object, least: int, most: int = _LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_seconds(value: object, *, least: float = 0.0) -> bool:
@@ -79,10 +84,10 @@ def _is_moment(value: object) -> bool:
     return isinstance(value, datetime) and value.tzinfo is not None
 
 
-COUNT: Final = Rule(lambda value: _is_int(value) and value >= 0, "an integer of 0 or more")
-POSITIVE: Final = Rule(lambda value: _is_int(value) and value >= 1, "an integer of 1 or more")
+COUNT: Final = Rule(lambda value: _is_int(value, 0), "an integer of 0 or more, below 2**63")
+POSITIVE: Final = Rule(lambda value: _is_int(value, 1), "an integer of 1 or more, below 2**63")
 TEXT: Final = Rule(lambda value: isinstance(value, str) and value != "", "a text that is not empty")
-INTEGER: Final = Rule(_is_int, "an integer")
+LEVEL: Final = Rule(lambda value: _is_int(value, -_HIGHEST, _HIGHEST), f"an integer from {-_HIGHEST:_} to {_HIGHEST:_}")
 FLAG: Final = Rule(lambda value: isinstance(value, bool), "True or False")
 SECONDS: Final = Rule(_is_seconds, "a number of seconds of 0 or more, or a timedelta", _seconds)
 SPAN: Final = Rule(

@@ -13,7 +13,7 @@ from pynenc_async.option_rules import (
     EXCEPTIONS,
     FACTOR,
     FLAG,
-    INTEGER,
+    LEVEL,
     MOMENT,
     NAMES,
     POSITIVE,
@@ -138,7 +138,7 @@ class TaskOptions:
     """How long it waits before it is registered to run."""
     at: Annotated[datetime | None, MOMENT] = None
     """The moment at which it is registered to run; a moment in the past is now."""
-    priority: Annotated[int, INTEGER] = 0
+    priority: Annotated[int, LEVEL] = 0
     """Higher runs first; equal ones run in the order of submission."""
     detached: Annotated[bool, FLAG] = False
     """A detached invocation is not cancelled with the invocation that submitted it, and inherits no deadline."""

@@ -159,7 +159,7 @@ class BacklogKeeper:
             self._level = max(self._level or 0, 0)
             self.size += found.adopted
             logger.warning(
-                "took over %d invocations of %d runners that are gone; %d of them were under way",
+                "took over from those that are gone: invocations %d, runners %d; under way were %d",
                 found.adopted,
                 len(found.runners),
                 found.interrupted,
