@@ -77,6 +77,13 @@ class Store(ABC):
     def listen(self, ring: Callable[[], None]) -> None:
         """Call `ring`, in any thread, soon after another runner has committed something, or asked for something."""
 
+    def notices_death(self) -> bool:
+        """Whether another runner seems to have died, or has left, since this was asked last: then it is time to `recover`.
+
+        A hint, for which the bell is rung. Where a store cannot tell, what the dead had waits for the next round.
+        """
+        return False
+
     # -- changes -------------------------------------------------------------------------------------------------------
 
     @abstractmethod

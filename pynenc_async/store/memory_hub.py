@@ -45,6 +45,8 @@ class MemoryHub:
         self._clock: Clock | None = clock
         self._leases: Final[dict[str, Lease]] = {}
         self._bells: Final[dict[str, list[Callable[[], None]]]] = {}
+        self.departures: Final[list[str]] = []
+        """Who has died or left, in this order."""
 
     # -- life and death ------------------------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class MemoryHub:
     def declare_dead(self, runner_id: str) -> None:
         """End the lease of a runner at once."""
         self._leases[runner_id] = Lease(self._leases[runner_id].seconds, is_dead=True)
+        self.departures.append(runner_id)
 
     def renew(self, runner_id: str) -> None:
         """Give a runner a new lease."""

@@ -114,6 +114,25 @@ async def test_what_a_dead_process_had_is_taken_over_within_the_lease_and_a_tick
         await one.shutdown(0)
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_what_is_left_by_who_dies_noticed_or_shuts_down_is_taken_over_at_once(world, is_killed):
+    one, other = world.app(lease_seconds=600), world.app(lease_seconds=600)
+    tasks, _ = with_tasks(one), with_tasks(other)
+    loop = asyncio.get_running_loop()
+    async with other:
+        await one.start()
+        running = tasks.slow(1)
+        await asyncio.sleep(1)
+        began = loop.time()
+        if is_killed:
+            world.stores[-1].kill(is_noticed=True)
+        else:
+            await one.shutdown(0)
+        assert await other.get_invocation(running.invocation_id) == 1
+        assert loop.time() - began < 12
+        await one.shutdown(0)
+
+
 async def test_a_process_that_was_held_dead_writes_nothing_more_and_watches(world):
     one, other = world.app(lease_seconds=6), world.app(lease_seconds=6)
     tasks, _ = with_tasks(one), with_tasks(other)

@@ -62,8 +62,10 @@ async def test_a_death_that_is_noticed_needs_no_lease_to_run_out_and_rings():
     doomed, heir = await opened(hub, "doomed"), await opened(hub, "heir")
     await doomed.commit([new("a"), start("a")])
     heir.listen(lambda: rung.append("heir"))
+    assert not heir.notices_death()
     doomed.kill(is_noticed=True)
     assert rung == ["heir"]
+    assert (heir.notices_death(), heir.notices_death()) == (True, False)
     recovery = await heir.recover(TASKS, now=NOW)
     assert (recovery.runners, recovery.adopted, recovery.interrupted) == (("doomed",), 1, 1)
 

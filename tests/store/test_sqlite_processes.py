@@ -36,6 +36,9 @@ async def main():
             case "block\\n":
                 say("blocking")
                 sys.stdin.readline()
+            case "close\\n":
+                await store.close()
+                say("closed")
             case "cancel\\n":
                 say(await store.commit([CancelRequest(invocation_id="ada-1", reason="please")]))
 asyncio.run(main())
@@ -202,6 +205,34 @@ def test_the_death_of_a_process_rings(path):
                 for _ in range(5):  # what it has committed before it died may ring, too, but not so often
                     await asyncio.wait_for(rung.wait(), PATIENCE)
                     rung.clear()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_who_dies_or_leaves_is_noticed_once_and_soon_however_long_its_lease_is(path, is_killed):
+    async def main():
+        async with opened(path, lease_seconds=600) as store:
+            rung = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            store.listen(lambda: loop.call_soon_threadsafe(rung.set))
+
+            async def noticed():
+                await asyncio.wait_for(rung.wait(), PATIENCE)
+                rung.clear()
+                return store.notices_death()
+
+            with Process(RUNNER, path, "bob", 600) as bob:
+                assert bob.read() == "ready"
+                await asyncio.wait_for(rung.wait(), PATIENCE)  # its beginning
+                assert not store.notices_death()
+                if is_killed:
+                    bob.kill()
+                else:
+                    bob.say("close")
+                while not await noticed():
+                    pass
+                assert (await until(lambda: recovered(store))).runners == ("bob",)
 
     asyncio.run(main())
 

@@ -100,7 +100,8 @@ class Attendant:
                 self._is_in_vain = False
 
     async def _see_to_it(self) -> None:
-        if self._recovers:
+        if self._recovers or (self._looks and self._duties.notices_death()):
+            self._recovers = True
             await self._duties.recover()
             self._recovers, self._fills, self._tidies = False, True, True
         if self._looks:

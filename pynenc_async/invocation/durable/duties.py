@@ -40,6 +40,10 @@ class Duties:
         self._declared_dead: Final = declared_dead
         """Called when others have declared this runner dead, before it lives again."""
 
+    def notices_death(self) -> bool:
+        """Whether there may be something to take over."""
+        return self._backing.notices_death()
+
     async def recover(self) -> None:
         """Take over what belongs to the dead."""
         await self._backlog.recover()

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell
@@ -39,6 +39,9 @@ class Keeper:
         self._renew: Final = renew
         self.ring: Callable[[], None] | None = None
         self._version = 0
+        self._living: frozenset[int] = frozenset()
+        """The other runners, as far as they lived when they were last looked at."""
+        self._has_noticed_death = False
         self._stop: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="pynenc_async-sqlite-keeper", daemon=True)
 
@@ -51,6 +54,11 @@ class Keeper:
         self._stop.set()
         self._bell.wake()
         self._thread.join()
+
+    def notices_death(self) -> bool:
+        """Whether another runner has died or left since this was asked last."""
+        noticed, self._has_noticed_death = self._has_noticed_death, False
+        return noticed
 
     def _run(self) -> None:
         self._look()
@@ -91,4 +99,13 @@ class Keeper:
         if died:
             self._session.died = home
         changed, self._version = version != self._version, version
-        return died or (changed and not_alone) or any(is_dead(self._database, name) for _, name, *_ in others)
+        others_died = self._look_for_the_dead({key: lease for key, lease, *_ in others})
+        return died or (changed and not_alone) or others_died
+
+    def _look_for_the_dead(self, others: Mapping[int, str]) -> bool:
+        living = frozenset(key for key, lease in others.items() if not is_dead(self._database, lease))
+        noticed = len(living) < len(others) or not self._living <= living
+        self._living = living
+        if noticed:
+            self._has_noticed_death = True
+        return noticed

@@ -131,6 +131,10 @@ class SqliteStore(Store):
         if self._opened is not None:
             self._opened.keeper.ring = ring
 
+    def notices_death(self) -> bool:
+        """See `Store.notices_death`."""
+        return self._opened is not None and self._opened.keeper.notices_death()
+
     # -- changes -------------------------------------------------------------------------------------------------------
 
     async def commit(self, changes: Sequence[Change]) -> list[Refusal | None]:
