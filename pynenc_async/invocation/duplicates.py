@@ -12,6 +12,7 @@ from pynenc_async.options import OnDuplicate
 from pynenc_async.record import Record
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.scheduler import Scheduler
+from pynenc_async.store.values import REPLACED
 
 Handle = DistributedInvocation[Any, Any]
 
@@ -73,7 +74,7 @@ class Duplicates:
         return record
 
     def _cancel(self, standing: Record) -> None:
-        self._office.decide(self._office.scheduler.cancel, standing, "replaced by a later call")
+        self._office.decide(self._office.scheduler.cancel, standing, REPLACED)
 
     def _skip(self, task: Any, values: Values, reason: str) -> Handle:
         def drop(record: Record) -> None:

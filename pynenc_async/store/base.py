@@ -94,7 +94,8 @@ class Store(ABC):
         `StoreError`, nothing was made. A change that was refused does not keep later ones from being made.
 
         * `NewInvocation`: refused as EXISTS where the id is known, as DUPLICATE where another invocation stands under its
-          `unique` key (with `replace`, that one stands no more), as FIRED where its `fire` was committed before.
+          `unique` key (with `replace`, that one stands no more, and is asked to be cancelled, as by a `CancelRequest` of this
+          runner with the reason `REPLACED`), as FIRED where its `fire` was committed before.
         * `Transition`: refused as UNKNOWN, as STALE unless the revision is the stored one and the runner is the home, as
           LIMIT or RATE where a permit is not to be had; then none is taken. Permits that the invocation holds are free
           with the first status that no runner owns, and do not stand in its own way. A final status ends its stand under

@@ -8,6 +8,7 @@ import msgspec
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory_tables import OWNED, Stand, Tables, Transaction
 from pynenc_async.store.values import (
+    REPLACED,
     CancelRequest,
     Change,
     JournalChange,
@@ -60,6 +61,9 @@ class Writer:
         tables, put, invocation_id = self._tables, self._transaction.put, change.invocation_id
         if change.unique is not None:
             unique = change.unique
+            standing = tables.standing(unique.key, _moment(change.steps))
+            if standing is not None:
+                self._ask_to_cancel(CancelRequest(invocation_id=standing, reason=REPLACED))
             put(tables.stands, unique.key, Stand(invocation_id, unique.until_started, unique.until))
             put(tables.keys, invocation_id, unique.key)
         if change.fire is not None:

@@ -9,7 +9,7 @@ look at them (`gc=False`).
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ from pynenc_async.status import INITIAL, InvocationStatus
 
 Step = tuple[InvocationStatus, float, int, str]
 """A transition: status, moment, attempt, reason. As in `record.Step`; who made it is said by whoever commits it."""
+
+
+REPLACED: Final = "replaced by a later call"
+"""The reason of such a cancellation."""
 
 
 class Unique(msgspec.Struct, frozen=True):
@@ -30,7 +34,7 @@ class Unique(msgspec.Struct, frozen=True):
     until: float | None = None
     """It stands until this moment, whatever becomes of it."""
     replace: bool = False
-    """Whether the newcomer takes the place of the one that stands."""
+    """Whether the newcomer takes the place of the one that stands, which is asked to be cancelled."""
 
 
 class Fire(msgspec.Struct, frozen=True):

@@ -290,6 +290,17 @@ async def test_a_call_that_takes_the_place_of_one_of_another_process_cancels_it(
         assert await second == 2
 
 
+@pytest.mark.parametrize("latency", [0.0, 0.01, 0.2])
+async def test_of_those_that_replace_one_another_at_the_same_moment_one_is_left(world, latency):
+    apps = [world.app(latency=lambda: latency) for _ in range(3)]
+    processes = [with_tasks(app) for app in apps]
+    async with apps[0], apps[1], apps[2]:
+        several = [tasks.latest(number) for number, tasks in enumerate(processes)]
+        for one in several:
+            await one.wait()
+    assert sorted(one.status for one in several) == [S.CANCELLED, S.CANCELLED, S.SUCCESS]
+
+
 async def test_an_invocation_of_another_process_can_be_cancelled(world):
     one, other = world.app(), world.app()
     tasks, _ = with_tasks(one), with_tasks(other)

@@ -19,7 +19,7 @@ from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, UNIQUE
 from pynenc_async.store.sqlite.stands import Fires, Stands
 from pynenc_async.store.sqlite.statements import REWRITE, Row, count_ended, write_rows
 from pynenc_async.store.values import (
-    CancelRequest,
+    REPLACED,
     Change,
     JournalChange,
     NewInvocation,
@@ -28,6 +28,7 @@ from pynenc_async.store.values import (
     Transition,
 )
 
+_STATES: Final = "SELECT id, revision, home, status, marks FROM invocation WHERE id IN (SELECT value FROM json_each(?))"
 _UNKNOWN: Final = Refusal(kind=RefusalKind.UNKNOWN)
 _STALE: Final = Refusal(kind=RefusalKind.STALE)
 _EXISTS: Final = Refusal(kind=RefusalKind.EXISTS)
@@ -84,18 +85,18 @@ class Decision:
     def _look(self, changes: Sequence[Change]) -> None:
         connection = self._connection
         self._keys = {one.invocation_id: self._names.find(connection, one.invocation_id) for one in changes}
-        question = (
-            "SELECT id, revision, home, status, marks FROM invocation WHERE id IN (SELECT value FROM json_each(?))"
-        )
-        keys = [key for key in self._keys.values() if key is not None]
-        for key, *state in connection.execute(question, (json.dumps(keys),)):
-            self.known[key] = Known(*state)
+        self._get_to_know(key for key in self._keys.values() if key is not None)
         new = [one for one in changes if type(one) is NewInvocation]
         starts = [one for one in changes if type(one) is Transition]
         self._stands.look({one.unique.key for one in new if one.unique is not None}, self._with(UNIQUE))
+        self._get_to_know(self._stands.standing_anyhow() - self.known.keys())  # they may be replaced
         self._fires.look([one.fire for one in new if one.fire is not None])
         self._permits.look({permit.name for one in starts for permit in one.permits}, self._with(PERMITS))
         self._buckets.look({one.rate.name for one in starts if one.rate is not None})
+
+    def _get_to_know(self, keys: Iterable[int]) -> None:
+        for key, *state in self._connection.execute(_STATES, (json.dumps([*keys]),)):
+            self.known[key] = Known(*state)
 
     def _with(self, mark: int) -> list[int]:
         return [key for key, known in self.known.items() if known.marks & mark]
@@ -113,7 +114,7 @@ class Decision:
             return self._go_on(change, key, known)
         if isinstance(change, JournalChange):
             return self._write_journal(change, key, known)
-        return self._request(change, key, known)
+        return self._request(change.reason, key, known)
 
     def _begin(self, change: NewInvocation) -> Refusal | None:
         path = path_of(change.steps)
@@ -124,13 +125,14 @@ class Decision:
         if key in self.known:
             return _EXISTS
         unique = change.unique
-        if unique is not None and not unique.replace:
-            standing = self._stands.standing(unique.key, now)
-            if standing is not None:
-                return Refusal(kind=RefusalKind.DUPLICATE, detail=self._names.spell(self._connection, standing))
+        standing = None if unique is None else self._stands.standing(unique.key, now)
+        if unique is not None and standing is not None and not unique.replace:
+            return Refusal(kind=RefusalKind.DUPLICATE, detail=self._names.spell(self._connection, standing))
         if change.fire is not None and not self._fires.take(change.fire):
             return Refusal(kind=RefusalKind.FIRED)
         known = self.known[key] = Known(len(change.steps), self._home, path.code, 0)
+        if standing is not None and standing in self.known:  # what has ended long ago may stand still
+            self._request(REPLACED, standing, self.known[standing])
         if unique is not None:
             known.marks = UNIQUE
             self._stands.enter(unique, key)
@@ -207,13 +209,13 @@ class Decision:
         self._writes.journals.append((key, change))
         return None
 
-    def _request(self, change: CancelRequest, key: int, known: Known) -> Refusal | None:
+    def _request(self, reason: str, key: int, known: Known) -> Refusal | None:
         if self._dead or known.code in FINAL:
             return _STALE
         if not known.marks & CANCEL:
             known.marks |= CANCEL
             self._writes.marks.add(key)
-            self._writes.cancels[key] = change.reason
+            self._writes.cancels[key] = reason
         return None
 
     def _count(self, path: Path) -> None:

@@ -39,6 +39,10 @@ class Stands:
                 self._stands[key] = _Stand(invocation, bool(until_started), until)
                 self._keys[invocation] = key
 
+    def standing_anyhow(self) -> set[int]:
+        """Return the invocations that stand under one of the keys, or have stood there until a moment."""
+        return {stand.invocation for stand in self._stands.values() if stand is not None}
+
     def standing(self, key: str, now: float) -> int | None:
         """Return the invocation that stands under the key."""
         stand = self._stands.get(key)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pynenc_async.store.values import Fire, Refusal, RefusalKind, Unique
+from pynenc_async.store.values import REPLACED, CancelRequest, Fire, Refusal, RefusalKind, Unique
 from pynenc_async.testing.store_checks.bench import NOW, TASKS, Bench, S, move, new, start
 from pynenc_async.testing.store_checks.check import Subject, expect, expect_kinds, expect_made
 
@@ -90,15 +90,23 @@ async def a_moment_passes(bench: Bench) -> None:
 
 @STANDING.rule
 async def replace(bench: Bench) -> None:
-    """With `replace`, who stands makes room for the newcomer, goes on, and does not end the newcomer's stand."""
-    runner = await bench.runner()
+    """With `replace`, who stands makes room for the newcomer, is asked to be cancelled, and goes on until it is."""
+    runner, other = await bench.runners(2)
     expect_made(await runner.commit(new("a", unique=_KEY)))
-    expect_made(await runner.commit(new("b", unique=Unique("key", replace=True))), "the newcomer")
+    expect_made(await other.commit(new("b", unique=Unique("key", replace=True))), "the newcomer")
+    asked = [CancelRequest(invocation_id="a", reason=REPLACED)]
+    expect(await runner.store.cancel_requests(), asked, "what its runner is asked")
+    expect(await other.store.cancel_requests(), [], "what the runner of the newcomer is asked")
     expect(runner.store.standing("key", now=NOW), "b", "who stands")
     expect((await runner.row("a")).status, S.REGISTERED, "the status of who stood before")
     expect_made(await runner.commit(start("a"), move("a", 3, S.SUCCESS)))
     expect(runner.store.standing("key", now=NOW), "b", "who stands when the first has ended")
     expect(await runner.commit(new("c", unique=_KEY)), [Refusal(RefusalKind.DUPLICATE, "b")], "a third one")
+    several = [new(name, unique=Unique("key", replace=True)) for name in "def"]
+    expect_made(await runner.commit(*several), "several, one after the other")
+    asked = [CancelRequest(invocation_id=name, reason=REPLACED) for name in "de"]
+    expect(sorted(await runner.store.cancel_requests(), key=lambda one: one.invocation_id), asked, "what is asked then")
+    expect(runner.store.standing("key", now=NOW), "f", "who stands at last")
 
 
 @STANDING.rule
