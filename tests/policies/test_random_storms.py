@@ -2,6 +2,7 @@
 moment. `storm_model` says what must hold after every step."""
 
 import asyncio
+import inspect
 
 import pytest
 from helpers import assert_at_rest, turns
@@ -232,6 +233,9 @@ class Storm(RuleBasedStateMachine):
         loop = self.runner.get_loop()
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()  # else Python complains that nobody has awaited it
         loop.close()
         self.runner._state = asyncio.runners._State.CLOSED
 
