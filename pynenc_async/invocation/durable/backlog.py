@@ -171,8 +171,9 @@ class BacklogKeeper:
         """Claim what bodies await, if it is there."""
         if self._awaited:
             wanted = list(self._awaited)
-            self._awaited.clear()
             await self._claim(len(wanted), only=wanted)
+            for invocation_id in wanted:  # last: while the store does not answer, they are still wanted
+                self._awaited.pop(invocation_id, None)
 
     async def fill_up(self) -> float | None:
         """Claim as much as there is room for; say in how many seconds more is due, 0 for at once."""

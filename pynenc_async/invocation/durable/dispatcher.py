@@ -135,8 +135,8 @@ class DurableDispatcher(StoreBound):
 
     def standing_elsewhere(self, task: Any, key: Any) -> Handle | None:
         """Return the invocation of another process that makes a call with this key a duplicate."""
-        if self._opening is None:
-            return None
+        if self._opening is None or task.options.on_duplicate is OnDuplicate.REPLACE:
+            return None  # whom it replaces, the store asks to be cancelled, as it registers it
         now = self._desk.clock()
         standing = self._session.store.standing(unique_of(task, key, now, replace=False).key, now=now)
         return None if standing is None else cast("Handle | None", self.find(standing))

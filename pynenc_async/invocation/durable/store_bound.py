@@ -151,6 +151,8 @@ class StoreBound(Dispatcher):
 
     async def _clear_up(self) -> None:
         """Tell those who wait for what a lost loop may not have registered any more: the store knows."""
+        if not self._doubtful:
+            return
         doubtful = {durable_of(record).invocation_id: record for record in self._doubtful}
         for stored in await self._session.store.load(list(doubtful)):
             accepted = durable_of(doubtful.pop(stored.invocation_id))

@@ -89,7 +89,9 @@ class Decision:
         new = [one for one in changes if type(one) is NewInvocation]
         starts = [one for one in changes if type(one) is Transition]
         self._stands.look({one.unique.key for one in new if one.unique is not None}, self._with(UNIQUE))
-        self._get_to_know(self._stands.standing_anyhow() - self.known.keys())  # they may be replaced
+        replaced = {one.unique.key for one in new if one.unique is not None and one.unique.replace}
+        if replaced:
+            self._get_to_know(self._stands.standing_under(replaced))
         self._fires.look([one.fire for one in new if one.fire is not None])
         self._permits.look({permit.name for one in starts for permit in one.permits}, self._with(PERMITS))
         self._buckets.look({one.rate.name for one in starts if one.rate is not None})

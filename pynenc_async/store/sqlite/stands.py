@@ -39,9 +39,9 @@ class Stands:
                 self._stands[key] = _Stand(invocation, bool(until_started), until)
                 self._keys[invocation] = key
 
-    def standing_anyhow(self) -> set[int]:
-        """Return the invocations that stand under one of the keys, or have stood there until a moment."""
-        return {stand.invocation for stand in self._stands.values() if stand is not None}
+    def standing_under(self, keys: Collection[str]) -> set[int]:
+        """Return the invocations that stand under these keys, or have stood there until a moment."""
+        return {stand.invocation for key in keys if (stand := self._stands.get(key)) is not None}
 
     def standing(self, key: str, now: float) -> int | None:
         """Return the invocation that stands under the key."""
