@@ -72,7 +72,9 @@ class MemoryStore(Store):
         self._phase = _Phase.NEW
         self._runner_id = ""
         self._turn: Final = asyncio.Lock()
-        self._commits = self._changes = self._departures = 0
+        self._commits = self._changes = 0
+        self._dead: frozenset[str] = frozenset()
+        """Who was dead when that was asked last."""
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class MemoryStore(Store):
         self._before("open", ())
         with self._hub.lock:
             self._hub.enrol(runner_id, lease_seconds)
-            self._departures = len(self._hub.departures)
+            self._dead = self._hub.the_dead()
         self._runner_id, self._phase = runner_id, _Phase.OPEN
         self._after("open", ())
 
@@ -151,9 +153,8 @@ class MemoryStore(Store):
 
     def notices_death(self) -> bool:
         """Whether another runner has died or left since this was asked last."""
-        fresh = self._hub.departures[self._departures :]
-        self._departures += len(fresh)
-        return any(runner_id != self._runner_id for runner_id in fresh)
+        before, self._dead = self._dead, self._hub.the_dead() - {self._runner_id}
+        return not self._dead <= before
 
     # -- changes -------------------------------------------------------------------------------------------------------
 

@@ -45,8 +45,6 @@ class MemoryHub:
         self._clock: Clock | None = clock
         self._leases: Final[dict[str, Lease]] = {}
         self._bells: Final[dict[str, list[Callable[[], None]]]] = {}
-        self.departures: Final[list[str]] = []
-        """Who has died or left, in this order."""
 
     # -- life and death ------------------------------------------------------------------------------------------------
 
@@ -81,6 +79,10 @@ class MemoryHub:
         """Whether others may take what a runner has."""
         return not self.is_alive(runner_id)
 
+    def the_dead(self) -> frozenset[str]:
+        """Return who has been declared dead, and has not joined again."""
+        return frozenset(runner_id for runner_id, lease in self._leases.items() if lease.is_dead)
+
     def notice_deaths(self) -> list[str]:
         """Return those whose lease has run out, and of whom nobody had noticed it."""
         living = [runner_id for runner_id, lease in self._leases.items() if not lease.is_dead]
@@ -95,7 +97,6 @@ class MemoryHub:
     def declare_dead(self, runner_id: str) -> None:
         """End the lease of a runner at once."""
         self._leases[runner_id] = Lease(self._leases[runner_id].seconds, is_dead=True)
-        self.departures.append(runner_id)
 
     def renew(self, runner_id: str) -> None:
         """Give a runner a new lease."""

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell
@@ -39,8 +39,8 @@ class Keeper:
         self._renew: Final = renew
         self.ring: Callable[[], None] | None = None
         self._version = 0
-        self._living: frozenset[int] = frozenset()
-        """The other runners, as far as they lived when they were last looked at."""
+        self._others: frozenset[int] = frozenset()
+        """The other runners that were enrolled at the last look."""
         self._has_noticed_death = False
         self._stop: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="pynenc_async-sqlite-keeper", daemon=True)
@@ -83,9 +83,9 @@ class Keeper:
             if self._session.alive:
                 self._renew()
             self._session.is_astray = identity_of(self._database) != self._identity
-        return self._refresh()
+        return self._refresh(is_tick=True)
 
-    def _refresh(self) -> bool:
+    def _refresh(self, *, is_tick: bool = False) -> bool:
         home = self._session.home  # asked for first: the question below may be older than a runner that joins again
         try:
             ((version,),) = self._connection.execute("PRAGMA data_version").fetchall()
@@ -99,13 +99,11 @@ class Keeper:
         if died:
             self._session.died = home
         changed, self._version = version != self._version, version
-        others_died = self._look_for_the_dead({key: lease for key, lease, *_ in others})
-        return died or (changed and not_alone) or others_died
-
-    def _look_for_the_dead(self, others: Mapping[int, str]) -> bool:
-        living = frozenset(key for key, lease in others.items() if not is_dead(self._database, lease))
-        noticed = len(living) < len(others) or not self._living <= living
-        self._living = living
+        before, self._others = self._others, frozenset(key for key, *_ in others)
+        # Whether a lease is held says the system, which takes longer than a ring may: that is for the tick.
+        noticed = not before <= self._others or (
+            is_tick and any(is_dead(self._database, name) for _, name, *_ in others)
+        )
         if noticed:
             self._has_noticed_death = True
-        return noticed
+        return died or noticed or (changed and not_alone)
