@@ -1,10 +1,24 @@
-"""Every error of the package. Constructors take data and write the message; the message names the field and the fix."""
+"""Every error of the package. Constructors take data and write the message; the message names the field and the fix.
+
+Constructors take something else than `args`, which is the message alone, so Python's own way to pickle and to copy an
+exception (call the class with `args`) fails for most of them. `reduce_error` is the way of all errors here.
+"""
 
 from collections.abc import Sequence
+from typing import Any
+
+from pynenc_async.pickling import reduce_exception
+
+
+def reduce_error(error: BaseException) -> tuple[Any, ...]:
+    """Be the `__reduce__` of an error: what is pickled or copied has its message, attributes, notes and cause."""
+    return reduce_exception(error, stand_in=RemoteError)
 
 
 class PynencError(Exception):
-    """Base of all errors raised by pynenc_async."""
+    """Base of all errors raised by pynenc_async. They can be pickled and copied, and so sent to other processes."""
+
+    __reduce__ = reduce_error
 
 
 class TaskDefinitionError(PynencError):

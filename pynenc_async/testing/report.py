@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
+from pynenc_async.errors import reduce_error
 from pynenc_async.testing.internals import async_generator_behind, awaited_by
 
 
@@ -15,6 +16,8 @@ class DeadlockError(RuntimeError):
     Raised by the simulated loop out of its run, in place of hanging. The message names every pending task, what it
     waits for, and the line where it waits.
     """
+
+    __reduce__ = reduce_error
 
     def __init__(self, virtual_time: float, report: str) -> None:
         super().__init__(
@@ -28,6 +31,8 @@ class StalledError(RuntimeError):
     Raised by the simulated loop out of its run. A thread that itself waits for the loop stalls it: see
     `pynenc_async.clock.SimulatedLoop`.
     """
+
+    __reduce__ = reduce_error
 
     def __init__(self, awaited: str, patience: float, virtual_time: float, report: str) -> None:
         super().__init__(

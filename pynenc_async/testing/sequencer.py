@@ -5,12 +5,16 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from pynenc_async.errors import reduce_error
+
 
 class SequenceBrokenError(RuntimeError):
     """A block that comes earlier in the sequence will never run, so this one cannot either.
 
     Raised by `async with seq(n)` once a block with a smaller number was cancelled while it waited for its turn.
     """
+
+    __reduce__ = reduce_error
 
     def __init__(self, position: int, broken_at: float) -> None:
         super().__init__(

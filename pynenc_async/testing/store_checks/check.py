@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from pynenc_async.errors import reduce_error
 from pynenc_async.store.values import Refusal, RefusalKind
 from pynenc_async.testing.store_checks.bench import Bench
 from pynenc_async.testing.store_checks.harness import StoreHarness
@@ -22,6 +23,8 @@ class Proof(Protocol):
 
 class BrokenRuleError(AssertionError):
     """Raised by a check: the store does not keep the rule."""
+
+    __reduce__ = reduce_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from pynenc_async.errors import reduce_error
 from pynenc_async.testing.store_checks.asking import ASKING
 from pynenc_async.testing.store_checks.batching import BATCHING
 from pynenc_async.testing.store_checks.cancelling import CANCELLING
@@ -49,6 +50,8 @@ STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
 
 class StoreContractError(AssertionError):
     """Raised by `check_store`: the store breaks rules. The message names them; `broken` has the checks and the errors."""
+
+    __reduce__ = reduce_error
 
     def __init__(self, broken: Iterable[tuple[StoreCheck, Exception]]) -> None:
         self.broken: Final = tuple(broken)
