@@ -1,20 +1,19 @@
-"""Runs every `async def test_*` on every event loop, and holds it to a clean end.
+"""Chooses the event loops of `async def test_*`, and holds each of these tests to a clean end.
 
-There is nothing to mark and no plugin to learn: a coroutine test becomes one test per loop. `--loop` selects the loops,
-`--seeds=N` repeats the virtual one with the seeds 0 to N-1. `@pytest.mark.virtual` says that a test needs virtual time.
-Async fixtures do not exist: an `async with` in the test shows the same thing in the open.
+pytest-asyncio runs them, each on a fresh loop. They need no mark: asyncio is the loop, and the virtual loop where a test is
+marked `virtual` because it needs virtual time. `--loop` chooses another one, or all. `--seeds=N` repeats the virtual loop
+with the seeds 0 to N-1.
 
 An async test also fails when it leaves a task behind, or when its loop reports an exception that nobody retrieved. A
 test that provokes such a report on purpose sets its own handler on the running loop.
 """
 
 import asyncio
+import functools
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,20 +23,21 @@ from hypothesis import HealthCheck, settings
 from pynenc_async.testing import DeadlockError, StalledError, VirtualLoop, describe_tasks
 
 LOOPS = ("asyncio", "asyncio-debug", "uvloop", "virtual", "eager")
+COMPLAINTS = pytest.StashKey[list[str]]()
+TURNS_TO_SETTLE = 10  # a task that ends by itself within so many turns of the loop was not left behind
+
 # How long an example takes says how busy the machine is, and nothing about what is under test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-TURNS_TO_SETTLE = 10  # a task that ends by itself within so many turns of the loop was not left behind
+LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
-@dataclass(frozen=True)
-class LoopCase:
-    """One way to run an async test."""
+class DebugLoop(asyncio.SelectorEventLoop):
+    """A loop that stays in debug mode: pytest-asyncio sets the mode of all loops alike."""
 
-    name: str
-    new_loop: Callable[[], asyncio.AbstractEventLoop]
-    debug: bool = False
+    def set_debug(self, _: object) -> None:
+        super().set_debug(True)
 
 
 def new_eager_loop() -> asyncio.AbstractEventLoop:
@@ -52,92 +52,95 @@ def new_uvloop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def virtual_cases(seeds: int) -> list[LoopCase]:
+def virtual_loops(seeds: int) -> LoopFactories:
     if not seeds:
-        return [LoopCase("virtual", VirtualLoop)]
-    return [LoopCase(f"virtual-seed{seed}", partial(VirtualLoop, seed=seed)) for seed in range(seeds)]
+        return {"virtual": VirtualLoop}
+    return {f"virtual-seed{seed}": functools.partial(VirtualLoop, seed=seed) for seed in range(seeds)}
 
 
-def cases_of(loop: str, seeds: int) -> list[LoopCase]:
-    """Return how to run on this loop; nothing when it is not to be had here."""
-    cases = {
-        "asyncio": [LoopCase("asyncio", asyncio.new_event_loop)],
-        "asyncio-debug": [LoopCase("asyncio-debug", asyncio.new_event_loop, debug=True)],
-        "uvloop": [LoopCase("uvloop", new_uvloop)] if find_spec("uvloop") else [],
-        "virtual": virtual_cases(seeds),
-        "eager": [LoopCase("eager", new_eager_loop)] if sys.version_info >= (3, 12) else [],
+def loops_called(name: str, seeds: int) -> LoopFactories:
+    """Return the factories of this name; none when the loop is not to be had here."""
+    loops: dict[str, LoopFactories] = {
+        "asyncio": {name: asyncio.new_event_loop},
+        "asyncio-debug": {name: DebugLoop},
+        "uvloop": {name: new_uvloop} if find_spec("uvloop") else {},
+        "virtual": virtual_loops(seeds),
+        "eager": {name: new_eager_loop} if sys.version_info >= (3, 12) else {},
     }
-    return cases[loop]
+    return loops[name]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("loops", "event loops of the async tests")
-    group.addoption("--loop", choices=(*LOOPS, "all"), default="all", help="the loop of the async tests (default: all)")
+    group.addoption(
+        "--loop",
+        choices=(*LOOPS, "all"),
+        help="the loop of the async tests (default: asyncio, and virtual for those that need virtual time)",
+    )
     group.addoption("--seeds", type=int, default=0, metavar="N", help="run the virtual loop with the seeds 0 to N-1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "virtual: needs virtual time; runs on the virtual loop only")
     loop = config.getoption("--loop")
-    if loop != "all" and not cases_of(loop, 0):
+    if loop not in {None, "all"} and not loops_called(loop, 0):
         raise pytest.UsageError(f"--loop={loop} is not available in this Python {sys.version.split()[0]}")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if not inspect.iscoroutinefunction(metafunc.function):
-        return
-    chosen, seeds = metafunc.config.getoption("--loop"), metafunc.config.getoption("--seeds")
-    loops = LOOPS if chosen == "all" else (chosen,)
-    params: list[Any] = [case for loop in loops for case in cases_of(loop, seeds)]
-    if metafunc.definition.get_closest_marker("virtual"):
-        skip = [] if "virtual" in loops else [pytest.mark.skip(reason=f"needs virtual time, not --loop={chosen}")]
-        params = [pytest.param(case, marks=skip) for case in virtual_cases(seeds)]
-    # The test does not ask for the loop, so pytest must be told that it depends on it.
-    metafunc.fixturenames.append("loop_case")
-    metafunc.parametrize("loop_case", params, ids=lambda case: case.name)
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    chosen, seeds = config.getoption("--loop"), config.getoption("--seeds")
+    if item.get_closest_marker("virtual"):
+        return virtual_loops(seeds)
+    names = LOOPS if chosen == "all" else (chosen or "asyncio",)
+    return {key: factory for name in names for key, factory in loops_called(name, seeds).items()}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "soak" in config.getoption("markexpr"):
-        return
-    soaks = [item for item in items if item.get_closest_marker("soak")]
-    if soaks:
-        config.hook.pytest_deselected(items=soaks)
-        items[:] = [item for item in items if item not in soaks]
+def pytest_itemcollected(item: pytest.Item) -> None:
+    chosen = item.config.getoption("--loop")
+    if item.get_closest_marker("virtual") and chosen not in {None, "all", "virtual"}:
+        item.add_marker(pytest.mark.skip(reason=f"needs virtual time, not --loop={chosen}"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    test = pyfuncitem.obj
-    if not inspect.iscoroutinefunction(test):
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
-    run_test(test(**arguments), pyfuncitem.callspec.params["loop_case"])
-    return True
-
-
-def run_test(test: Coroutine[Any, Any, None], case: LoopCase) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     __tracebackhide__ = True
-    complaints: list[str] = []
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.obj = to_a_clean_end(item.obj, item.stash.setdefault(COMPLAINTS, []))
     try:
-        with asyncio.Runner(debug=case.debug, loop_factory=case.new_loop) as runner:
-            runner.get_loop().set_exception_handler(lambda _, context: complaints.append(complaint(context)))
-            runner.run(without_leftovers(test))
+        yield
     except (DeadlockError, StalledError) as error:
         pytest.fail(str(error), pytrace=False)  # the traceback would show the loop, the message shows the tasks
+    fail_of_complaints(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    fail_of_complaints(item)  # of the loop while it closed
+
+
+def fail_of_complaints(item: pytest.Item) -> None:
+    complaints = item.stash.get(COMPLAINTS, [])
     if complaints:
-        pytest.fail("\n".join(["the loop reported:", *complaints]), pytrace=False)
+        message = "\n".join(["the loop reported:", *complaints])
+        complaints.clear()
+        pytest.fail(message, pytrace=False)
 
 
-async def without_leftovers(test: Coroutine[Any, Any, None]) -> None:
-    __tracebackhide__ = True
-    await test
-    for _ in range(TURNS_TO_SETTLE):
-        if not leftovers():
-            return
-        await asyncio.sleep(0)
-    if left := leftovers():
-        pytest.fail(f"the test left tasks behind:\n{describe_tasks(left)}", pytrace=False)
+def to_a_clean_end(test: Callable[..., Awaitable[None]], complaints: list[str]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def run(**arguments: Any) -> None:
+        __tracebackhide__ = True
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(complaint(context)))
+        await test(**arguments)
+        for _ in range(TURNS_TO_SETTLE):
+            if not leftovers():
+                return
+            await asyncio.sleep(0)
+        if left := leftovers():
+            pytest.fail(f"the test left tasks behind:\n{describe_tasks(left)}", pytrace=False)
+
+    return run
 
 
 def leftovers() -> set[asyncio.Task[Any]]:

@@ -7,16 +7,15 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+ROOT = Path(__file__).parents[2]
 REAL_LOOPS = 4 if sys.version_info >= (3, 12) else 3
 
 
 @pytest.fixture
-def suite(pytester, monkeypatch):
+def suite(pytester):
     pytest.importorskip("uvloop")
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # nothing but the conftest is under test
-    pytester.makeconftest(CONFTEST.read_text())
-    pytester.makeini("[pytest]\nfilterwarnings = error\nmarkers = soak: long\naddopts = --strict-markers")
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
+    pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text().replace('testpaths = ["tests"]', ""))
     return pytester
 
 
@@ -36,7 +35,8 @@ def test_an_async_test_runs_on_every_loop_and_a_virtual_one_on_the_virtual(suite
         def test_sync():
             pass
     """)
-    suite.runpytest().assert_outcomes(passed=REAL_LOOPS + 1 + 2 + 1)
+    suite.runpytest("--loop=all").assert_outcomes(passed=REAL_LOOPS + 1 + 2 + 1)
+    suite.runpytest().assert_outcomes(passed=1 + 2 + 1)
     suite.runpytest("--loop=virtual", "--seeds=3").assert_outcomes(passed=3 + 2 * 3 + 1)
     suite.runpytest("--loop=uvloop").assert_outcomes(passed=1 + 1, skipped=2)
 
@@ -50,11 +50,12 @@ def test_the_loops_are_what_they_are_called(suite):
             task = asyncio.current_task()
             print(request.node.name, type(loop).__module__, loop.get_debug(), loop.get_task_factory() is not None)
     """)
-    lines = ["test_which*[[]asyncio-debug[]] asyncio.unix_events True False"]
+    lines = ["test_which*[[]asyncio[]] asyncio.unix_events False False"]
+    lines += ["test_which*[[]asyncio-debug[]] *conftest True False"]
     lines += ["test_which*[[]uvloop[]] uvloop* False False"]
     lines += ["test_which*[[]virtual[]] pynenc_async.testing.virtual_loop False False"]
     lines += ["test_which*[[]eager[]] asyncio.unix_events False True"] * (REAL_LOOPS - 3)
-    suite.runpytest("-s").stdout.fnmatch_lines([f"*{line}*" for line in lines])
+    suite.runpytest("-s", "--loop=all").stdout.fnmatch_lines([f"*{line}*" for line in lines])
 
 
 def test_a_task_left_behind_fails_the_test_and_is_named(suite):
@@ -115,13 +116,48 @@ def test_an_exception_that_nobody_retrieved_fails_the_test(suite):
     result.stdout.fnmatch_lines(["the loop reported:", "*never retrieved*", "LookupError: unseen"])
 
 
-def test_soaks_run_only_when_asked_for(suite):
-    suite.makepyfile("""
+@pytest.mark.parametrize("mark", ["slow", "soak"])
+def test_what_takes_long_runs_only_when_asked_for(suite, mark):
+    suite.makepyfile(f"""
         import pytest
 
-        @pytest.mark.soak
+        @pytest.mark.{mark}
         async def test_long():
             pass
     """)
     suite.runpytest("--loop=virtual").assert_outcomes(deselected=1)
-    suite.runpytest("--loop=virtual", "-m", "soak").assert_outcomes(passed=1)
+    suite.runpytest("--loop=virtual", "-m", mark).assert_outcomes(passed=1)
+
+
+def test_each_async_test_has_a_fresh_loop(suite):
+    suite.makepyfile("""
+        import asyncio, pytest
+
+        met = []
+
+        @pytest.mark.parametrize("number", range(3))
+        async def test_meets_no_loop_again(number):
+            assert asyncio.get_running_loop() not in met
+            assert all(loop.is_closed() for loop in met)
+            met.append(asyncio.get_running_loop())
+    """)
+    suite.runpytest("--loop=all").assert_outcomes(passed=3 * (REAL_LOOPS + 1))
+
+
+def test_what_the_loop_reports_while_it_closes_fails_the_test(suite):
+    suite.makepyfile("""
+        import asyncio
+
+        async def numbers():
+            try:
+                yield 1
+            finally:
+                raise LookupError("unseen")
+
+        async def test_leaves_a_generator_open():
+            asyncio.get_running_loop().opened = opened = numbers()
+            await anext(opened)
+    """)
+    result = suite.runpytest("--loop=asyncio")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["the loop reported:", "LookupError: unseen"])
