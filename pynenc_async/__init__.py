@@ -41,7 +41,8 @@ from pynenc_async.execution.middleware import CallNext
 from pynenc_async.execution.progress import Progress, report_progress
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import BaseInvocation, BaseInvocationGroup
-from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
+from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.invocation.synchronous import SynchronousInvocation, SynchronousInvocationGroup
@@ -70,6 +71,7 @@ __all__ = [
     "Call",
     "CallNext",
     "CancelOutcome",
+    "Cancellation",
     "ConcurrencyControlType",
     "ConcurrencyLimitError",
     "Condition",

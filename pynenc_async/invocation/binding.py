@@ -19,7 +19,7 @@ from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
-from pynenc_async.family import guardian_of, is_told_to_stop
+from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.placement import Placement
 from pynenc_async.invocation.unstored import Unstored
@@ -219,6 +219,32 @@ class LoopBound(Unstored):
             decision(*args)
         else:
             self.call_in_loop(lambda: decision(*args))
+
+    def cancel_tree(self, record: Record, reason: str) -> list[Record] | None:
+        """Cancel an invocation and its living children: now in the loop, as soon as possible from another thread.
+
+        Returns:
+            The invocations that were told to stop; None where that is decided later, in the loop.
+        """
+        if self.decides_here(record):
+            tree = living_tree(record)
+            self.scheduler.cancel(record, reason)
+            return tree
+        self.call_in_loop(lambda: self.scheduler.cancel(record, reason))
+        return None
+
+    def decides_here(self, record: Record | None) -> bool:
+        """Return whether this call runs in the app's loop; False in a thread that has none.
+
+        Raises:
+            AppNotStartedError: Another loop runs in this thread, or the app's loop does not run.
+        """
+        if _get_running_loop() is not None:
+            self.require_own_loop(record)
+            return True
+        if not self.require_loop(record).is_running():
+            raise AppNotStartedError(f"{self._name} has no running event loop now; cancel inside of one")
+        return False
 
     def _not_started(self) -> AppNotStartedError:
         return AppNotStartedError(

@@ -4,7 +4,7 @@ import asyncio
 import types
 from asyncio.events import _get_running_loop
 from collections.abc import Generator
-from enum import StrEnum
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
@@ -18,6 +18,7 @@ from pynenc_async.errors import (
 from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.serialized import fill, parse, write, write_plain
 from pynenc_async.invocation.streaming import InvocationStream
@@ -32,17 +33,6 @@ Result = TypeVar("Result")
 _SUCCESS: Final = InvocationStatus.SUCCESS
 _CANCELLED: Final = InvocationStatus.CANCELLED
 _STREAM: Final = FunctionKind.STREAM
-
-
-class CancelOutcome(StrEnum):
-    """What `cancel` found."""
-
-    NEVER_STARTED = "never_started"
-    """The body had not begun, and never will."""
-    STOPPED = "stopped"
-    """The body had begun, and ended by the cancellation."""
-    FINISHED = "finished"
-    """The body came to its own end: before the cancellation, or in spite of it."""
 
 
 @final
@@ -118,15 +108,30 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         await self._task.runtime.until_accepted(self)
         return self
 
-    async def cancel(self, reason: str = "") -> CancelOutcome:
-        """Stop it, with the invocations it submitted that are not detached; return when all of that has really ended."""
-        if self._ended_at is None:
-            tree: list[Any] = living_tree(self)
-            self._task.runtime.require_own_loop(self)
-            self._task.runtime.scheduler.cancel(self, reason)
-            for record in tree:
-                if record._ended_at is None:
-                    await record._until_stopped()
+    def cancel(self, reason: str = "") -> Cancellation[CancelOutcome]:
+        """Stop it, with the invocations it submitted that are not detached.
+
+        The request is made at the call, from any thread; to wait for it is another matter, and may be left out.
+
+        Args:
+            reason: Why, as the history and `InvocationCancelledError` say it.
+
+        Returns:
+            An awaitable that is done when all of that has really ended, and says what was found. It is awaited in the
+            app's loop.
+
+        Raises:
+            AppNotStartedError: The app has no running loop, or another loop runs in this thread; nothing was cancelled.
+        """
+        tree = self._task.runtime.cancel_tree(self, reason) if self._ended_at is None else None
+        return Cancellation(partial(self._stopped, tree))
+
+    async def _stopped(self, told: list[Any] | None) -> CancelOutcome:
+        """Return what was found, once everything that was told to stop has ended."""
+        tree: list[Any] = living_tree(self) if told is None else told
+        for record in tree:
+            if record._ended_at is None:
+                await record._until_stopped()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED

@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.function import Values
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
-from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
+from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.progress_bar import with_progress
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
@@ -156,15 +157,25 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 
     # -- control -------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, reason: str = "") -> list[CancelOutcome]:
-        """Cancel every member that has not ended, submit no more, and return what was found, in order of submission."""
-        self._task.runtime.require_own_loop(None)
+    def cancel(self, reason: str = "") -> Cancellation[list[CancelOutcome]]:
+        """Cancel every member that has not ended, and submit no more: at the call, from any thread.
+
+        Args:
+            reason: Why, as the history of each member says it.
+
+        Returns:
+            An awaitable that is done when all of that has really ended, and says what was found, in order of submission.
+
+        Raises:
+            AppNotStartedError: The app has no running loop, or another loop runs in this thread; nothing was cancelled.
+        """
+        self._task.runtime.decides_here(None)
+        self._roster.stop()
+        return Cancellation(partial(self._stopped, [member.cancel(reason) for member in self.invocations]))
+
+    async def _stopped(self, members: list[Cancellation[CancelOutcome]]) -> list[CancelOutcome]:
         await self._roster.aclose()
-        members = self.invocations
-        scheduler = self._task.runtime.scheduler
-        for member in members:
-            scheduler.cancel(member, reason)
-        return [await member.cancel(reason) for member in members]
+        return [await member for member in members]
 
     async def __aenter__(self) -> Self:
         return self

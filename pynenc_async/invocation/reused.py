@@ -9,7 +9,8 @@ from pynenc_async.call import Call
 from pynenc_async.execution.progress import Progress
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
-from pynenc_async.invocation.distributed import CancelOutcome, DistributedInvocation
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
+from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.record import TaskRecord
 from pynenc_async.status import InvocationStatus
@@ -44,9 +45,9 @@ class ReusedInvocation(BaseInvocation[Params, Result], Generic[Params, Result]):
         await self.original.accepted()
         return self
 
-    async def cancel(self, reason: str = "") -> CancelOutcome:
-        """Cancel the original, for all who share it."""
-        return await self.original.cancel(reason)
+    def cancel(self, reason: str = "") -> Cancellation[CancelOutcome]:
+        """Cancel the original, for all who share it, at the call; see `DistributedInvocation.cancel`."""
+        return self.original.cancel(reason)
 
     async def __aenter__(self) -> Self:
         return self

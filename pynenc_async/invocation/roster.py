@@ -198,6 +198,7 @@ class WindowedRoster(Roster):
         self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._puller: asyncio.Task[None] | None = None
+        self._stopped = False
         self._go_on: asyncio.Future[None] | None = None
         """What the puller waits for, until there is room."""
         self.error: BaseException | None = None
@@ -246,6 +247,8 @@ class WindowedRoster(Roster):
         try:
             async for params in source:
                 await self._until(self._intake.is_open)
+                if self._stopped:
+                    break  # a source may swallow the cancellation that `stop` sends, or end in the same turn
                 self._add(params)
                 await self._until(self._has_room)
         except Exception as error:  # noqa: BLE001
@@ -328,7 +331,7 @@ class WindowedRoster(Roster):
 
     def stop(self) -> None:
         """Leave the source; safe to call from any thread, for instance from a finalizer."""
-        puller, self._sync = self._puller, None
+        puller, self._sync, self._stopped = self._puller, None, True
         if puller is not None and not puller.get_loop().is_closed():
             puller.get_loop().call_soon_threadsafe(puller.cancel)
 

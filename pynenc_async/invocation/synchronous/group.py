@@ -2,11 +2,12 @@
 
 from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, final
 
 from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
-from pynenc_async.invocation.distributed import CancelOutcome
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.group import GroupStatistics
 from pynenc_async.invocation.roster import bind_params, is_sized
 from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
@@ -82,13 +83,16 @@ class SynchronousInvocationGroup(BaseInvocationGroup[Params, Result], Generic[Pa
 
     # -- control -------------------------------------------------------------------------------------------------------
 
-    async def cancel(self, reason: str = "") -> list[CancelOutcome]:
-        """Cancel every member that has not ended, submit no more, and return what was found, in order of submission."""
+    def cancel(self, reason: str = "") -> Cancellation[list[CancelOutcome]]:
+        """Cancel every member that has not ended, and submit no more; see `DistributedInvocationGroup.cancel`."""
         self._members.stop()
         members = self.invocations
         for member in members:
             member._cancel(reason)
-        return [await member.cancel(reason) for member in members]
+        return Cancellation(partial(self._stopped, [member.cancel(reason) for member in members]))
+
+    async def _stopped(self, members: list[Cancellation[CancelOutcome]]) -> list[CancelOutcome]:
+        return [await member for member in members]
 
     async def __aenter__(self) -> Self:
         return self

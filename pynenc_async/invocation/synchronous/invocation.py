@@ -4,6 +4,7 @@ import asyncio
 from asyncio.events import _get_running_loop
 from collections.abc import Generator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, final
 
 from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, SerializationError
@@ -11,8 +12,8 @@ from pynenc_async.execution.stream import stream_of
 from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
 from pynenc_async.invocation.base import AppRecord
+from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.described import DescribedInvocation
-from pynenc_async.invocation.distributed import CancelOutcome
 from pynenc_async.invocation.synchronous.record import SynchronousRecord
 from pynenc_async.invocation.synchronous.running import (
     InlineRun,
@@ -151,16 +152,21 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         """Return at once: nothing else will ever know of it."""
         return self
 
-    async def cancel(self, reason: str = "") -> CancelOutcome:
-        """Stop it, with the invocations it submitted that are not detached; return when all of that has really ended.
+    def cancel(self, reason: str = "") -> Cancellation[CancelOutcome]:
+        """Stop it, with the invocations it submitted that are not detached, at the call.
 
-        What has not begun never will. Without a loop: `asyncio.run(invocation.cancel())`.
+        What has not begun never will. Awaiting the answer waits for what is under way; without a loop:
+        `asyncio.run(invocation.cancel())`. See `DistributedInvocation.cancel`.
         """
-        if self._ended_at is None:
-            tree: list[Any] = living_tree(self)
+        tree: list[Any] = living_tree(self) if self._ended_at is None else []
+        if tree:
             self._cancel(reason)
-            for invocation in tree:
-                await invocation._until_stopped()
+        return Cancellation(partial(self._stopped, tree))
+
+    async def _stopped(self, tree: list[Any]) -> CancelOutcome:
+        for invocation in tree:
+            await invocation._until_stopped()
+        if tree:
             await self._task.runtime.follow_up()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
