@@ -50,17 +50,19 @@ from pynenc_async.limit import ConcurrencyControlType, Rate
 from pynenc_async.options import OnDuplicate, OnLimit, RunsIn, TaskOptions, UniqueUntil
 from pynenc_async.resource import Resource, ResourceScope, inject
 from pynenc_async.scheduler.observers import Observation, TransitionEvent
-from pynenc_async.schedules.schedule import Schedule, current_fire
+from pynenc_async.schedules.fires import Fire, current_fire
+from pynenc_async.schedules.schedule import Schedule
 from pynenc_async.schedules.specs import Misfire, Overlap, ScheduleOptions
 from pynenc_async.statistics import AppStatistics, LoopLag
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import Fire
 from pynenc_async.task import Task
 from pynenc_async.triggers.conditions import Condition
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
 from pynenc_async.triggers.options import Pass, TriggerOptions
 from pynenc_async.triggers.trigger import Trigger
 from pynenc_async.triggers.vocabulary import emitted, failed, reached, returned, succeeded
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AppNotStartedError",

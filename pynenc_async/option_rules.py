@@ -1,5 +1,6 @@
 """What an option accepts, in words and in code."""
 
+import difflib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ class Rule:
             f"{self.expected}, or None",
             lambda value: None if value is None else self.normalise(value),
         )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return words for the end of an error that suggest the name which was probably meant; none where nothing is like it."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def rules_of(options: type) -> dict[str, Rule]:

@@ -167,6 +167,10 @@ class TaskOptions:
         options._check_together(owner)
         return options
 
+    def different_from(self, others: "TaskOptions") -> dict[str, Any]:
+        """Return the options that have another value than in `others`."""
+        return {name: getattr(self, name) for name in RULES if getattr(self, name) != getattr(others, name)}
+
     def _check_together(self, owner: str) -> None:
         if ConcurrencyControlType.KEYS in self.scopes and not self.key_arguments:
             raise InvalidTaskOptionsError(

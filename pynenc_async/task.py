@@ -1,9 +1,12 @@
 """A task: a function registered in an app. Calling it submits an invocation."""
 
 import logging
+import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from copy import copy
 from functools import cached_property
+from importlib import import_module
+from pickle import PicklingError, UnpicklingError
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, final
 
 from pynenc_async.arguments import Arguments
@@ -123,6 +126,25 @@ class Task(Generic[Params, Result]):
         """Return the same task with other options for this use. Raises `InvalidTaskOptionsError`."""
         return Task(self.app, self.function, self.options.replaced(f"task {self.task_id}", dict(options)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as the name by which another process finds the task, and what `with_options` has said."""
+        module, qualname = self.function.module, self.function.qualname
+        found = _task_called(module, qualname)
+        if found is None or found.app is not self.app:
+            raise PicklingError(
+                f"task {self.task_id} cannot be pickled: it is not what {module} has as {qualname}, by which it would be found"
+                f" again; define it at the level of a module, under the name of its function"
+            )
+        return _unpickle, (module, qualname, self.options.different_from(found.options))
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self  # whatever refers to a task is copied without its app
+
     @cached_property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose records carry `task_id` and, in a body, `invocation_id`."""
@@ -130,6 +152,23 @@ class Task(Generic[Params, Result]):
 
     def __repr__(self) -> str:
         return f"<Task {self.task_id}>"
+
+
+def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
+    """Return the task that a loaded module has under a name, be it a direct task."""
+    found: Any = sys.modules.get(module_name)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return next((one for one in (found, getattr(found, "task", None)) if isinstance(one, Task)), None)
+
+
+def _unpickle(module_name: str, qualname: str, options: TaskOptionsDict) -> Task[Any, Any]:
+    if module_name not in sys.modules:
+        import_module(module_name)
+    found = _task_called(module_name, qualname)
+    if found is None:
+        raise UnpicklingError(f"{module_name} has no task as {qualname} here, as it had where the task was pickled")
+    return found.with_options(**options) if options else found
 
 
 def _indexes(function: Function, names: tuple[str, ...]) -> tuple[int, ...]:

@@ -1,8 +1,10 @@
 """The names that are fixed: what `pynenc_async` exports, how its errors are related, what is final."""
 
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,13 @@ def test_the_abstract_members_are_those_of_the_design():
     assert {name for name in vars(pynenc_async.BaseInvocation) if not name.startswith("_")} == set(members.split())
     group = {name for name in vars(pynenc_async.BaseInvocationGroup) if not name.startswith("_")}
     assert group == {"task", "invocations", "app", "results"}
+
+
+def test_the_package_says_its_version_which_is_that_of_the_distribution():
+    assert re.fullmatch(r"\d+(\.\d+)+", pynenc_async.__version__)
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "pynenc_async/__init__.py"
 
 
 def test_the_package_is_typed():

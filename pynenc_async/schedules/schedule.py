@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, Final, Protocol, final
 
 from pynenc_async.arguments import Arguments
-from pynenc_async.context import CURRENT
 from pynenc_async.errors import PynencError
 from pynenc_async.function import Values
 from pynenc_async.record import Record
@@ -182,9 +181,3 @@ class Schedule:
     def __repr__(self) -> str:
         shown = self._state.name.lower() if self.next_fire is None else f"next at {self.next_fire.isoformat()}"
         return f"<Schedule {self.name!r}, {shown}>"
-
-
-def current_fire() -> Fire | None:
-    """Return for which moment of which schedule the running invocation was made; None if no schedule made it."""
-    current = CURRENT.get()
-    return None if current is None else getattr(current._task, "fire", None)

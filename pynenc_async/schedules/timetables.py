@@ -4,16 +4,27 @@ A timetable is a fixed, endless set of moments: which ones come after a given ti
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.option_rules import did_you_mean
 
 _FIELDS: Final = 5
 _DAY: Final = 86_400
+_ALIASES: Final[Mapping[str, str]] = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""As in crontab(5), without `@reboot`, which names no moment."""
 
 
 class Timetable(Protocol):
@@ -128,12 +139,12 @@ class Cron:
 
 
 def read_cron(owner: str, expression: object, tz: object) -> Cron:
-    """Return the timetable; raise `InvalidTaskOptionsError` that names the option, `ImportError` without cronsim."""
+    """Return the timetable of five fields, or of an alias (`@daily`), which is another way to write them.
+
+    Raises `InvalidTaskOptionsError` that names the option, `ImportError` without cronsim.
+    """
     cronsim = _cronsim()
-    if not isinstance(expression, str) or len(expression.split()) != _FIELDS:
-        problem = f"must be a text of five fields, as in '*/5 * * * *', not {expression!r}"
-        raise InvalidTaskOptionsError(owner, "expression", problem)
-    cron = Cron(" ".join(expression.split()), _read_zone(owner, tz))
+    cron = Cron(_five_fields(owner, expression), _read_zone(owner, tz))
     try:
         first = next(cron.moments(0.0), None)
     except cronsim.CronSimError as error:
@@ -142,6 +153,21 @@ def read_cron(owner: str, expression: object, tz: object) -> Cron:
     if first is None:
         raise InvalidTaskOptionsError(owner, "expression", f"names no day that ever comes: {expression!r}")
     return cron
+
+
+def _five_fields(owner: str, expression: object) -> str:
+    """Return an expression in its usual form: its five fields, also for an alias."""
+    text = " ".join(expression.split()) if isinstance(expression, str) else ""
+    if text.startswith("@"):
+        fields = _ALIASES.get(text.lower())
+        if fields is None:
+            problem = f"must be one of {', '.join(_ALIASES)}, or a text of five fields, not {expression!r}"
+            raise InvalidTaskOptionsError(owner, "expression", f"{problem}{did_you_mean(text, _ALIASES)}")
+        return fields
+    if len(text.split()) != _FIELDS:
+        problem = f"must be a text of five fields, as in '*/5 * * * *', or an alias as '@daily', not {expression!r}"
+        raise InvalidTaskOptionsError(owner, "expression", problem)
+    return text
 
 
 def _read_zone(owner: str, tz: object) -> tzinfo:

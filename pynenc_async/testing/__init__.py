@@ -3,8 +3,8 @@
 `run(main)` is `asyncio.run` in a world where hours pass in milliseconds and nothing hangs; `run(main, seed=7)` also
 shuffles what asyncio does not promise. `simulate(main, seed=7)` seeds `random` as well, tells how much virtual time has
 passed, and says with a failure how to repeat it; `explore(main)` finds the seeds that fail. `wait_all_tasks_blocked()`
-waits until nobody has anything to do, `Sequencer` decides who acts first. None of these knows the runtime: any asyncio
-program can be tested so.
+waits until nobody has anything to do, `Sequencer` decides who acts first, `now()` tells the virtual time of
+day. None of these needs the runtime: any asyncio program can be tested so.
 
 `check_store(make_harness)` proves that a store keeps the contract `pynenc_async.store.base`.
 """
@@ -19,6 +19,7 @@ from pynenc_async.testing.simulate import Simulation, simulate
 from pynenc_async.testing.store_checks.check import BrokenRuleError, StoreCheck
 from pynenc_async.testing.store_checks.harness import StoreHarness
 from pynenc_async.testing.store_checks.suite import STORE_CHECKS, StoreContractError, check_store
+from pynenc_async.testing.time_of_day import now
 from pynenc_async.testing.virtual_loop import VirtualLoop
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "check_store",
     "describe_tasks",
     "explore",
+    "now",
     "run",
     "simulate",
     "wait_all_tasks_blocked",

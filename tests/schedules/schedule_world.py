@@ -38,7 +38,7 @@ def ticking(decorate, *, lasts=0.0, **app_options):
 
     @decorate(app)
     async def tick():
-        ran.append(current_fire().moment - BEGIN.timestamp())
+        ran.append((current_fire().moment - BEGIN).total_seconds())
         await asyncio.sleep(lasts)
 
     return app, ran

@@ -189,7 +189,9 @@ def test_an_interval_has_the_same_moments_wherever_it_is_counted_from(seconds, a
         ("5-1 * * * *", "bad minute"),
         ("* * * *", "five fields"),
         ("* * * * * *", "five fields"),
-        ("@daily", "five fields"),
+        ("@reboot", "must be one of @yearly, "),
+        ("@dayly", "did you mean '@daily'?"),
+        ("@daily @daily", "five fields"),
         ("", "five fields"),
         (5, "five fields"),
         ("0 0 30 2 *", "bad day-of-month"),
@@ -234,3 +236,21 @@ def test_without_the_extra_cron_says_what_to_install_and_every_works(monkeypatch
         app.cron("* * * * *")
     app.every(5)(lambda: None)
     assert len(app.schedules) == 1
+
+
+@pytest.mark.parametrize(
+    ("alias", "fields"),
+    [
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+        (" @Hourly ", "0 * * * *"),
+    ],
+)
+def test_an_alias_is_another_way_to_write_the_five_fields(alias, fields):
+    """Also for the name of the schedule: whoever rewrites the one as the other misses no moment."""
+    assert read_cron("app.cron", alias, "Europe/Berlin") == read_cron("app.cron", fields, "Europe/Berlin")

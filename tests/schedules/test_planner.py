@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pynenc_async import Fire, Misfire, Overlap, ScheduleOptions
+from pynenc_async import Misfire, Overlap, ScheduleOptions
 from pynenc_async.schedules.planner import CORRECTION_SECONDS, MOST_MADE_UP, admit, plan
 from pynenc_async.schedules.specs import ScheduleSpec
 from pynenc_async.schedules.timetables import Cron, Interval
+from pynenc_async.store.values import Fire
 
 MINUTE = Interval(60.0)
 BEGIN = datetime(2025, 3, 30, tzinfo=UTC).timestamp()

@@ -31,7 +31,7 @@ async def test_it_fires_at_its_moments_and_at_no_other_time():
     async with app:
         await asyncio.sleep(1_000)
     name = f"{tick.task_id} */5 * * * * UTC"
-    assert at == [(seconds, Fire(name, world.begin + seconds)) for seconds in (300, 600, 900)]
+    assert at == [(seconds, Fire(name, BEGIN + timedelta(seconds=seconds))) for seconds in (300, 600, 900)]
     assert at[0][1].at == BEGIN + timedelta(seconds=300)
     (last,) = app.invocations(task=tick)[-1:]
     assert_lawful(last)
@@ -55,6 +55,21 @@ async def test_intervals_count_from_start():
     async with app:
         await asyncio.sleep(60)
     assert ran == [33, 43, 53]
+
+
+async def test_a_run_knows_its_moment_in_the_time_zone_of_its_schedule():
+    World(datetime(2025, 6, 30, 20, tzinfo=UTC))
+    app, fires = Pynenc(), []
+
+    @app.cron("@daily", tz="Europe/Berlin", name="nightly")
+    async def nightly():
+        fires.append(current_fire())
+
+    async with app:
+        await asyncio.sleep(DAY)
+    (fire,) = fires
+    assert fire == Fire("nightly", datetime(2025, 6, 30, 22, tzinfo=UTC))
+    assert (fire.moment.date().isoformat(), fire.moment.hour, fire.at.hour) == ("2025-07-01", 0, 22)
 
 
 async def test_nothing_fires_after_the_end():
@@ -133,7 +148,7 @@ async def test_jitter_puts_each_fire_off_by_an_amount_of_its_own():
 
     @app.every(60, jitter=timedelta(seconds=20))
     async def tick():
-        delays.append(world.now() - current_fire().moment)
+        delays.append(world.now() - current_fire().moment.timestamp())
 
     async with app:
         await asyncio.sleep(60 * 50)

@@ -16,7 +16,7 @@ virtual = pytest.mark.virtual
 
 
 def moment():
-    return current_fire().moment - BEGIN.timestamp()
+    return (current_fire().moment - BEGIN).total_seconds()
 
 
 def process(hub, ran, *, lasts=0.0, interval=10, name="a", **options):
