@@ -137,8 +137,8 @@ class More(msgspec.Struct, eq=False):
     """Living invocations that this one submitted and that are cancelled with it."""
     waits: int = 0
     """How many of the body's asyncio Tasks await another invocation now."""
-    blocked_on: "list[list[Record] | AnyOf] | None" = None
-    """What the body awaits now, one entry for each of its waits: the edges of the wait graph."""
+    blocked_on: "dict[int, list[Record] | AnyOf] | None" = None
+    """What the body awaits now, one entry for each of its waits, by the `id` of the entry: the edges of the wait graph."""
     journal: Any = None
     """What a workflow has asked for so far."""
     progress: Any = None
@@ -165,6 +165,15 @@ class More(msgspec.Struct, eq=False):
         twin.alarm = None
         twin.waits = 0  # those of a body that was abandoned end later, and for the original
         return twin
+
+
+def each_waiter(waiters: Waiter | dict[Waiter, int] | None) -> list[Waiter]:
+    """Return the waiters of a record, in order, each as often as it is to be notified."""
+    if waiters is None:
+        return []
+    if isinstance(waiters, dict):
+        return [waiter for waiter, times in waiters.items() for _ in range(times)]
+    return [waiters]
 
 
 Identity = tuple[str, str | None, str | None]
@@ -198,7 +207,8 @@ class Record:
         self._ended_at: float | None = None
         self._outcome: Any = None
         """The value after SUCCESS, the exception after any other end."""
-        self._waiters: Waiter | list[Waiter] | None = None
+        self._waiters: Waiter | dict[Waiter, int] | None = None
+        """One waiter, or several with how many times each is to be notified: any of them leaves without a search."""
         self._driver: Any = None
         """The coroutine during its first step, then the `Driver`; None while no body is under way."""
         self._more: More | None = None
@@ -222,24 +232,22 @@ class Record:
         waiters = self._waiters
         if waiters is None:
             self._waiters = waiter
-        elif isinstance(waiters, list):
-            waiters.append(waiter)
         else:
-            self._waiters = [waiters, waiter]
+            if not isinstance(waiters, dict):
+                waiters = self._waiters = {waiters: 1}
+            waiters[waiter] = waiters.get(waiter, 0) + 1
 
     def is_awaited_by_body(self) -> bool:
         """Whether a body awaits it."""
-        waiters = self._waiters
-        several = waiters if isinstance(waiters, list) else (waiters,)
-        return any(isinstance(waiter, BodyWaiter) and waiter.for_body for waiter in several)
+        return any(isinstance(waiter, BodyWaiter) and waiter.for_body for waiter in each_waiter(self._waiters))
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """Forget a waiter; nothing happens when it is not there any more."""
         waiters = self._waiters
         if waiters is waiter:
             self._waiters = None
-        elif isinstance(waiters, list) and waiter in waiters:
-            waiters.remove(waiter)
+        elif isinstance(waiters, dict) and (times := waiters.pop(waiter, 0)) > 1:
+            waiters[waiter] = times - 1
 
     def steps(self) -> list[Step]:
         """Return every transition so far."""

@@ -298,7 +298,11 @@ class World:
         lines = []
         for one in self.app._dispatcher.living():
             more, call = one._more, self.calls[one.arguments.values[1]]
-            waits = None if more is None else [[str(it._number) for it in wait] for wait in more.blocked_on or ()]
+            waits = (
+                None
+                if more is None
+                else [[str(it._number) for it in wait] for wait in (more.blocked_on or {}).values()]
+            )
             held = more is not None and more.held
             lines.append(f"{one._number}: {one.status} {call.task}/{call.key} {call.way} held={held} awaits={waits}")
         for task in self.tasks:

@@ -37,7 +37,7 @@ class Board:
         self.latest: Progress | None = None
         self.version = 0
         """Counts the reports."""
-        self._signals: list[Any] = []
+        self._signals: dict[Any, None] = {}
         self._told = False
         """Whether the loop has been told, and has not looked yet."""
 
@@ -54,12 +54,11 @@ class Board:
 
     def when_changed(self, signal: Any) -> None:
         """Notify `signal` once, at the next report."""
-        self._signals.append(signal)
+        self._signals[signal] = None
 
     def forget(self, signal: Any) -> None:
         """Do not notify `signal` any more."""
-        if signal in self._signals:
-            self._signals.remove(signal)
+        self._signals.pop(signal, None)
 
     def leave_loop(self) -> None:
         """Whoever watched is gone with the loop."""
@@ -68,7 +67,7 @@ class Board:
 
     def _wake(self) -> None:
         self._told = False
-        signals, self._signals = self._signals, []
+        signals, self._signals = self._signals, {}
         for signal in signals:
             signal.notify()
 

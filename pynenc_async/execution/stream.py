@@ -28,7 +28,7 @@ class Stream:
         """Whether the items are dropped where there is no reader."""
         self.closed = False
         self._room: Future[None] | None = None
-        self._item_signals: list[Any] = []
+        self._item_signals: dict[Any, None] = {}
 
     @property
     def end(self) -> int:
@@ -62,7 +62,11 @@ class Stream:
 
     def when_item(self, signal: Any) -> None:
         """Notify `signal` once, at the next item or at the end."""
-        self._item_signals.append(signal)
+        self._item_signals[signal] = None
+
+    def forget(self, signal: Any) -> None:
+        """Do not notify `signal` any more."""
+        self._item_signals.pop(signal, None)
 
     def move_reader(self, reader: int, position: int | None) -> None:
         """Note how far a reader has come; None detaches it."""
@@ -104,7 +108,7 @@ class Stream:
     def _wake_readers(self) -> None:
         signals = self._item_signals
         if signals:
-            self._item_signals = []
+            self._item_signals = {}
             for signal in signals:
                 signal.notify()
 

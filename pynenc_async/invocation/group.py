@@ -142,7 +142,10 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
             body = current_body()
             signal = Signal(self._task.runtime.require_own_loop(members[0]), body)
             roster.call_when(len(members), signal)
-            yield from suspend(signal, members, body)
+            try:
+                yield from suspend(signal, members, body)
+            finally:
+                roster.forget(signal)
         if roster.failed is not None:
             raise cast("DistributedInvocation[Any, Any]", roster.failed)._failure()
         return [member._outcome for member in members]
@@ -209,7 +212,10 @@ class _NextEnd:
         targets = [] if body is None else roster.unfinished(_MOST_TARGETS)
         signal = Signal(self._group._task.runtime.require_own_loop(None), body)
         roster.call_when(self._count, signal)
-        return suspend(signal, targets, body, any_of=AnyOf(roster.candidates))
+        try:
+            yield from suspend(signal, targets, body, any_of=AnyOf(roster.candidates))
+        finally:
+            roster.forget(signal)
 
 
 class _AsCompleted(Generic[Yielded]):

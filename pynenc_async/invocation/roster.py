@@ -53,7 +53,7 @@ class Roster(BodyWaiter):
         self.consumed: int = 0
         """How many were consumed and forgotten; 0 without a window."""
         self._wake_at: float = _NEVER
-        self._signals: list[Signal] = []
+        self._signals: dict[Signal, None] = {}
         self._watching = False
         self._scanned = 0
         self.failed: Record | None = None
@@ -150,14 +150,18 @@ class Roster(BodyWaiter):
 
     def wake(self) -> None:
         """Let every reader look again."""
-        signals, self._signals, self._wake_at = self._signals, [], _NEVER
+        signals, self._signals, self._wake_at = self._signals, {}, _NEVER
         for signal in signals:
             signal.notify()
 
     def call_when(self, count: int, signal: Signal) -> None:
         """Notify `signal` when `count` members have ended, or earlier when one fails or no more will come."""
-        self._signals.append(signal)
+        self._signals[signal] = None
         self._wake_at = min(self._wake_at, count)
+
+    def forget(self, signal: Signal) -> None:
+        """Do not notify `signal` any more: its reader has gone, or has been told."""
+        self._signals.pop(signal, None)
 
     def candidates(self) -> Iterator[Record]:
         """Those on whom the next end depends; nobody as long as more may be submitted, for then it may be anybody."""

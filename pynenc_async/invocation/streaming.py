@@ -71,4 +71,7 @@ class _NextItem:
         body = current_body()
         signal = Signal(loop, body)
         self._stream.when_item(signal)
-        return suspend(signal, (record,), body)
+        try:
+            yield from suspend(signal, (record,), body)
+        finally:
+            self._stream.forget(signal)

@@ -104,8 +104,8 @@ class Wait:
             refuse_ring(body, self._edge)
         more.waits += 1
         if more.blocked_on is None:
-            more.blocked_on = []
-        more.blocked_on.append(self._edge)
+            more.blocked_on = {}
+        more.blocked_on[id(self._edge)] = self._edge
         if hasten:
             self.hasten()
 
@@ -132,7 +132,7 @@ class Wait:
         if self._more.waits:  # else the loop in which it began is gone, and all its waits are forgotten
             self._more.waits -= 1
         if self._more.blocked_on is not None:
-            self._more.blocked_on = [wait for wait in self._more.blocked_on if wait is not self._edge]
+            self._more.blocked_on.pop(id(self._edge), None)
 
 
 def suspend(

@@ -85,7 +85,7 @@ def _needs(record: Record, goal: Record) -> list[Needed]:
         limiter: Limiter | None = record._task.limiter
         return [] if limiter is None else limiter.blockers(record)
     needs = list[Needed]()
-    for wait in more.blocked_on or ():
+    for wait in (more.blocked_on or {}).values():
         needs += _of_any(wait, goal) if isinstance(wait, AnyOf) else map(_end_of, wait)
     return [needed for needed in needs if needed.records and all(one._ended_at is None for one in needed.records)]
 

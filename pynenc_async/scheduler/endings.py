@@ -16,7 +16,7 @@ from traceback import format_exception_only
 
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.family import leave_family
-from pynenc_async.record import More, Record
+from pynenc_async.record import More, Record, each_waiter
 from pynenc_async.scheduler.slots import Slots
 from pynenc_async.scheduler.statuses import (
     CANCELLED,
@@ -58,7 +58,7 @@ class Endings(Slots):
     def succeeded(self, record: Record, value: object) -> None:
         """The body returned `value`."""
         waiters = record._waiters
-        if record._more is not None or isinstance(waiters, list) or record._status is not RUNNING:
+        if record._more is not None or isinstance(waiters, dict) or record._status is not RUNNING:
             self._succeeded_otherwise(record, value)
             return
         # The usual way once more, without the cases that such a record cannot be in: half of the time of a no-op is here.
@@ -148,8 +148,8 @@ class Endings(Slots):
         self._finished.append(record)  # `keep_finished`, without a call
         if len(self._finished) > self._retain_count:
             self.store.drop_oldest()
-        if isinstance(waiters, list):
-            for waiter in waiters:
+        if isinstance(waiters, dict):
+            for waiter in each_waiter(waiters):
                 waiter.notify(record)
         elif waiters is not None:
             waiters.notify(record)
@@ -180,9 +180,8 @@ class Endings(Slots):
             self._sound_alarm(record)
         else:
             self.store.keep_finished(record)
-        for waiter in waiters if isinstance(waiters, list) else (waiters,):
-            if waiter is not None:
-                waiter.notify(record)
+        for waiter in each_waiter(waiters):
+            waiter.notify(record)
 
     def _keep_reason(self, record: Record, reason: str) -> None:
         record.need_more().end_reason = reason

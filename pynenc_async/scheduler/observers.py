@@ -57,7 +57,7 @@ class Observers:
     def __init__(self, describe: Callable[[Record], tuple[str, str]], changed: Callable[[], None]) -> None:
         self._describe: Final = describe
         self._changed: Final = changed
-        self.observations: Final[list[Observation]] = []
+        self.observations: Final[dict[Observation, None]] = {}
         """Empty while nobody observes."""
         self._events: Final[Backlog[TransitionEvent]] = Backlog(self._tell_of)
 
@@ -67,7 +67,7 @@ class Observers:
     def add(self, callback: Observer) -> Observation:
         """Tell `callback` of every transition of the invocations that are submitted from now on."""
         observation = Observation(callback, self._remove)
-        self.observations.append(observation)
+        self.observations[observation] = None
         self._changed()
         return observation
 
@@ -113,5 +113,5 @@ class Observers:
 
     def _remove(self, observation: Observation) -> None:
         if observation in self.observations:
-            self.observations.remove(observation)
+            del self.observations[observation]
             self._changed()

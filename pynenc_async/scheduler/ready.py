@@ -65,7 +65,7 @@ class Lane:
     def hasten(self, records: Sequence[Record]) -> None:
         """An invocation awaits `records`, which are queued: move them ahead of their level."""
         waiters = records[0]._waiters
-        awaited = len(waiters) if isinstance(waiters, list) else 1
+        awaited = len(waiters) if isinstance(waiters, dict) else 1
         heappush(self.urgent, (-awaited, next(self._tickets), iter(records)))
 
     def clear(self) -> None:

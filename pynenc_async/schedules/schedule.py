@@ -54,30 +54,32 @@ class Runs:
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended: Final = ended
-        self._living: list[Record] = []
+        self._living: Final[dict[int, Record]] = {}
+        """By their `id`."""
 
     @property
     def busy(self) -> bool:
         """Whether there are any. Those that a closed loop has left behind tell nobody of their end."""
-        self._living = [record for record in self._living if record._ended_at is None]
+        for number in [number for number, record in self._living.items() if record._ended_at is not None]:
+            del self._living[number]
         return bool(self._living)
 
     def watch(self, record: Record) -> None:
         """Wait for the end of an invocation, which may lie behind."""
         if record._ended_at is None:
-            self._living.append(record)
+            self._living[id(record)] = record
             record.add_waiter(self)
 
     def watch_again(self) -> None:
         """The app has started again, maybe in another loop, which has forgotten who waits."""
         if self.busy:
-            for record in self._living:
+            for record in self._living.values():
                 record.remove_waiter(self)
                 record.add_waiter(self)
 
     def notify(self, record: Record) -> None:
         """A run has ended. Its handle is let go: if it failed, and nobody has looked at that, this is when the log says so."""
-        self._living = [living for living in self._living if living is not record]
+        self._living.pop(id(record), None)
         self._ended()
 
 

@@ -129,7 +129,7 @@ async def test_watchers_that_leave_early_leave_nothing_behind():
     await turns(2)
     watcher.cancel()
     await turns(2)
-    assert invocation._more.progress._signals == []
+    assert not invocation._more.progress._signals
     gate.open()
     await stuck
     await assert_at_rest(app)

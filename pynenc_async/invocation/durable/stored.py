@@ -12,7 +12,7 @@ from pynenc_async.errors import InvocationError, PynencError, RemoteError, Seria
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild
-from pynenc_async.record import Record
+from pynenc_async.record import Record, each_waiter
 from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import StoredInvocation
@@ -111,9 +111,8 @@ def _outcome(record: Record, stored: StoredInvocation) -> Any:
 def tell_waiters(record: Record) -> None:
     """Tell everybody who waits for the end of what is not run here."""
     waiters, record._waiters = record._waiters, None
-    for waiter in waiters if isinstance(waiters, list) else (waiters,):
-        if waiter is not None:
-            waiter.notify(record)
+    for waiter in each_waiter(waiters):
+        waiter.notify(record)
 
 
 class _Follower:

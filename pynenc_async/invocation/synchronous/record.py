@@ -16,7 +16,7 @@ from pynenc_async.family import adopt, guardian_of, leave_family
 from pynenc_async.function import Values
 from pynenc_async.invocation.synchronous.parties import Desk, Run
 from pynenc_async.invocation.waiting import Wait
-from pynenc_async.record import Record
+from pynenc_async.record import Record, each_waiter
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
 
@@ -149,9 +149,8 @@ class SynchronousRecord(Record):
         self._leave_family()
         self._desk.retain(self)
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters if isinstance(waiters, list) else (waiters,):
-            if waiter is not None:
-                waiter.notify(self)
+        for waiter in each_waiter(waiters):
+            waiter.notify(self)
         if run is not None:
             run.ended.set_result(None)
 

@@ -81,8 +81,8 @@ def _needs(target: SynchronousRecord) -> Generator[tuple[SynchronousRecord, bool
         yield record, through_thread
         if record._driver is not None and record._driver.thread_id in target._desk.blocked:
             stack.append((target._desk.blocked[record._driver.thread_id], True))
-        waits = () if record._more is None else record._more.blocked_on or ()
-        nearer = chain.from_iterable(waits)
+        waits = {} if record._more is None else record._more.blocked_on or {}
+        nearer = chain.from_iterable(waits.values())
         stack += [(one, through_thread) for one in nearer if isinstance(one, SynchronousRecord)]
 
 
