@@ -86,6 +86,7 @@ class Child:
         self.handle = handle
         self.record = record = handle if isinstance(handle, Record) else handle.original
         runtime = record._task.runtime
+        runtime.keep_findable(record)
         if self._watched:
             return
         if runtime.scheduler is None or _get_running_loop() is runtime.loop:

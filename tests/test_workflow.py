@@ -470,6 +470,24 @@ async def test_entries_name_the_invocations_and_are_plain_data():
         await body()
 
 
+@pytest.mark.parametrize("url", ["memory://", "sync://"])
+async def test_what_the_journal_of_a_living_workflow_names_is_found_whatever_retention_has_dropped(url):
+    app = Pynenc(url, retain_count=0)
+
+    @app.task
+    async def child(x: int) -> int:
+        return x
+
+    @app.task(workflow=True)
+    async def body() -> list[int]:
+        for number in range(3):
+            await child(number)
+        return [app.get_invocation(entry.invocation_id).result for entry in workflow.journal()]
+
+    async with app:
+        assert await body() == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "ask", [workflow.uuid4, workflow.random, workflow.now, workflow.is_replaying, workflow.journal]
 )

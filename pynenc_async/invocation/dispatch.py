@@ -201,6 +201,10 @@ class Dispatcher(LoopBound):
         self.store.drop_aged(self.scheduler.clock())
         return self.store.find(number)
 
+    def keep_findable(self, record: Record) -> None:
+        """Let an invocation be found as long as somebody holds it, such as the journal of a workflow that names it."""
+        self.store.keep_findable(record)
+
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what is known of."""
         return find_in_memory(self.all(), query)

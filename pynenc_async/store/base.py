@@ -188,7 +188,13 @@ class Store(ABC):
         """Forget up to `limit` of what has ended, the longest ago first, as far as `retention` is exceeded; say how many.
 
         One bound that is exceeded is enough. With an invocation go its history, its journal and what only it needs of large
-        values. What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired. What
+        values.
+
+        What the journal of an invocation that has not ended names (`JournalChange.names`) is spared, whoever is its home and
+        whichever bound is exceeded: another attempt is answered with it. What has been spared counts no more for
+        `Retention.count`. It may go as soon as the other one has ended, or its journal names it no more.
+
+        What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired. What
         cannot matter after `now` may go at any purge: a stand whose moment is past, a rate that has its whole capacity; the
         fires of a schedule after a month, but the last.
         """

@@ -246,7 +246,10 @@ class MemoryStore(Store):
 
     async def journal(self, invocation_id: str) -> list[bytes]:
         """Return the entries of a workflow's journal."""
-        return await self._do("journal", lambda: list(self._tables.journals.get(invocation_id, ())))
+        return await self._do("journal", lambda: self._journal(invocation_id))
+
+    def _journal(self, invocation_id: str) -> list[bytes]:
+        return [entry for entry, _ in self._tables.journals.get(invocation_id, ())]
 
     def history(self, invocation_id: str) -> list[StoredStep]:
         """Return every transition, the first one first."""

@@ -127,6 +127,9 @@ class Writer:
         self._settle_stand(row, steps)
         if row.ended_at is not None:
             self._transaction.drop(tables.asked, invocation_id)
+            if invocation_id in tables.sparing:
+                self._transaction.drop(tables.sparing, invocation_id)
+                self._let_go(tables.journals[invocation_id])
 
     def _is_home(self, row: StoredInvocation) -> bool:
         return self._is_alive and self._tables.is_home(self._runner_id, row)
@@ -187,8 +190,15 @@ class Writer:
         if not self._is_home(row):
             return Refusal(RefusalKind.STALE)
         before = self._tables.journals.get(change.invocation_id, ())
-        self._transaction.put(self._tables.journals, change.invocation_id, before[: change.index] + change.entries)
+        self._let_go(before[change.index :])
+        self._transaction.put(self._tables.journals, change.invocation_id, (*before[: change.index], *change.named()))
         return None
+
+    def _let_go(self, entries: Iterable[tuple[bytes, str | None]]) -> None:
+        """Let purges ask again about what these entries name."""
+        for _, name in entries:
+            if name is not None:
+                self._transaction.drop(self._tables.spared, name)
 
     def _ask_to_cancel(self, change: CancelRequest) -> Refusal | None:
         row = self._tables.invocations.get(change.invocation_id)

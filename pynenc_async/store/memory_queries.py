@@ -69,21 +69,45 @@ def _texts(row: StoredInvocation) -> Iterator[str]:
 
 
 def purge(tables: Tables, transaction: Transaction, retention: Retention, now: float, limit: int) -> int:
-    """Forget what exceeds the retention; say how many."""
-    ended = [(row.ended_at, row) for row in tables.invocations.values() if row.ended_at is not None]
+    """Forget what exceeds the retention, but what is spared; say how many."""
+    namers = _living_namers(tables)
+    ended = [
+        (row.ended_at, row)
+        for row in tables.invocations.values()
+        if row.ended_at is not None and row.invocation_id not in tables.spared
+    ]
     ended.sort(key=lambda entry: entry[0])
     left, size = len(ended), sum(_size(tables, row) for row in tables.invocations.values())
-    for ended_at, row in ended[: max(limit, 0)]:
-        if not (
+    forgotten = 0
+    for ended_at, row in ended:
+        exceeds = (
             (retention.seconds is not None and ended_at < now - retention.seconds)
             or (retention.count is not None and left > retention.count)
             or (retention.bytes is not None and size > retention.bytes)
-        ):
+        )
+        if not exceeds or forgotten >= limit:
             break
-        left, size = left - 1, size - _size(tables, row)
+        left -= 1
+        if row.invocation_id in namers:
+            transaction.put(tables.spared, row.invocation_id, None)
+            for namer in namers[row.invocation_id]:
+                transaction.put(tables.sparing, namer, None)
+            continue
+        forgotten, size = forgotten + 1, size - _size(tables, row)
         _forget(tables, transaction, row.invocation_id)
     _sweep(tables, transaction, now)
-    return len(ended) - left
+    return forgotten
+
+
+def _living_namers(tables: Tables) -> dict[str, list[str]]:
+    """Return what the journals of invocations that have not ended name, and which these are."""
+    namers: dict[str, list[str]] = {}
+    for invocation_id, journal in tables.journals.items():
+        if tables.invocations[invocation_id].ended_at is None:
+            for _, name in journal:
+                if name is not None:
+                    namers.setdefault(name, []).append(invocation_id)
+    return namers
 
 
 def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
@@ -95,7 +119,7 @@ def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
 
 
 def _size(tables: Tables, row: StoredInvocation) -> int:
-    journal = tables.journals.get(row.invocation_id, ())
+    journal = (entry for entry, _ in tables.journals.get(row.invocation_id, ()))
     return sum(len(data) for data in (row.arguments, row.options, row.result or b"", row.error or b"", *journal))
 
 

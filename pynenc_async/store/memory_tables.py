@@ -40,7 +40,12 @@ class Tables:
         self.invocations: Final[dict[str, StoredInvocation]] = {}
         """In the order of their first commit."""
         self.histories: Final[dict[str, tuple[StoredStep, ...]]] = {}
-        self.journals: Final[dict[str, tuple[bytes, ...]]] = {}
+        self.journals: Final[dict[str, tuple[tuple[bytes, str | None], ...]]] = {}
+        """Each entry with the invocation that it names."""
+        self.spared: Final[dict[str, None]] = {}
+        """What a purge has met and left, for the journal of an invocation that has not ended names it."""
+        self.sparing: Final[dict[str, None]] = {}
+        """For the sake of which that was."""
         self.asked: Final[dict[str, None]] = {}
         """Which somebody wants to be cancelled."""
         self.orphans: Final[dict[str, None]] = {}

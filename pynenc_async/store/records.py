@@ -23,6 +23,7 @@ class Records:
         self.records: Final[dict[int, Record]] = {}
         self.finished: Final[deque[Record]] = deque()
         self._originals: Final[weakref.WeakValueDictionary[int, Record]] = weakref.WeakValueDictionary()
+        """What is found though `records` has a twin of it, or nothing any more."""
 
     def keep_finished(self, record: Record) -> None:
         """Put a record that has just ended under retention."""
@@ -39,6 +40,10 @@ class Records:
         self._originals[record._number] = record
         twin = self.records[record._number] = record.clone()
         self.keep_finished(twin)
+
+    def keep_findable(self, record: Record) -> None:
+        """Let the record be found, retention or not, as long as somebody holds it."""
+        self._originals[record._number] = record
 
     def drop_aged(self, now: float) -> None:
         """Drop what ended too long before `now`."""

@@ -7,8 +7,10 @@ There may be many of them at once, and they hold nothing that could lead back to
 look at them (`gc=False`).
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain, repeat
 from typing import Any, Final
 
 import msgspec
@@ -119,6 +121,18 @@ class JournalChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     index: int
     entries: tuple[bytes, ...]
     """`index` is at most the number of entries that are there."""
+    names: tuple[str | None, ...] = ()
+    """The invocation that each of the entries names, if any; shorter where the rest names none. See `Store.purge`."""
+
+    def __post_init__(self) -> None:
+        if len(self.names) > len(self.entries):
+            raise ValueError(
+                f"names: {len(self.names)} for {len(self.entries)} entries; give one for each entry at most"
+            )
+
+    def named(self) -> Iterator[tuple[bytes, str | None]]:
+        """Yield each entry with the invocation that it names."""
+        return zip(self.entries, chain(self.names, repeat(None)), strict=False)
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

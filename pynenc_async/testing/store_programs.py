@@ -101,7 +101,7 @@ def _registrations(slot: SearchStrategy[int]) -> SearchStrategy[Part]:
 
 
 def _notes(slot: SearchStrategy[int]) -> SearchStrategy[Part]:
-    return st.builds(Note, slot, st.integers(0, 4), st.integers(0, 3))
+    return st.builds(Note, slot, st.integers(0, 4), st.integers(0, 3), _mostly(None, st.integers(0, SLOTS - 1)))
 
 
 def _mostly(usual: Any, other: SearchStrategy[Any]) -> SearchStrategy[Any]:

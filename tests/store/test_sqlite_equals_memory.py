@@ -147,10 +147,12 @@ class Model:
         invocation_id = draw(ids)
         if kind == "journal":
             present = len(self.hub.tables.journals.get(invocation_id, ()))
+            entries = tuple(draw(st.lists(small, max_size=2)))
             return JournalChange(
                 invocation_id=invocation_id,
                 index=draw(st.integers(0, present)),
-                entries=tuple(draw(st.lists(small, max_size=2))),
+                entries=entries,
+                names=tuple(draw(st.lists(optional(ids), max_size=len(entries)))),
             )
         if kind == "cancel":
             return CancelRequest(invocation_id=invocation_id, reason=draw(st.sampled_from(["one", "two"])))

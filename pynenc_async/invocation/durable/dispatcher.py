@@ -125,8 +125,9 @@ class DurableDispatcher(StoreBound):
         invocation_id = cast(Handle, record).invocation_id
 
         def keep(index: int) -> None:
-            entries = tuple(map(msgspec.json.encode, record.need_more().journal.entries[index:]))
-            change = JournalChange(invocation_id=invocation_id, index=index, entries=entries)
+            new = record.need_more().journal.entries[index:]
+            entries, names = tuple(map(msgspec.json.encode, new)), tuple(entry.invocation_id for entry in new)
+            change = JournalChange(invocation_id=invocation_id, index=index, entries=entries, names=names)
             self.decide(self.ledger.ask, change)
 
         return keep

@@ -211,6 +211,9 @@ class StoreBound(Dispatcher):
         watch = self._opening.watch
         return watch.get(invocation_id) or watch.find(invocation_id)
 
+    def keep_findable(self, record: Record) -> None:
+        """The store spares it, and it is found there."""
+
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what the store has; invocations of tasks that are not known here are left out."""
         await self.ledger.flush()

@@ -133,6 +133,9 @@ class SynchronousRuntime:
         number = self.ids.parse(invocation_id)
         return None if number is None else self._known.get(number)
 
+    def keep_findable(self, record: Record) -> None:
+        """Whoever holds a handle keeps the invocation."""
+
     def journal_keeper(self, record: Record) -> None:
         """A journal lives as long as its invocation."""
 

@@ -7,7 +7,7 @@ from pynenc_async.store.sqlite.decide import Decision
 from pynenc_async.store.sqlite.schema import CANCEL
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.work import Work
-from pynenc_async.store.values import Change, NewInvocation, Refusal, Transition
+from pynenc_async.store.values import Change, JournalChange, NewInvocation, Refusal, Transition
 
 
 class Commit(Work):
@@ -27,6 +27,9 @@ class Commit(Work):
                 names.learn_task(connection, change.task_id)
                 if change.parent_invocation_id is not None:
                     names.learn(connection, change.parent_invocation_id)
+            elif type(change) is JournalChange:
+                for name in filter(None, change.names):
+                    names.learn(connection, name)
 
     def perform(self, session: Session) -> list[Refusal | None]:
         """Decide about each change, and make those that are not refused."""

@@ -15,7 +15,8 @@ from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginni
 from pynenc_async.store.sqlite.limits import Buckets, Permits
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.rows import changed_row, move_large, new_row
-from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, UNIQUE
+from pynenc_async.store.sqlite.schema import CANCEL, PERMITS, SPARES, UNIQUE
+from pynenc_async.store.sqlite.sparing import let_go
 from pynenc_async.store.sqlite.stands import Fires, Stands
 from pynenc_async.store.sqlite.statements import REWRITE, Row, count_ended, write_rows
 from pynenc_async.store.values import (
@@ -53,7 +54,8 @@ class Writes:
     marks: set[int] = field(default_factory=set[int])
     """Of which the marks have changed."""
     cancels: dict[int, str] = field(default_factory=dict[int, str])
-    journals: list[tuple[int, JournalChange]] = field(default_factory=list[tuple[int, JournalChange]])
+    journals: list[tuple[int, JournalChange | None]] = field(default_factory=list[tuple[int, JournalChange | None]])
+    """In order; None where one has ended for the sake of which others are spared."""
 
 
 class Decision:
@@ -174,6 +176,8 @@ class Decision:
         known.revision += len(change.steps)
         known.code = path.code
         if path.final:
+            if marks & SPARES:
+                self._writes.journals.append((key, None))
             known.marks = 0
         if known.marks != marks:
             self._writes.marks.add(key)
@@ -237,15 +241,19 @@ class Decision:
             ],
         )
         for key, change in writes.journals:
-            write_journal(connection, key, change.index, change.entries)
+            let_go(connection, key, 0 if change is None else change.index)
+            if change is not None:
+                self._replace_entries(key, change)
         self._stands.write()
         self._fires.write()
         self._permits.write()
         self._buckets.write()
 
-
-def write_journal(connection: sqlite3.Connection, key: int, index: int, entries: Iterable[bytes]) -> None:
-    """Let the journal be `entries` from `index` on."""
-    connection.execute("DELETE FROM journal WHERE invocation = ? AND position >= ?", (key, index))
-    rows: list[Any] = [(key, position, entry) for position, entry in enumerate(entries, index)]
-    connection.executemany("INSERT INTO journal (invocation, position, entry) VALUES (?, ?, ?)", rows)
+    def _replace_entries(self, key: int, change: JournalChange) -> None:
+        connection, names = self._connection, self._names
+        rows: list[Any] = [
+            (key, position, entry, None if name is None else names.find(connection, name))
+            for position, (entry, name) in enumerate(change.named(), change.index)
+        ]
+        connection.execute("DELETE FROM journal WHERE invocation = ? AND position >= ?", (key, change.index))
+        connection.executemany("INSERT INTO journal (invocation, position, entry, named) VALUES (?, ?, ?, ?)", rows)

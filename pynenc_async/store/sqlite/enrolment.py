@@ -21,7 +21,7 @@ _ENROL: Final = (
 )
 _RETIRE: Final = f"""
 UPDATE runner SET state = CASE WHEN EXISTS (
-    SELECT 1 FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND home = runner.key
+    SELECT 1 FROM invocation INDEXED BY invocation_living WHERE ended_at IS NULL AND home = runner.key
 ) THEN {DEAD} ELSE {BURIED} END
 WHERE key = ?"""
 

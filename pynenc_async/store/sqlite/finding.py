@@ -19,6 +19,7 @@ from pynenc_async.status import InvocationStatus
 from pynenc_async.store.sqlite.codes import CODES, FINAL
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.reading import WHOLE, cell, read_all
+from pynenc_async.store.sqlite.schema import FORGETTABLE, IS_SPARED
 from pynenc_async.store.values import Page, Query
 
 _SUCCESS: Final = CODES[InvocationStatus.SUCCESS]
@@ -73,12 +74,12 @@ def _walks(query: Query, tasks: Sequence[int]) -> list[_Walk]:
     if query.parent_invocation_id is not None:
         return [_Walk("invocation_parent")]  # of which there are few: they are sorted
     if query.ended_from is not None:
-        return [_Walk("invocation_ended")]
+        return [_Walk("invocation_ended", (FORGETTABLE,)), _Walk("invocation_spared", (IS_SPARED,))]
     if not codes or _SUCCESS in codes:
         return [_Walk("invocation_task", ("task = ?",), (task,)) for task in tasks]
     rare = f"ended_at IS NOT NULL AND status != {_SUCCESS} AND status = ?"
     walks = [_Walk("invocation_unlucky", (rare,), (code,)) for code in codes & FINAL]
-    return [*walks, _Walk("invocation_ended", ("ended_at IS NULL",))] if codes - FINAL else walks
+    return [*walks, _Walk("invocation_living", ("ended_at IS NULL",))] if codes - FINAL else walks
 
 
 def _narrow(connection: sqlite3.Connection, names: Names, query: Query, tasks: dict[int, str], walk: _Walk) -> _Walk:
@@ -161,7 +162,7 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
     """Return how many there are in each status. What has ended was counted when it did: it is most of the file."""
     rows = connection.execute(
         "SELECT status.name, ended FROM tally JOIN status ON status.code = tally.status WHERE ended > 0 "
-        "UNION ALL SELECT status.name, count(*) FROM invocation INDEXED BY invocation_ended "
+        "UNION ALL SELECT status.name, count(*) FROM invocation INDEXED BY invocation_living "
         "JOIN status ON status.code = invocation.status WHERE ended_at IS NULL GROUP BY status.code"
     ).fetchall()
     return dict(rows)

@@ -4,10 +4,12 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pynenc_async.store.sqlite import large
+from pynenc_async.store.sqlite.schema import FORGETTABLE
 from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.sparing import spare
 from pynenc_async.store.sqlite.statements import count_ended, write_rows
 from pynenc_async.store.values import Retention
 
@@ -23,29 +25,37 @@ _PAGES_AT_ONCE: Final = 2_000
 
 _OLDEST: Final = (
     "SELECT id, status, arguments, result, error FROM invocation INDEXED BY invocation_ended "
-    "WHERE ended_at IS NOT NULL AND ended_at < ? ORDER BY ended_at LIMIT ?"
+    f"WHERE {FORGETTABLE} AND ended_at < ? ORDER BY ended_at LIMIT ?"
 )
 _ALWAYS: Final = 1e300
 
 
-def purge_piece(session: Session, retention: Retention, now: float, limit: int) -> int:
-    """Forget up to `limit` of what exceeds the retention; return how many. Zero: it is not exceeded any more."""
+class Piece(NamedTuple):
+    """What became of some of what exceeds the retention."""
+
+    forgotten: int
+    spared: int
+
+
+def purge_piece(session: Session, retention: Retention, now: float, limit: int) -> Piece:
+    """Look at up to `limit` of what exceeds the retention; return what became of it. Nothing: it is not exceeded any more."""
     connection = session.connection
     rows = _exceeding(connection, retention, now, min(limit, PIECE))
     if rows:
         return _forget(connection, rows)
-    forgotten = 0
+    forgotten = spared = 0
     # How much room an invocation takes is seen when it is gone.
     while (
         retention.bytes is not None
-        and forgotten < min(limit, _SMALL_PIECE)
+        and forgotten + spared < min(limit, _SMALL_PIECE)
         and used_bytes(connection) > retention.bytes
     ):
         rows = connection.execute(_OLDEST, (_ALWAYS, 1)).fetchall()
         if not rows:
             break
-        forgotten += _forget(connection, rows)
-    return forgotten
+        piece = _forget(connection, rows)
+        forgotten, spared = forgotten + piece.forgotten, spared + piece.spared
+    return Piece(forgotten, spared)
 
 
 def _exceeding(connection: sqlite3.Connection, retention: Retention, now: float, most: int) -> list[tuple[Any, ...]]:
@@ -61,14 +71,16 @@ def _exceeding(connection: sqlite3.Connection, retention: Retention, now: float,
     return []
 
 
-def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    keys = json.dumps([row[0] for row in rows])
+def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> Piece:
+    needed = spare(connection, [row[0] for row in rows])
+    gone = [row for row in rows if row[0] not in needed]
+    keys = json.dumps([row[0] for row in gone])
     connection.execute("DELETE FROM journal WHERE invocation IN (SELECT value FROM json_each(?))", (keys,))
     connection.execute("DELETE FROM invocation WHERE id IN (SELECT value FROM json_each(?))", (keys,))
-    ended = Counter(row[1] for row in rows)
+    ended = Counter(row[1] for row in gone)
     write_rows(connection, count_ended({code: -count for code, count in ended.items()}))
-    large.release(connection, (cell for row in rows for cell in row[2:]))
-    return len(rows)
+    large.release(connection, (cell for row in gone for cell in row[2:]))
+    return Piece(len(gone), len(needed))
 
 
 def sweep(session: Session, now: float) -> None:

@@ -13,6 +13,7 @@ from pynenc_async.store.sqlite.codes import CODES, STATUSES, path_of
 from pynenc_async.store.sqlite.rows import changed_row, move_large
 from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
 from pynenc_async.store.sqlite.session import Session
+from pynenc_async.store.sqlite.sparing import let_go
 from pynenc_async.store.sqlite.statements import REWRITE, Row, count_ended, write_rows
 from pynenc_async.store.values import Recovery, Transition
 
@@ -28,17 +29,17 @@ _WAITING: Final = frozenset(
 _PIECE: Final = 5_000
 """How many are taken over in one transaction: others wait for it, and a dead runner may have left a million."""
 _LEFT: Final = f"""
-SELECT id, status, attempt, revision, crashes, max_crashes, home FROM invocation INDEXED BY invocation_ended
+SELECT id, status, attempt, revision, crashes, max_crashes, home FROM invocation INDEXED BY invocation_living
 WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS} LIMIT {_PIECE}"""
 _ADOPT: Final = f"""
 UPDATE invocation SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
 WHERE id {_THESE} AND ended_at IS NULL"""
 _PARKED: Final = f"""
-SELECT task_id, count(*) FROM invocation INDEXED BY invocation_ended JOIN task ON task.key = invocation.task
+SELECT task_id, count(*) FROM invocation INDEXED BY invocation_living JOIN task ON task.key = invocation.task
 WHERE ended_at IS NULL AND {_HOMES} GROUP BY task.key"""
 _BURY: Final = f"""
 UPDATE runner SET state = {BURIED} WHERE key {_THESE} AND NOT EXISTS (
-    SELECT 1 FROM invocation INDEXED BY invocation_ended WHERE ended_at IS NULL AND home = runner.key)"""
+    SELECT 1 FROM invocation INDEXED BY invocation_living WHERE ended_at IS NULL AND home = runner.key)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,9 @@ def _end_attempts(session: Session, cases: Sequence[_Left], now: float) -> None:
         f"UPDATE invocation SET home = ?, marks = 0, cancel_reason = NULL WHERE id {_THESE}", (session.home, poisoned)
     )
     connection.execute(f"DELETE FROM stand WHERE until IS NULL AND invocation {_THESE}", (poisoned,))
+    for case in cases:
+        if case.poisoned:
+            let_go(connection, case.key)
 
 
 def _row(session: Session, case: _Left, now: float) -> Row:

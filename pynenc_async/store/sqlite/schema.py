@@ -23,6 +23,17 @@ PERMITS: Final = 2
 """In `marks`: it holds permits."""
 CANCEL: Final = 4
 """In `marks`: somebody has asked to cancel it."""
+SPARES: Final = 8
+"""In `marks`, while it has not ended: a purge has left something for its sake, which its journal names."""
+SPARED: Final = 16
+"""In `marks`, after the end: a purge has met it, and has left it for the sake of another one."""
+
+FORGETTABLE: Final = f"ended_at IS NOT NULL AND marks & {SPARED} = 0"
+IS_SPARED: Final = f"ended_at IS NOT NULL AND marks & {SPARED} != 0"
+"""The conditions of `invocation_ended` and `invocation_spared`: together, all that has ended."""
+
+NOT_COUNTED: Final = -1
+"""In `tally`, beside the statuses: what is spared, as a negative number; the sum is what purges may count."""
 
 ALIVE: Final = 0
 DEAD: Final = 1
@@ -177,7 +188,33 @@ def _first() -> tuple[str, ...]:
     )
 
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(),)
+_NAMED: Final = (
+    "CASE WHEN json_valid(CAST(entry AS TEXT)) THEN json_extract(CAST(entry AS TEXT), '$.invocation_id') END"
+)
+_OF_RUNNER: Final = "rtrim(named, '0123456789')"
+_JOURNALS_NAME: Final = (
+    "ALTER TABLE journal ADD COLUMN named INTEGER",
+    # What the entries of earlier versions name, as text, and then as the key that `names.Names` would find.
+    f"CREATE TEMP TABLE naming AS SELECT invocation, position, {_NAMED} AS named FROM journal",
+    f"""
+    UPDATE journal SET named = found.key FROM (
+        SELECT invocation, position, coalesce(
+            (SELECT other_id.key FROM other_id WHERE id = named),
+            (SELECT min(runner.key) << {NUMBER_BITS} FROM runner WHERE runner_id || '-' = {_OF_RUNNER})
+                + CAST(substr(named, length({_OF_RUNNER}) + 1) AS INTEGER)
+        ) AS key FROM naming WHERE named IS NOT NULL
+    ) AS found WHERE journal.invocation = found.invocation AND journal.position = found.position""",
+    "DROP TABLE naming",
+    "CREATE INDEX journal_named ON journal (named) WHERE named IS NOT NULL",
+    f"INSERT INTO tally VALUES ({NOT_COUNTED}, 0)",
+    # What is spared is in no purge's way: it is not among what has ended, in the order in which that is forgotten.
+    "DROP INDEX invocation_ended",
+    "CREATE INDEX invocation_living ON invocation (home) WHERE ended_at IS NULL",
+    f"CREATE INDEX invocation_ended ON invocation (ended_at) WHERE {FORGETTABLE}",
+    f"CREATE INDEX invocation_spared ON invocation (ended_at) WHERE {IS_SPARED}",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)

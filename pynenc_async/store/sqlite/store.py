@@ -273,9 +273,9 @@ class SqliteStore(Store):
         while forgotten < limit:
             left = limit - forgotten
             piece = await self._write("purging", partial(purging.purge_piece, retention=retention, now=now, limit=left))
-            if not piece:
+            if not any(piece):
                 break
-            forgotten += piece
+            forgotten += piece.forgotten
         await self._write("purging", partial(purging.sweep, now=now))
         while await self._write("purging", partial(purging.give_back, all_of_it=retention.bytes is not None)):
             pass

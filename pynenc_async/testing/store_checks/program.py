@@ -78,6 +78,8 @@ class Note(msgspec.Struct, frozen=True):
     slot: int
     index: int
     count: int
+    named: int | None = None
+    """The slot that the first of the entries names."""
 
 
 Part = Register | Walk | Ask | Note
@@ -153,7 +155,8 @@ def change_of(part: Part, row: StoredInvocation | None, journal_length: int, now
         case Note():
             entries = tuple(b"%d at %d" % (number, now) for number in range(part.count))
             index = min(part.index, journal_length)
-            return JournalChange(invocation_id=name_of(part.slot), index=index, entries=entries)
+            names = () if part.named is None or not entries else (name_of(part.named),)
+            return JournalChange(invocation_id=name_of(part.slot), index=index, entries=entries, names=names)
 
 
 def _registration(part: Register, now: float) -> NewInvocation:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from pynenc_async.store.values import Fire, JournalChange, Refusal, RefusalKind, Retention, Unique
-from pynenc_async.testing.store_checks.bench import NOW, Bench, Runner, S, in_status, move, new, start
+from pynenc_async.testing.store_checks.bench import NOW, TASK, Bench, Runner, S, in_status, move, new, start
 from pynenc_async.testing.store_checks.check import BrokenRuleError, Subject, expect, expect_kinds, expect_made
 
 PURGING: Final = Subject("purging")
@@ -73,6 +73,86 @@ async def the_living(bench: Bench) -> None:
     before = await runner.rows()
     expect(await _purge(runner, NOW + 1e9, seconds=0.0, count=0, bytes=0), 0, "how many were forgotten")
     expect(await runner.rows(), before, "what is left")
+
+
+async def _workflow(runner: Runner, name: str, *names: str | None) -> None:
+    """Let an invocation be under way whose journal names others."""
+    entries = tuple(b"%d" % number for number in range(len(names)))
+    journal = JournalChange(invocation_id=name, index=0, entries=entries, names=names)
+    expect_made(await runner.commit(new(name), start(name), journal))
+
+
+@PURGING.rule
+async def what_a_journal_names(bench: Bench) -> None:
+    """What the journal of a living invocation names is spared, whichever bound is exceeded, and be it another runner's."""
+    ours, other = await bench.runners(2)
+    await _ended(ours, "named", NOW, result=b'"receipt"')
+    await _workflow(ours, "named too", None)
+    await _workflow(other, "lives", None, "named", "named too", "not known")
+    expect_made(await ours.commit(move("named too", 3, S.FAILED, at=NOW + 1, error=b"{}")))
+    await _ended(ours, "other", NOW + 2)
+    for bounds in ({"seconds": 0.0}, {"count": 0}, {"bytes": 0}):
+        await _purge(ours, **bounds)
+        expect(sorted(await ours.rows()), ["lives", "named", "named too"], f"what is left with {bounds}")
+    expect((await ours.row("named")).result, b'"receipt"', "the result of what is spared")
+    expect(await ours.store.journal("named too"), [b"0"], "the journal of what is spared")
+    expect(ours.statuses("named too")[-1], S.FAILED, "the history of what is spared")
+
+
+@PURGING.rule
+async def what_nobody_names_any_more(bench: Bench) -> None:
+    """What was spared may go as soon as nothing living names it: all have ended, or have dropped the entry."""
+    runner = await bench.runner()
+    await _ended(runner, "shared", NOW)
+    await _ended(runner, "dropped", NOW + 1)
+    await _workflow(runner, "one", "shared", "dropped")
+    await _workflow(runner, "two", "shared")
+    expect(await _purge(runner, count=0), 0, "how many are forgotten while both live")
+    expect_made(await runner.commit(JournalChange(invocation_id="one", index=1, entries=(b"new",))))
+    expect(await _purge(runner, count=0), 1, "how many are forgotten when an entry was dropped")
+    expect(sorted(await runner.rows()), ["one", "shared", "two"], "what is left")
+    expect_made(await runner.commit(move("one", 3, S.SUCCESS, at=NOW + 2, result=b"1")))
+    expect(await _purge(runner, count=0), 1, "how many are forgotten when one of two has ended: that one")
+    expect_made(await runner.commit(move("two", 3, S.CANCELLED, at=NOW + 3)))
+    expect(await _purge(runner, count=0), 2, "how many are forgotten when both have ended")
+
+
+@PURGING.rule
+async def what_crashed_too_often(bench: Bench) -> None:
+    """What a workflow has named whose runners died too often is spared until it is FAILED, through every recovery."""
+    ours, first, second = await bench.runners(3)
+    await _ended(first, "named", NOW)
+    journal = JournalChange(invocation_id="lives", index=0, entries=(b"0",), names=("named",))
+    expect_made(await first.commit(new("lives", max_crashes=2), start("lives"), journal))
+    await bench.bury(first, by=second)
+    expect(await _purge(ours, count=0), 0, "how many are forgotten when its runner is dead")
+    await second.store.recover([TASK], now=NOW + 1)
+    expect(await _purge(ours, count=0), 0, "how many are forgotten when it has been taken over")
+    await second.claim_ids()
+    revision = (await second.row("lives")).revision
+    expect_made(await second.commit(move("lives", revision, S.PENDING, S.RUNNING, attempt=2)))
+    await bench.bury(second, by=ours)
+    await ours.store.recover([TASK], now=NOW + 2)
+    expect((await ours.row("lives")).status, S.FAILED, "its status")
+    expect(await _purge(ours, count=0), 2, "how many are forgotten then")
+
+
+@PURGING.rule
+async def what_is_spared_and_the_count(bench: Bench) -> None:
+    """What is spared does not count: so many others are kept beside it."""
+    runner = await bench.runner()
+    names = [f"named{number}" for number in range(5)]
+    for number, name in enumerate(names):
+        await _ended(runner, name, NOW + number)
+    await _workflow(runner, "lives", *names)
+    for number in range(4):
+        await _ended(runner, f"other{number}", NOW + 10 + number)
+    expect(await _purge(runner, count=3), 1, "how many were forgotten")
+    expect(await _purge(runner, count=3), 0, "how many are forgotten then")
+    expect(sorted(await runner.rows()), ["lives", *names, "other1", "other2", "other3"], "what is left")
+    expect_made(await runner.commit(move("lives", 3, S.SUCCESS, at=NOW + 20, result=b"1")))
+    expect(await _purge(runner, count=3), 6, "how many are forgotten when it has ended")
+    expect(sorted(await runner.rows()), ["lives", "other2", "other3"], "what is left")
 
 
 @PURGING.rule
