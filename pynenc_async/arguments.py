@@ -1,9 +1,9 @@
 """Arguments: the bound, normalised values of a call. Positional, keyword and default spellings of one call are equal."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import msgspec
 
@@ -14,6 +14,13 @@ from pynenc_async.function import Function, Values
 NO_ARGS: Final = "no_args"
 COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
 """Not float: 0.0 == -0.0, and they are spelled differently."""
+_COMPARED_AT_ONCE: Final = COMPARED_BY_VALUE | {float}
+"""The kinds of which unequal values are spelled differently; equal ones, like 0.0 and -0.0, may be, too."""
+_ARRAYS: Final = frozenset({list, tuple})
+_SIZED: Final = frozenset({list, tuple, set, frozenset, dict})
+"""The kinds of which those of different sizes are spelled differently."""
+_DEEPEST: Final = 8
+"""How deep values are compared before they are encoded."""
 _LONGEST_SHOWN: Final = 60
 
 
@@ -116,7 +123,44 @@ def comparable_value(value: object) -> Any:
         return kind, id(value)
 
 
+def glance(values: Values) -> tuple[object, ...]:
+    """Return a hashable value, made without a look inside the values: those that make the same `call_id` have the same."""
+    return tuple([_glance(value) for value in values])
+
+
+def _glance(value: object) -> object:
+    kind = type(value)
+    if kind in COMPARED_BY_VALUE:
+        return kind, value
+    return len(value) if kind in _SIZED else None  # type: ignore[arg-type]
+
+
+def _surely_differ(one: object, other: object, depth: int = 0) -> bool:
+    """Return whether two values are encoded differently, as far as that is found out without encoding them.
+
+    Ends at the first difference, so that recursions over large data do not pay for the data at each call.
+    """
+    kind, other_kind = type(one), type(other)
+    if kind in _COMPARED_AT_ONCE and other_kind in _COMPARED_AT_ONCE:
+        return kind is not other_kind or one != other
+    if kind in _ARRAYS and other_kind in _ARRAYS:
+        return len(one) != len(other) or (  # type: ignore[arg-type]
+            depth < _DEEPEST and any(_surely_differ(a, b, depth + 1) for a, b in zip(one, other, strict=True))  # type: ignore[call-overload]
+        )
+    if kind in _SIZED and other_kind in _SIZED and len(one) != len(other):  # type: ignore[arg-type]
+        return True
+    if kind is not other_kind or depth >= _DEEPEST:
+        return False
+    if kind is dict:
+        left, right = cast("dict[object, object]", one), cast("dict[object, object]", other)
+        return any(key in right and _surely_differ(value, right[key], depth + 1) for key, value in left.items())
+    names = cast("Iterable[str]", getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", ()))
+    return any(_surely_differ(getattr(one, name), getattr(other, name), depth + 1) for name in names)
+
+
 def _same_encoding(one: object, other: object) -> bool:
+    if _surely_differ(one, other):
+        return False
     try:
         return encode(one, field="argument") == encode(other, field="argument")
     except SerializationError:

@@ -156,6 +156,8 @@ class More(msgspec.Struct, eq=False):
     traceback: Any = None
     alarm: Any = None
     watch: Watch | None = None
+    ancestry: Any = None
+    """The index of ancestors in which it is: see `scheduler.ancestors`."""
     crashes: int = 0
     """How many worker processes have died while they ran its body."""
 

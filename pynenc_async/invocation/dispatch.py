@@ -24,7 +24,7 @@ from pynenc_async.journal import call_in_workflow, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
-from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
+from pynenc_async.scheduler.ancestors import refuse_repeated_ancestor
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.places import Place
 from pynenc_async.scheduler.room import Room

@@ -1,41 +1,16 @@
-"""Cycle detection: a living ancestor with the same call, and a ring of invocations that await one another."""
+"""Cycle detection: a ring of invocations that await one another."""
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Final, cast
+from typing import Final
 
-from pynenc_async.arguments import COMPARED_BY_VALUE, same_values, show
+from pynenc_async.arguments import show
 from pynenc_async.errors import CycleDetectedError
-from pynenc_async.function import Values
-from pynenc_async.record import AnyOf, Record, TaskRecord
+from pynenc_async.record import AnyOf, Record
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.needs import Needed
 
 _MOST_SHOWN: Final = 4
-
-
-def refuse_repeated_ancestor(task: TaskRecord, values: Values, parent: Record) -> None:
-    """Raise `CycleDetectedError` when a living ancestor runs the same call."""
-    function = task.function
-    first: object = values[0] if values else None
-    kind: type = type(first)
-    telling = kind in COMPARED_BY_VALUE and values  # the first argument tells most calls of a recursion apart
-    ancestor: object = parent
-    while isinstance(ancestor, Record) and ancestor._ended_at is None:
-        if ancestor._task.function is function:
-            known = ancestor._values
-            maybe = not telling or (known[0] == first and type(known[0]) is kind)
-            if maybe and same_values(known, values):
-                raise _repetition(parent, ancestor)
-        ancestor = ancestor._parent
-
-
-def _repetition(parent: Record, repeated: Record) -> CycleDetectedError:
-    path = [parent]
-    while path[-1] is not repeated:
-        path.append(cast(Record, path[-1]._parent))  # a living record, as the caller has seen
-    names = [describe(record) for record in reversed(path)]
-    return CycleDetectedError("the call repeats one of its ancestors", [*names, names[0]])
 
 
 def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:

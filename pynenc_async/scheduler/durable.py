@@ -191,6 +191,9 @@ class DurableScheduler(WritingScheduler):
         record._status = KILLED  # neither queued nor waiting for anything here; what it is, the store says
         driver, record._driver = record._driver, None
         more.held = False
+        if more.ancestry is not None:
+            more.ancestry.forget(record)
+            more.ancestry = None
         self.let_go(record, more)
         if driver is not None:
             driver.cancel("another runner has the invocation")

@@ -196,6 +196,9 @@ class Endings(Slots):
 
     def _clear(self, record: Record, more: More) -> None:
         more.children = more.blocked_on = more.journal = more.watch = None
+        if more.ancestry is not None:
+            more.ancestry.forget(record)
+            more.ancestry = None
         if more.handed is not None:
             more.handed.abandon()
             more.handed = None
@@ -240,4 +243,5 @@ def _is_simple(record: Record, more: More, status: InvocationStatus, reason: str
         and more.journal is None
         and more.stream is None
         and more.handed is None
+        and more.ancestry is None
     )

@@ -218,6 +218,9 @@ class SynchronousRecord(Record):
     def _leave_family(self) -> None:
         more, parent = self.need_more(), self._parent
         more.children = more.blocked_on = more.journal = more.watch = None
+        if more.ancestry is not None:
+            more.ancestry.forget(self)
+            more.ancestry = None
         if more.stream is not None:
             more.stream.close()
         if isinstance(parent, Record):

@@ -18,7 +18,7 @@ from pynenc_async.invocation.synchronous.waits import body_here
 from pynenc_async.journal import call_in_workflow, must_record
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import Record, TaskRecord
-from pynenc_async.scheduler.cycles import refuse_repeated_ancestor
+from pynenc_async.scheduler.ancestors import refuse_repeated_ancestor
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import logger
