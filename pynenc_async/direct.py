@@ -29,7 +29,11 @@ def direct(task: Task[Any, Any]) -> Callable[..., Any]:
 
 
 def _awaited(task: Task[Any, Any]) -> Any:
+    synchronous = task.app.is_synchronous
+
     async def call(*args: Any, **kwargs: Any) -> Any:
+        if not synchronous:
+            task.runtime.admit_awaited()  # before it is submitted: nothing may run that cannot be awaited here
         return await task(*args, **kwargs)
 
     return call

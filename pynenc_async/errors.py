@@ -57,7 +57,10 @@ class ConfigurationError(PynencError):
 
 
 class AppNotStartedError(PynencError):
-    """Raised by a call when no event loop can run it: the app was never started, or has been shut down."""
+    """Raised by a call when no event loop can run it: the app was never started, or has been shut down.
+
+    Raised, too, by whatever uses an app in another event loop than its own, where it would wait for ever: it names that loop.
+    """
 
 
 class InvocationError(PynencError):

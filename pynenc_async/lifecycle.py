@@ -31,9 +31,11 @@ class Shutdown:
     async def drain(self, seconds: float | None) -> bool:
         """Admit calls of running bodies alone, wait for all that lives, and say whether it has ended in `seconds`.
 
-        Raises `InvocationError`, and changes nothing, when a body of the app awaits it: it would wait for itself.
+        Raises, and changes nothing: `InvocationError` when a body of the app awaits it, which would wait for itself;
+        `AppNotStartedError` in another loop than that of the app, unless that is closed.
         """
         dispatcher = self._dispatcher
+        dispatcher.refuse_stop_elsewhere()
         body = current_body()
         if body is not None and body._task.runtime is dispatcher and is_own_task(body):
             raise InvocationError(
@@ -67,6 +69,8 @@ class Shutdown:
             dispatcher.watchdog.stop()
             await dispatcher.stop()
             dispatcher.observers.tell()
+        else:
+            await dispatcher.leave_closed_loop()
 
     def hurry(self) -> None:
         """Wait for nothing any more: cancel what lives, and abandon it."""

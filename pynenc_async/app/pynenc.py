@@ -102,8 +102,8 @@ class Pynenc(Defining):
     async def start(self) -> None:
         """Admit calls, run them in the running loop, and let schedules fire. In memory the first call admits calls, too."""
         if not self.is_synchronous:
-            self._shutdown.begin()
             await self._dispatcher.start(asyncio.get_running_loop())
+            self._shutdown.begin()
             self._clockwork.start(await self._dispatcher.last_fires())
 
     async def drain(self, seconds: float | None = None) -> bool:

@@ -70,7 +70,7 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
 
     def cancel(self, reason: str) -> None:
         """Ask the body to stop."""
-        if self.task is not None:
+        if self.task is not None and not self.task.get_loop().is_closed():
             self.task.cancel(reason)
 
     def insist(self) -> bool:

@@ -21,6 +21,7 @@ from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.ids import IdSource
+from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.invocation.placement import Placement
 from pynenc_async.invocation.unstored import Unstored
 from pynenc_async.journal import expect_end
@@ -124,14 +125,14 @@ class LoopBound(Unstored):
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def bind(self, loop: AbstractEventLoop) -> None:
-        """Use `loop` from now on. What ran on an earlier loop, now closed, is written off; what waited runs on this one."""
+        """Use `loop` from now on. What ran on an earlier loop, now closed, is written off; what waited runs on this one.
+
+        Raises `AppNotStartedError`, and changes nothing, while an earlier loop still has something of the app in it.
+        """
         self.refuse_copy()
         if loop is self.loop:
             return
-        if self.loop is not None and not self.loop.is_closed() and self.loop.is_running():
-            raise AppNotStartedError(
-                f"{self._name} is bound to the event loop of another thread; await its invocations there"
-            )
+        self.refuse_other_loop(loop)
         refuse_start(self._name)
         self._leave_loop()
         scheduler = self.scheduler
@@ -149,6 +150,23 @@ class LoopBound(Unstored):
         self.phase = self._phase
         _bound.add(self)
         self._empty_inbox()  # what came from other threads when the loop before had ended
+
+    def refuse_other_loop(self, loop: AbstractEventLoop) -> None:
+        """Raise `AppNotStartedError` unless `loop` is the one of the app, or that one is closed or has nothing left to do."""
+        own = self.loop
+        if own is not None and own is not loop and not own.is_closed() and self._needs_its_loop(own):
+            raise bound_elsewhere(self._name, own)
+
+    def _needs_its_loop(self, loop: AbstractEventLoop) -> bool:
+        """Whether the app cannot leave `loop`: it runs, or has waiters and bodies that would never hear of anything again."""
+        return loop.is_running() or any(record._ended_at is None for record in self.store)
+
+    def refuse_stop_elsewhere(self) -> None:
+        """Raise `AppNotStartedError` where an app that is started is shut down in another loop than its own."""
+        own = self.loop
+        if own is None or own is get_running_loop() or own.is_closed() or self._phase is Phase.CLOSED:
+            return
+        raise bound_elsewhere(self._name, own)
 
     def note_fork(self) -> None:
         """In a child: what runs in the parent does not run here, and what is called here would never be run."""
@@ -295,7 +313,7 @@ class LoopBound(Unstored):
         return self.loop
 
     def require_own_loop(self, record: Record | None) -> AbstractEventLoop:
-        """Like `require_loop`; raises where another loop runs here."""
+        """Like `require_loop`; raises where another loop runs here, unless nothing keeps the app in its own."""
         loop = get_running_loop()
         if self.loop is None or self.require_loop(record) is not loop:
             self.bind(loop)

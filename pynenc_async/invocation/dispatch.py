@@ -19,6 +19,7 @@ from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
 from pynenc_async.invocation.finding import InvocationPage, find_in_memory
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.roster import is_sized
 from pynenc_async.invocation.waiting import wait_for_room
 from pynenc_async.journal import call_in_workflow, must_record, recording
 from pynenc_async.limit import ConcurrencyControlType
@@ -146,6 +147,11 @@ class Dispatcher(LoopBound):
         if _get_running_loop() is not self._open_loop:
             self._admit(CURRENT.get())
 
+    def admit_awaited(self) -> None:
+        """Raise `AppNotStartedError` where a call would, or an await of what it returns."""
+        self.admit()
+        self.require_own_loop(None)
+
     def _admit(self, parent: Record | None) -> None:
         """The rare cases: first call, another loop, another thread, an app that is stopping."""
         loop = _get_running_loop()
@@ -173,7 +179,12 @@ class Dispatcher(LoopBound):
     def group(
         self, task: TaskRecord, params: Iterable[Any] | AsyncIterable[Any], window: int | None
     ) -> DistributedInvocationGroup[Any, Any]:
-        """Submit many invocations of one task."""
+        """Submit many invocations of one task. Raises `AppNotStartedError` where a call would.
+
+        So does a group with a window in a loop where it could not be read: nothing of it is submitted.
+        """
+        if (window is not None or not is_sized(params)) and _get_running_loop() is not None:
+            self.admit_awaited()
         return DistributedInvocationGroup(task, params, window)
 
     # -- finding -------------------------------------------------------------------------------------------------------

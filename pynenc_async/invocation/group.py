@@ -202,15 +202,15 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
 class _NextEnd:
     """Awaits the next end of a member."""
 
-    def __init__(self, group: DistributedInvocationGroup[Any, Any], roster: Roster, count: int) -> None:
-        self._group: Final = group
+    def __init__(self, loop: AbstractEventLoop, roster: Roster, count: int) -> None:
+        self._loop: Final = loop
         self._roster: Final = roster
         self._count: Final = count
 
     def __await__(self) -> Generator[Any, None, None]:
         roster, body = self._roster, current_body()
         targets = [] if body is None else roster.unfinished(_MOST_TARGETS)
-        signal = Signal(self._group._task.runtime.require_own_loop(None), body)
+        signal = Signal(self._loop, body)
         roster.call_when(self._count, signal)
         try:
             yield from suspend(signal, targets, body, any_of=AnyOf(roster.candidates))
@@ -231,14 +231,17 @@ class _AsCompleted(Generic[Yielded]):
 
     async def __anext__(self) -> Yielded:
         roster = self._roster
+        if self._position == 0 and not roster.exhausted:
+            self._group._task.runtime.require_own_loop(None)  # what is read makes room for more, which is submitted
         roster.watch()
         while (member := roster.next_ended(self._position)) is None:
             position = roster.read_by(self._position)
             if roster.exhausted and position >= roster.submitted:
                 roster.raise_error()
                 raise StopAsyncIteration
+            loop = self._group._task.runtime.require_own_loop(None)
             roster.feed()
-            await _NextEnd(self._group, roster, position + 1)
+            await _NextEnd(loop, roster, position + 1)
         self._position += 1
         roster.take(member)
         return cast(Yielded, member)
@@ -258,12 +261,15 @@ class _InOrder(Generic[Yielded]):
     async def claim(self) -> DistributedInvocation[Any, Any] | None:
         """Return the next member as soon as it is submitted, or None at the end."""
         roster = self._roster
+        if self._position == 0 and not roster.exhausted:
+            self._group._task.runtime.require_own_loop(None)
         while (member := roster.nth(self._position)) is None:
             if roster.exhausted:
                 roster.raise_error()
                 return None
+            loop = self._group._task.runtime.require_own_loop(None)
             roster.feed()
-            await _NextEnd(self._group, roster, roster.submitted + 1)
+            await _NextEnd(loop, roster, roster.submitted + 1)
         self._position += 1
         return member
 

@@ -18,6 +18,9 @@ class Unstored:
     async def stop(self) -> None:
         """Nothing lives any more, and nothing is admitted."""
 
+    async def leave_closed_loop(self) -> None:
+        """The app is shut down in another loop than its own, which is closed: let go of what was to end there."""
+
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably: at once in memory."""
 

@@ -65,6 +65,11 @@ class DurableDispatcher(StoreBound):
     def _choose_way(self) -> None:
         self._plain_loop = self  # every invocation is written down: none takes the way that costs nothing
 
+    async def wait_for_room(self) -> None:
+        """Return when one more may be submitted; first, raise where its acceptance could not be awaited."""
+        self.admit_awaited()
+        await super().wait_for_room()
+
     # -- submission ----------------------------------------------------------------------------------------------------
 
     def _take_in(self, record: Record) -> None:

@@ -17,6 +17,7 @@ from pynenc_async.invocation.durable.duties import Duties
 from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.invocation.finding import InvocationPage
+from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import durable_of, is_away, tell_acceptance
 from pynenc_async.scheduler.durable import DurableScheduler
@@ -74,8 +75,9 @@ class StoreBound(Dispatcher):
     async def start(self, loop: AbstractEventLoop) -> None:
         """Open a store, take over what the dead have left, and admit calls. Raises `StoreError`."""
         self.refuse_copy()
-        if self._opening is not None and self.loop is not loop:
-            await self._lose_session()
+        self.refuse_other_loop(loop)
+        if self.loop is not loop:
+            await self.leave_closed_loop()
         if self._opening is None:
             self.bind(loop)
             self._become_another_runner()
@@ -137,9 +139,21 @@ class StoreBound(Dispatcher):
                 self._adopted[durable_of(record).invocation_id] = record
         self._has_been_open = True
 
-    async def _lose_session(self) -> None:
+    def bind(self, loop: AbstractEventLoop) -> None:
+        """Use `loop` from now on. Raises `AppNotStartedError` while the store is open in another loop, closed or not."""
+        if self._opening is not None and self.loop is not None and self.loop is not loop:
+            raise bound_elsewhere(self._name, self.loop)
+        super().bind(loop)
+
+    def _needs_its_loop(self, loop: AbstractEventLoop) -> bool:
+        return self._opening is not None or super()._needs_its_loop(loop)
+
+    async def leave_closed_loop(self) -> None:
         """The loop in which the store was opened is gone, and nobody has closed it: what was under way is recovered."""
-        lost, self._opening = self._session, None
+        if self._opening is None:
+            return
+        lost, self._opening = self._opening, None
+        self._inbox.clear()
         for record in (*super().living(), *lost.backlog.handles()):
             self._desk.leave_to(record)
             self._records.pop(record._number, None)
@@ -216,8 +230,10 @@ class StoreBound(Dispatcher):
 
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what the store has; invocations of tasks that are not known here are left out."""
+        session = self._session
+        self.require_own_loop(None)
         await self.ledger.flush()
-        page = await self._session.store.find(query)
+        page = await session.store.find(query)
         handles = [
             cast(Handle, self._find_here(stored.invocation_id) or self._session.watch.open(stored))
             for stored in page.invocations
@@ -292,8 +308,12 @@ class StoreBound(Dispatcher):
 
     async def last_fires(self) -> dict[str, float]:
         """Return when each schedule has fired last, in whichever process."""
-        return await self._session.store.last_fires()
+        session = self._session
+        self.require_own_loop(None)
+        return await session.store.last_fires()
 
     async def backup(self, target: str) -> None:
         """Write a copy of the store to `target`, while everything goes on."""
-        await self._session.store.backup(target)
+        session = self._session
+        self.require_own_loop(None)
+        await session.store.backup(target)
