@@ -8,7 +8,7 @@ loop gives the clock of the machine, and ties stay first come, first served.
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 
 class ThreadTurn(Protocol):
@@ -87,6 +87,15 @@ def monotonic_clock_of(loop: object) -> Callable[[], float]:
 def tie_break_of(loop: object) -> random.Random | None:
     """Return what decides between equals on this loop; None means the order of arrival."""
     return loop.tie_break if isinstance(loop, SimulatedLoop) else None
+
+
+_SYSTEM: Final = random.SystemRandom()
+"""It has no state: neither a fork nor a program that seeds `random` makes two processes draw the same."""
+
+
+def randomness_of(loop: object) -> random.Random:
+    """Return where random numbers come from: in simulations from the seed, else from the operating system."""
+    return tie_break_of(loop) or _SYSTEM
 
 
 def thread_work_of(loop: object) -> tuple[Callable[[], None], Callable[[], None]]:

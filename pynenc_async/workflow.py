@@ -28,7 +28,7 @@ from datetime import UTC as _UTC
 from datetime import datetime as _datetime
 from typing import Any
 
-from pynenc_async.clock import tie_break_of, wall_clock_of
+from pynenc_async.clock import randomness_of, wall_clock_of
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import NotInWorkflowError
 from pynenc_async.journal import journal_of
@@ -85,5 +85,4 @@ def _loop_of(record: Record) -> Any:
 
 
 def _source(record: Record) -> _random.Random:
-    """Return where randomness comes from: in simulations from the seed, else from the operating system."""
-    return tie_break_of(_loop_of(record)) or _random.SystemRandom()
+    return randomness_of(_loop_of(record))

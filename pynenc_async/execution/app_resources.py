@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import Any, Final
 
 from pynenc_async.errors import ResourceError
+from pynenc_async.forks import keep_for_parent, tell_of_forks
 from pynenc_async.resource import Resource
 from pynenc_async.telemetry import logger
 
@@ -84,6 +85,12 @@ class AppResources:
         """In the order in which they have opened."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child: what is open is the parent's, to be used and to be closed there."""
+        keep_for_parent((self._keepers, self._open))
+        self._loop, self._keepers, self._open = None, {}, []
 
     async def get(self, resource: Resource[Any]) -> Any:
         """Return what `resource` has yielded, opened now if need be; raise what opening raises."""

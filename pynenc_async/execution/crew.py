@@ -1,6 +1,6 @@
 """The crew: gets carriers going when there is work, keeps one at hand for running in place, owns threads and workers."""
 
-from asyncio import AbstractEventLoop, CancelledError, Task, current_task
+from asyncio import AbstractEventLoop, CancelledError, Task, all_tasks, current_task
 from asyncio.tasks import _enter_task, _leave_task  # documented for those who extend asyncio
 from collections.abc import Callable
 from contextvars import Context
@@ -11,6 +11,7 @@ from pynenc_async.execution.elsewhere import Elsewhere
 from pynenc_async.execution.stepping import Dispenser, Stepper
 from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.execution.watchdog import Watchdog
+from pynenc_async.forks import keep_for_parent
 from pynenc_async.record import Record
 
 IN_PLACE_BUDGET: Final = 128
@@ -78,6 +79,12 @@ class Crew:
                 self._watchdog.wake()
             for _ in range(min(startable, 2 * waiting + 2) - waiting):
                 self.spawn()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the loop with all that it carries, the threads and the workers are the parent's."""
+        keep_for_parent((self.loop, all_tasks(self.loop), self.stopped))
+        self.threads.give_up()
+        self.elsewhere.leave_to_parent()
 
     def report_soon(self) -> None:
         """Report all that stop in this turn of the loop together.

@@ -36,6 +36,11 @@ class Elsewhere:
         for pool in self._pools:
             await pool.staff.stop(at_once=at_once)
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the workers are the parent's."""
+        for pool in self._pools:
+            pool.staff.leave_to_parent()
+
     def close(self) -> None:
         """End every worker: the loop is gone."""
         for pool in self._pools:

@@ -94,7 +94,7 @@ class Watchdog:
         self._culprit: str | None = None
         """Who is to blame; None: it is not ours to say."""
         self._ids = _NOBODY
-        self._condition: Final = threading.Condition()
+        self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         """None from the moment in which it decides to end."""
         self._is_stopping = False
@@ -110,6 +110,12 @@ class Watchdog:
         self._hush()
         self._loop = loop
         self.is_on = self.is_resting = self._seconds > 0 and not isinstance(loop, SimulatedLoop)
+
+    def note_fork(self) -> None:
+        """In a child: the thread and the loop are the parent's."""
+        self._loop = self._timer = self._thread = None
+        self._condition = threading.Condition()
+        self.is_on = self.is_resting = False
 
     def wake(self) -> None:
         """Bodies are about to run."""

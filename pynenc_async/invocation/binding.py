@@ -3,7 +3,6 @@
 What came from other threads waits in an inbox that the loop empties. What ran on a loop that is gone is written off.
 """
 
-import os
 from asyncio import AbstractEventLoop, get_running_loop
 from asyncio.events import _get_running_loop
 from collections import deque
@@ -11,15 +10,15 @@ from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from random import Random
 from typing import Any, ClassVar, Final
-from weakref import WeakSet
 
-from pynenc_async.clock import monotonic_clock_of, tie_break_of, wall_clock_of
+from pynenc_async.clock import monotonic_clock_of, randomness_of, tie_break_of, wall_clock_of
 from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
+from pynenc_async.forks import UNDER_WAY_IN_PARENT, keep_for_parent, tell_of_forks
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.invocation.placement import Placement
@@ -30,6 +29,7 @@ from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.scheduler.slots import Wiring
+from pynenc_async.scheduler.statuses import CANCELLED
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.store.records import Records
 
@@ -71,7 +71,6 @@ class LoopBound(Unstored):
         )
         self.threads: Final = self.places.threads
         self.ids: Final = IdSource()
-        self.runner_id = self.ids.runner_id
         self.store: Final = Records(retain_count, retain_seconds)
         self.scheduler: Final = self.scheduler_type(
             Wiring(
@@ -104,6 +103,12 @@ class LoopBound(Unstored):
         """What other threads have submitted, and the body that did so, unless it had been told to stop."""
         self._numbers: Final = self.ids.numbers
         self._records: Final = self.store.records
+        tell_of_forks(self)
+
+    @property
+    def runner_id(self) -> str:
+        """Who runs what is submitted here: this process, since it was forked off or has started the app."""
+        return self.ids.runner_id
 
     @property
     def phase(self) -> Phase:
@@ -137,7 +142,7 @@ class LoopBound(Unstored):
         self._leave_loop()
         scheduler = self.scheduler
         scheduler.clock = wall_clock_of(loop)
-        scheduler.random = tie_break_of(loop) or scheduler.random
+        scheduler.random = randomness_of(loop)
         self.loop = loop
         self._crew = Crew(scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)))
         self.watchdog.bind(loop)
@@ -148,7 +153,6 @@ class LoopBound(Unstored):
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
-        _bound.add(self)
         self._empty_inbox()  # what came from other threads when the loop before had ended
 
     def refuse_other_loop(self, loop: AbstractEventLoop) -> None:
@@ -169,9 +173,42 @@ class LoopBound(Unstored):
         raise bound_elsewhere(self._name, own)
 
     def note_fork(self) -> None:
-        """In a child: what runs in the parent does not run here, and what is called here would never be run."""
-        if self.loop is not None and self.loop.is_running():
+        """Become a runner of its own, in a child: what the parent has under way is not run here as well.
+
+        While the app runs there, no call is admitted here: all that the app is made of lies in the middle of something.
+        """
+        self.ids.renew()
+        if self._crew is not None:
+            self._crew.leave_to_parent()
+        if self.loop is not None and self.loop.is_running() and self._phase is not Phase.CLOSED:
             self.phase = Phase.COPIED
+            return
+        self.scheduler.registry.note_fork()
+        self.scheduler.forget_comebacks()
+        for record in [one for one in self.store if one._ended_at is None]:
+            self._cut_off(record)
+            self._leave_to_parent(record)
+        self._inbox.clear()
+        self._standbys = {}
+        self.loop = self._crew = None
+        self._leave_loop()
+        self.observers.note_fork()  # last: what was just decided is nobody's news
+        self.watches.note_fork()
+        self.watchdog.note_fork()
+        self.phase = self._phase
+        self._choose_way()
+
+    def _cut_off(self, record: Record) -> None:
+        """Take from an invocation, in a child, its body and all who hear of it: they are in the parent."""
+        more = record._more
+        keep_for_parent((record._driver, None if more is None else more.handed))
+        record._driver = record._waiters = None
+        if more is not None:
+            more.handed = more.watch = None
+
+    def _leave_to_parent(self, record: Record) -> None:
+        """Give up, in a child, an invocation that the parent has; nothing waits for it here."""
+        self.scheduler.end(record, CANCELLED, None, UNDER_WAY_IN_PARENT)
 
     def refuse_copy(self) -> None:
         """Raise `AppNotStartedError` in a child that was forked off while the app ran."""
@@ -330,15 +367,3 @@ def _batches(tie_break: Random | None) -> Callable[[], int]:
     if tie_break is None:
         return lambda: BATCH
     return lambda: tie_break.choice((1, 2, 3, BATCH))
-
-
-_bound: Final[WeakSet[LoopBound]] = WeakSet()
-
-
-def _after_fork() -> None:
-    for one in list(_bound):
-        one.note_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -69,15 +69,15 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         if more is not None and more.is_stored:
             return self._restored or identity_of(self)  # its runner may have been another incarnation of this process
         parent: Any = self._parent
-        runner_id: str = self._task.runtime.runner_id
-        if parent is None:
-            return f"{runner_id}-{self._number}", None, runner_id
         if isinstance(parent, tuple):
             return cast(Identity, parent)
-        number = parent._number if isinstance(parent, Record) else parent
+        runtime, number = self._task.runtime, self._number
+        runner_id: str = runtime.ids.runner_of(number)
+        if parent is None:
+            return f"{runner_id}-{number}", None, runner_id
         # Below 0 it was taken over from another runner, and goes by the id that it got there.
-        parent_id = f"{runner_id}-{number}" if number >= 0 else self._task.runtime.format_id(number)
-        return f"{runner_id}-{self._number}", parent_id, runner_id
+        parent_id = runtime.format_id(parent._number if isinstance(parent, Record) else parent)
+        return f"{runner_id}-{number}", parent_id, runner_id
 
     @property
     def status(self) -> InvocationStatus:

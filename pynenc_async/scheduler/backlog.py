@@ -20,7 +20,7 @@ class Backlog(Generic[News]):
         self._news: Final[deque[News]] = deque()
         self._loop: AbstractEventLoop | None = None
         self._called = False
-        self._telling: Final = threading.Lock()
+        self._telling = threading.Lock()
 
     def bind(self, loop: AbstractEventLoop) -> None:
         """Tell in `loop` from now on, beginning with what could not be told in the one before."""
@@ -38,6 +38,12 @@ class Backlog(Generic[News]):
         self._news.append(news)
         if not self._called:
             self._call_soon()
+
+    def clear(self) -> None:
+        """Tell nothing of what has happened so far, in a forked child: the parent tells it."""
+        self._news.clear()
+        self._telling = threading.Lock()
+        self._loop, self._called = None, False
 
     def work_off(self) -> None:
         """Tell everything now, in the loop. Called by a listener it does nothing: the news come when their turn has come."""

@@ -75,6 +75,10 @@ class Observers:
         """Tell in `loop` from now on, beginning with what could not be told in the one before."""
         self._events.bind(loop)
 
+    def note_fork(self) -> None:
+        """In a child: what has happened is told in the parent."""
+        self._events.clear()
+
     def announce(
         self,
         record: Record,

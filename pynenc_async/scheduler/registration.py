@@ -17,9 +17,14 @@ class Registry:
     """The calls that are registered, by key. Usable from any thread, under `lock`."""
 
     def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
-        self.lock: Final = threading.RLock()
+        self.lock = threading.RLock()
         self._call_later: Final = call_later
         self._standing: Final[dict[Key, Record]] = {}
+
+    def note_fork(self) -> None:
+        """In a child: the thread that held the lock is not there, and what is registered in memory was so in the parent."""
+        self.lock = threading.RLock()
+        self._standing.clear()
 
     def __len__(self) -> int:
         return len(self._standing)

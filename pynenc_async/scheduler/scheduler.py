@@ -5,11 +5,11 @@ Each class adds one question to the one before it: `Slots`, who gets a slot; `En
 followed by, and what an attempt gives back. With a store come `writing` and `durable`.
 """
 
-from random import Random
 from typing import Final
 
 from msgspec import UNSET
 
+from pynenc_async.clock import randomness_of
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
 from pynenc_async.scheduler.registration import Registry
@@ -23,7 +23,8 @@ class Scheduler(Timeouts):
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
-        self.random = Random()  # noqa: S311  jitter
+        self.random = randomness_of(None)
+        """Jitter; another source on each loop."""
         self.registry: Final = Registry(self.agenda.call_later)
         self._due_actions[Kind.RETRY] = self._retry_due
 

@@ -29,7 +29,7 @@ class Watches:
         self._queue_of: Final = queue_of or _no_queue
         self._uses: Final[dict[str, WeakSet[Any]]] = {}
         self._watches: Final[dict[str, Watch]] = {}
-        self._lock: Final = threading.Lock()
+        self._lock = threading.Lock()
         self.backlog: Final[Backlog[Any]] = Backlog(self._tell)
         self.listener: Callable[[Any], object] = nobody_listens
         """Who is told, in the loop, what the watches put up."""
@@ -82,6 +82,11 @@ class Watches:
         watch = self._watches.get(record._task.task_id)
         if watch is not None:
             record.need_more().watch = watch
+
+    def note_fork(self) -> None:
+        """In a child: the thread that held the lock is not there, and what has happened is told in the parent."""
+        self._lock = threading.Lock()
+        self.backlog.clear()
 
     # -- what is told --------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pynenc_async.clock import SimulatedLoop
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.forks import tell_of_forks
 from pynenc_async.function import Values
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.schedules.planner import Plan, admit, plan
@@ -39,6 +40,16 @@ class Clockwork:
         self._last_fires: Mapping[str, float] = {}
         self._world: object = None
         """The simulated loop in which the schedules were started, if it is one."""
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child: nothing was decided here, and its own random numbers say what is put off for how long."""
+        self._running = False
+        self.__dict__.pop("_salt", None)
+        for schedule in self.schedules.values():
+            self._disarm(schedule)
+            schedule._plan, schedule._line = None, ()
+            schedule._runs.forget()
 
     @cached_property
     def _salt(self) -> float:

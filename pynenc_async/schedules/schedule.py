@@ -77,6 +77,10 @@ class Runs:
                 record.remove_waiter(self)
                 record.add_waiter(self)
 
+    def forget(self) -> None:
+        """Wait for none of them."""
+        self._living.clear()
+
     def notify(self, record: Record) -> None:
         """A run has ended. Its handle is let go: if it failed, and nobody has looked at that, this is when the log says so."""
         self._living.pop(id(record), None)

@@ -46,6 +46,10 @@ class Joiner:
         """How many keys wait for the rest."""
         return len(self._pending)
 
+    def forget(self) -> None:
+        """Forget what has happened."""
+        self._pending.clear()
+
     def offer(self, occurrence: Occurrence, leaves: Sequence[int], key: Hashable) -> tuple[Occurrence, ...] | None:
         """Take in an occurrence that meets `leaves`; return what met the condition if it is met now."""
         self._forget_late(occurrence.timestamp)

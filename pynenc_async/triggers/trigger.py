@@ -45,6 +45,10 @@ class Trigger:
         """Fire no more; what has been fired goes on. Nothing happens the second time."""
         self._remove(self)
 
+    def forget(self) -> None:
+        """Wait anew for all that the condition needs."""
+        self._joiner.forget()
+
     @property
     def watched(self) -> dict[str, frozenset[Any]]:
         """Which statuses it has to hear of, by `task_id`."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import TriggerDefinitionError
+from pynenc_async.forks import tell_of_forks
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.task import Task
 from pynenc_async.telemetry import logger
@@ -29,9 +30,16 @@ class Triggers:
 
     def __init__(self, stage: Stage) -> None:
         self._stage: Final = stage
-        self._lock: Final = threading.Lock()
+        self._lock = threading.Lock()
         self._by_name: dict[str, Trigger] = {}
         stage.watches.listener = self._take
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child: the thread that held the lock is not there, and what has happened has happened in the parent."""
+        self._lock = threading.Lock()
+        for trigger in self._by_name.values():
+            trigger.forget()
 
     # -- declaring -----------------------------------------------------------------------------------------------------
 

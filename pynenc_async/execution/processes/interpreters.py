@@ -85,10 +85,14 @@ class WorkerInterpreter:
 
     def reap(self) -> int:
         """Wait a moment for its end, close what leads to it, and return 1 if it ended by an error."""
-        for channel in (self.tokens, self.far_tokens, self.data):
-            channel.close()
+        self.let_go()
         self._thread.join(_PATIENCE_SECONDS)
         return self._exit_code
+
+    def let_go(self) -> None:
+        """Close what leads to it."""
+        for channel in (self.tokens, self.far_tokens, self.data):
+            channel.close()
 
     def _run(self, setting: str, died: Callable[[], object]) -> None:
         module = _interpreters()

@@ -40,6 +40,10 @@ class Life(Protocol):
         """Wait for its end, let go of what belongs to it, and return its exit code: below 0 the number of a signal."""
         ...
 
+    def let_go(self) -> None:
+        """Close what leads to it, and leave it alone."""
+        ...
+
 
 class WorkerProcess:
     """A `Life` in a process. `died` is called, once and in another thread, when it has ended and can be reaped."""
@@ -54,7 +58,7 @@ class WorkerProcess:
         try:
             self._process: Final = _start(name, self.far_tokens.fileno(), far_data.fileno(), lifeline)
         except BaseException:
-            self._close()
+            self.let_go()
             raise
         finally:
             far_data.close()
@@ -73,10 +77,11 @@ class WorkerProcess:
 
     def reap(self) -> int:
         """Wait for its end, close what leads to it, and return its exit code."""
-        self._close()
+        self.let_go()
         return self._process.wait()
 
-    def _close(self) -> None:
+    def let_go(self) -> None:
+        """Close what leads to it."""
         for channel in (self.tokens, self.far_tokens, self.data):
             channel.close()
         if self._lifeline >= 0:

@@ -253,6 +253,14 @@ class Staff:
         for worker in self.workers:
             worker.kill()
 
+    def leave_to_parent(self) -> None:
+        """Let go of every worker, in a forked child: none must live for its sake when the parent is gone."""
+        self.workers.clear()
+        self._idle.clear()
+        self.backlog.clear()
+        while self._lives:
+            self._lives.pop().let_go()
+
     def close(self) -> None:
         """Kill every worker: the loop is gone."""
         for worker in self.workers:

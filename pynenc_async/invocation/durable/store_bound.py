@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from pynenc_async.errors import AppNotStartedError, StoreError
 from pynenc_async.family import guardian_of, is_told_to_stop
+from pynenc_async.forks import keep_for_parent
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
@@ -134,9 +135,6 @@ class StoreBound(Dispatcher):
         """A runner is one incarnation: a start after a stop is another one."""
         if self._has_been_open:
             self.ids.renew()
-            self.runner_id = self.ids.runner_id
-            for record in self._records.values():
-                self._adopted[durable_of(record).invocation_id] = record
         self._has_been_open = True
 
     def bind(self, loop: AbstractEventLoop) -> None:
@@ -150,18 +148,37 @@ class StoreBound(Dispatcher):
 
     async def leave_closed_loop(self) -> None:
         """The loop in which the store was opened is gone, and nobody has closed it: what was under way is recovered."""
-        if self._opening is None:
-            return
-        lost, self._opening = self._opening, None
+        if self._opening is not None:
+            await self._leave_session(self._opening).store.close()
+
+    def note_fork(self) -> None:
+        """See `LoopBound.note_fork`. What the parent has is followed in the store, once the app is started here."""
+        super().note_fork()
+        if self._opening is not None and self._phase is not Phase.COPIED:
+            keep_for_parent(self._opening)
+            self._opening.watch.note_fork()
+            self._leave_session(self._opening)
+            self.phase = Phase.CLOSED
+
+    def _leave_session(self, lost: Session) -> Session:
+        """Go on without what a session has under way; return the session."""
+        self._opening = None
         self._inbox.clear()
         for record in (*super().living(), *lost.backlog.handles()):
-            self._desk.leave_to(record)
-            self._records.pop(record._number, None)
-            if not durable_of(record).known:
-                self._doubtful.append(record)
+            self._leave(record)
         self.ledger.forget()
         lost.watch.let_go()
-        await lost.store.close()
+        return lost
+
+    def _leave(self, record: Record) -> None:
+        self._desk.leave_to(record)
+        self._records.pop(record._number, None)
+        if not durable_of(record).known:
+            self._doubtful.append(record)
+
+    def _leave_to_parent(self, record: Record) -> None:
+        durable_of(record).acceptance = None
+        self._leave(record)
 
     async def _clear_up(self) -> None:
         """Tell those who wait for what a lost loop may not have registered any more: the store knows."""

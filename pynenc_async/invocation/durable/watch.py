@@ -98,6 +98,11 @@ class Watch:
             del self._handles[stored.invocation_id]
             tell_waiters(record)
 
+    def note_fork(self) -> None:
+        """In a child: whoever waits for an end waits in the parent."""
+        for record in list(self._handles.values()):
+            record._waiters = None
+
     def let_go(self) -> None:
         """The store is closed: nobody will hear of an end any more."""
         for record in list(self._handles.values()):

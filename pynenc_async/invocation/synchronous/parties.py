@@ -43,13 +43,12 @@ class Desk(Protocol):
         ...
 
     @property
-    def runner_id(self) -> str:
-        """Who makes the transitions."""
-        ...
-
-    @property
     def blocked(self) -> dict[int, Any]:
         """The threads that do nothing until an invocation has ended, and which one."""
+        ...
+
+    def runner_of(self, number: int) -> str:
+        """Return the id of the runner that makes the transitions of an invocation."""
         ...
 
     def format_id(self, number: int) -> str:

@@ -7,12 +7,12 @@ the lock of the runtime, which is never held while a body runs.
 from asyncio import CancelledError
 from asyncio.events import _get_running_loop
 from contextvars import Context, copy_context
-from random import random
 from typing import Any, Final
 
-from pynenc_async.clock import wall_clock_of
+from pynenc_async.clock import randomness_of, wall_clock_of
 from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.family import adopt, guardian_of, leave_family
+from pynenc_async.forks import UNDER_WAY_IN_PARENT
 from pynenc_async.function import Values
 from pynenc_async.invocation.synchronous.parties import Desk, Run
 from pynenc_async.invocation.waiting import Wait
@@ -38,7 +38,7 @@ class SynchronousRecord(Record):
 
     def __init__(self, task: Any, values: Values, number: int, parent: "SynchronousRecord | None") -> None:
         super().__init__(task, values, number, parent, copy_context(), _now())
-        self._lease: StatusRecord = advance(None, REGISTERED, runner_id=task.runtime.runner_id, attempt=0)
+        self._lease: StatusRecord = advance(None, REGISTERED, runner_id=task.runtime.runner_of(number), attempt=0)
         """What the table goes by; `_status` repeats its status for the readers of any record."""
         self.leave_path()
         guardian = guardian_of(self)
@@ -53,7 +53,7 @@ class SynchronousRecord(Record):
     def _move(self, to: InvocationStatus, reason: str = "") -> None:
         """Take one step, under the lock; raise `InvocationStatusError` where the table forbids it."""
         attempt = self._retries + 1 if to is PENDING else self._lease.attempt
-        self._lease = advance(self._lease, to, runner_id=self._desk.runner_id, attempt=attempt)
+        self._lease = advance(self._lease, to, runner_id=self._desk.runner_of(self._number), attempt=attempt)
         self._status = to
         now = _now()
         self.leave_path().append((to, now, attempt, reason))
@@ -112,7 +112,8 @@ class SynchronousRecord(Record):
             if isinstance(error, CancelledError):
                 self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
                 return None
-            delay = delay_before_retry(self._task.options, error, self._retries, random) if reason is None else None
+            draw = randomness_of(_get_running_loop()).random
+            delay = delay_before_retry(self._task.options, error, self._retries, draw) if reason is None else None
             if delay is not None and more.deadline is not None and _now() + delay >= more.deadline:
                 delay = None
             if delay is not None:
@@ -160,6 +161,12 @@ class SynchronousRecord(Record):
             if self._ended_at is None:
                 reason = self.need_more().cancel_reason
                 self._end(CANCELLED, None, "it was interrupted" if reason is None else reason)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing here will ever report its end, and whoever waited for that is not here, either."""
+        self._driver = self._waiters = None
+        self.need_more().watch = None
+        self._end(CANCELLED, None, UNDER_WAY_IN_PARENT)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from pynenc_async.errors import InvocationNotFinalError
+from pynenc_async.forks import tell_of_forks
 from pynenc_async.function import Function, Values
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.synchronous.group import SynchronousInvocationGroup
@@ -34,8 +35,8 @@ class SynchronousRuntime:
 
     def __init__(self, ids: IdSource, retain_count: int) -> None:
         self.format_id: Final = ids.format
-        self.runner_id: Final = ids.runner_id
-        self.lock: Final = threading.RLock()
+        self.runner_of: Final = ids.runner_of
+        self.lock = threading.RLock()
         self.blocked: Final[dict[int, SynchronousRecord]] = {}
         self.scheduler: Final = None
         """There are no slots: a body that awaits an invocation of another app has none to give away."""
@@ -46,6 +47,18 @@ class SynchronousRuntime:
         self._known: Final[WeakValueDictionary[int, Invocation]] = WeakValueDictionary()
         self._running: Final[set[Invocation]] = set()
         self._ended: Final[deque[Invocation]] = deque(maxlen=retain_count)
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child: what has not begun can be run here, too; what other threads run goes on in the parent alone."""
+        self.lock = threading.RLock()  # whoever held it is not there
+        here = threading.get_ident()
+        for thread_id in [one for one in self.blocked if one != here]:
+            del self.blocked[thread_id]
+        for invocation in list(self._running):
+            if invocation._driver is not None and invocation._driver.thread_id != here:
+                invocation._leave_to_parent()
+        self.watches.note_fork()
 
     def submit(self, task: Any, values: Values) -> Invocation:
         """Create an invocation and return it; nothing runs. Callable in any thread."""
