@@ -20,6 +20,7 @@ from pynenc_async.record import Record
 from pynenc_async.scheduler.commits import commit
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
+from pynenc_async.scheduler.marks import Marks
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import CancelRequest, JournalChange, Refusal
 from pynenc_async.telemetry import logger
@@ -79,6 +80,7 @@ class Ledger:
         """What the committer waits for while there is nothing to do."""
         self._committer: Task[None] | None = None
         self._idle: list[Future[None]] = []
+        self._marks: Final = Marks()
         self.failure: StoreError | None = None
         """Why the store cannot be written now; then nothing new is admitted."""
 
@@ -140,6 +142,16 @@ class Ledger:
             self._idle.append(future)
             await future
 
+    async def until_committed(self) -> None:
+        """Return when everything is committed that has been decided by now, whatever is decided meanwhile.
+
+        While the store cannot be written, there is nothing to wait for: it returns at once.
+        """
+        if self._committer is None or self.failure is not None or self.is_idle:
+            return
+        waiting = self._drafts, self._begun, self._new, self.put_off
+        await self._marks.wait(number for numbers in waiting for number in numbers)
+
     # -- committing ----------------------------------------------------------------------------------------------------
 
     def start(self, store: Store, loop: AbstractEventLoop) -> None:
@@ -157,6 +169,7 @@ class Ledger:
         committer.cancel()
         await asyncio.wait([committer])
         self._wanted = None
+        self._marks.release()
 
     def forget(self) -> None:
         """The loop that committed is gone, and with it what it had not committed."""
@@ -174,6 +187,7 @@ class Ledger:
             await self._commit_for_ever(store)
         finally:
             if self._committer is not None:  # not by `stop`: the loop is on its way out, and waits for the bodies
+                self._marks.release()
                 self._settlement.lost()
 
     async def _commit_for_ever(self, store: Store) -> None:
@@ -181,6 +195,7 @@ class Ledger:
         while True:
             await self._until_wanted()
             batch, others = self._take()
+            answered = self._marks.taken(draft.record._number for draft in batch) if self._marks else ()
             try:
                 refusals = await commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
             except StoreError as error:
@@ -195,8 +210,10 @@ class Ledger:
             if self._has_work() and not any(refusals):
                 # The next batch goes first: what follows from this one is seen to while the store works on that.
                 asyncio.get_running_loop().call_soon(self._settle, batch, others, refusals)
+                asyncio.get_running_loop().call_soon(self._marks.answer, answered)
             else:
                 self._settle(batch, others, refusals)
+                self._marks.answer(answered)
 
     async def _until_wanted(self) -> None:
         if self._has_work():
@@ -205,6 +222,7 @@ class Ledger:
         for future in idle:
             if not future.done():
                 future.set_result(None)
+        self._marks.release()
         if self.failure is None:  # else nothing new is admitted, and only a commit can tell that the store works again
             self._wanted = asyncio.get_running_loop().create_future()
             await self._wanted
@@ -226,6 +244,7 @@ class Ledger:
         if self.failure is None:
             logger.error("the store cannot be written, and is tried again until it can be: %s", error)
         self.failure = error
+        self._marks.release()
         self._others = others + self._others
         sent_back = {draft.record._number for draft in batch if draft.is_new}
         self._failed = [draft for draft in batch if draft.record._number not in sent_back]

@@ -246,10 +246,13 @@ class StoreBound(Dispatcher):
         """The store spares it, and it is found there."""
 
     async def find_page(self, query: Query) -> InvocationPage:
-        """Return a page of what the store has; invocations of tasks that are not known here are left out."""
+        """Return a page of what the store has, with all that was decided here before the call.
+
+        Invocations of tasks that are not known here are left out.
+        """
         session = self._session
         self.require_own_loop(None)
-        await self.ledger.flush()
+        await self.ledger.until_committed()
         page = await session.store.find(query)
         handles = [
             cast(Handle, self._find_here(stored.invocation_id) or self._session.watch.open(stored))
