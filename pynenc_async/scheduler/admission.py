@@ -3,9 +3,7 @@
 Only invocations of tasks with such options come here: they are *admitted* instead of queued (`Task.queue`).
 """
 
-from bisect import bisect
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Final
 
 from pynenc_async.errors import ConcurrencyLimitError
@@ -29,8 +27,6 @@ from pynenc_async.scheduler.statuses import (
 from pynenc_async.scheduler.stopping import Stopping
 from pynenc_async.status import InvocationStatus
 
-_number_of: Final = attrgetter("_number")
-
 
 class Admission(Stopping):
     """Lets invocations into the queue when they may run."""
@@ -45,7 +41,7 @@ class Admission(Stopping):
         """Return what takes in the invocations of a task: chosen once for it, not for each of them."""
         if options.starts_later or options.deadline is not None or options.expires_in is not None:
             return self._admit
-        append = self.ready.lane(options.priority).items.append
+        append = self.ready.appender(options.priority)
         if limiter is None:
             return append
 
@@ -147,13 +143,11 @@ class Admission(Stopping):
         # Who has waited for a permit has waited for a turn already, and goes ahead of those who came later: but not of
         # other keys that have a permit and wait for a slot, or a hot key would starve them.
         for record in granted if others_queue else reversed(granted):
-            items = self.ready.lane(record._task.options.priority).items
+            lane = self.ready.lane(record._task.options.priority)
             if others_queue:
-                items.append(record)
-            elif not items or record._number < items[0]._number:
-                items.appendleft(record)
+                lane.push(record)
             else:
-                items.insert(bisect(items, record._number, key=_number_of), record)
+                lane.put_in_order(record)
         if granted:
             self.settle()
 

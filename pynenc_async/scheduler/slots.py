@@ -47,7 +47,8 @@ class Slots:
         self.paused: int = 0
         self.ageing_seconds: Final = wiring.ageing_seconds
         self.ready: Final = ReadyQueue(wiring.ageing_seconds)
-        self._lanes: Final = self.ready.lanes
+        self._base: Final = self.ready.base
+        self._other_lanes: Final = self.ready.others
         self._places: Final = wiring.places
         self._crowded: list[Place] = []
         """The places at which somebody has ever had to queue."""
@@ -73,10 +74,11 @@ class Slots:
         """How many records `take` could start now, counted up to `most`; stale entries count as well."""
         if self.in_use >= self.limit or self._comebacks:
             return 0
-        queued = 0
-        for lane in self._lanes:
-            if lane.items or lane.urgent:
-                queued += len(lane.items) + len(lane.urgent)
+        queued = len(self._base.items) + len(self._base.urgent)
+        for lane in self._other_lanes.values():
+            if queued >= most:
+                break
+            queued += len(lane)
         for place in self._crowded:
             if place.has_room():
                 queued += len(place.queue)
@@ -88,48 +90,59 @@ class Slots:
             return None
         if self._crowded and (record := self._take_from_place()) is not None:
             return record
-        lanes = self._lanes if len(self._lanes) == 1 else self.ready.in_turn(self.now)
-        for lane in lanes:
-            items = lane.items
-            if items and not lane.urgent:
-                # The usual way once more, without a call: see `Endings.succeeded`. With a permit it is still the usual way.
-                record = items[0]
-                more = record._more
-                usual = more is None or not (more.held or more.trail or more.watch or more.is_stored)
-                if usual and record._task.place is None:
-                    items.popleft()
-                    if record._status is REGISTERED:
-                        self.in_use += 1
-                        record._status = RUNNING
-                        record._started_at = self.now
-                        return record
-            while (record := lane.pop()) is not None:
-                place = record._task.place
-                if place is None and record._more is None:
+        if self._other_lanes:
+            return self._take_by_level()
+        lane = self._base
+        items = lane.items
+        if items and not lane.urgent:
+            # The usual way once more, without a call: see `Endings.succeeded`. With a permit it is still the usual way.
+            record = items[0]
+            more = record._more
+            usual = more is None or not (more.held or more.trail or more.watch or more.is_stored)
+            if usual and record._task.place is None:
+                items.popleft()
+                if record._status is REGISTERED:
                     self.in_use += 1
                     record._status = RUNNING
                     record._started_at = self.now
                     return record
-                if place is None or place.has_room():
-                    return self._begin(record)
-                self._queue_at(place, record, lane.level)
+        return self._take_from(lane)
+
+    def _take_by_level(self) -> Record | None:
+        while (lane := self.ready.next_lane()) is not None:
+            if (record := self._take_from(lane)) is not None:
+                return record
+        return None
+
+    def _take_from(self, lane: Lane) -> Record | None:
+        """Start the next of a lane; what has no room at its place queues there."""
+        while (record := lane.pop()) is not None:
+            place = record._task.place
+            if place is None and record._more is None:
+                self.in_use += 1
+                record._status = RUNNING
+                record._started_at = self.now
+                return record
+            if place is None or place.has_room():
+                return self._begin(record)
+            self._queue_at(place, record, lane.level)
         return None
 
     def _take_from_place(self) -> Record | None:
         """Start what came up while its place was full, unless something of a higher level is queued for all."""
-        now, chosen = self.now, None
-        top = self.ready.top(now) if len(self._lanes) > 1 else None
+        chosen = None
+        first = self.ready.next_rank()
         for place in self._crowded:
-            level = place.queue.top(now) if place.has_room() else None
-            if level is not None and (top is None or level >= top):
-                chosen, top = place, level
-        record = None if chosen is None else chosen.queue.pop(now)
+            rank = place.queue.next_rank() if place.has_room() else None
+            if rank is not None and (first is None or rank <= first):
+                chosen, first = place, rank
+        record = None if chosen is None else chosen.queue.pop()
         return None if record is None else self._begin(record)
 
     def _queue_at(self, place: Place, record: Record, level: int) -> None:
         if place not in self._crowded:
             self._crowded.append(place)
-        place.queue.lane(level).items.append(record)
+        place.queue.lane(level).push(record)
 
     def hasten(self, records: Sequence[Record]) -> None:
         """An invocation awaits `records` of one task, which are queued: move them ahead of their level."""
@@ -145,7 +158,7 @@ class Slots:
 
     def queue(self, record: Record) -> None:
         """Put a record that may be run at the end of its level."""
-        self.ready.lane(record._task.options.priority).items.append(record)
+        self.ready.lane(record._task.options.priority).push(record)
 
     def take_only(self, record: Record) -> bool:
         """Start `record`, which is all that is queued, if a slot is free; say whether it was started."""
