@@ -5,6 +5,7 @@ exception (call the class with `args`) fails for most of them. `reduce_error` is
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from pynenc_async.pickling import reduce_exception
@@ -129,6 +130,8 @@ class RetryError(PynencError):
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
         super().__init__(message or "retry requested")
         self.after = None if after is None else after + 0.0  # raises TypeError here for what is no number
+        if self.after is not None and not isfinite(self.after):
+            raise ValueError(f"after={after!r} is no number of seconds; leave it out for the delay of the task")
 
 
 class MiddlewareError(PynencError):

@@ -8,7 +8,7 @@ import os
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 
 class Copied(Protocol):
@@ -45,7 +45,7 @@ def _after_fork() -> None:
         try:
             one.note_fork()
         except Exception:  # noqa: BLE001  one must not keep the others from hearing of it
-            logger.exception("a copy of %r could not be told that it is one", type(one).__name__)
+            log.exception("a copy of %r could not be told that it is one", type(one).__name__)
 
 
 if hasattr(os, "register_at_fork"):

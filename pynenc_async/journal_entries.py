@@ -4,7 +4,7 @@ from asyncio.events import _get_running_loop
 from collections.abc import Callable, Generator
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from pynenc_async.errors import InvocationCancelledError
 from pynenc_async.function import FunctionKind, Values
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
+from pynenc_async.user_errors import cause_of, context_of, members_of
 
 _SUCCESS: Final = InvocationStatus.SUCCESS
 
@@ -125,12 +126,7 @@ def causes_of(error: BaseException) -> Generator[BaseException]:
     while waiting:
         one = waiting.pop()
         yield one
-        members = cast("BaseExceptionGroup[BaseException]", one).exceptions if _is_group(one) else ()
-        for source in (one.__cause__, one.__context__, *members):
+        for source in (cause_of(one), context_of(one), *members_of(one)):
             if source is not None and id(source) not in seen:
                 seen.add(id(source))
                 waiting.append(source)
-
-
-def _is_group(error: BaseException) -> bool:
-    return isinstance(error, BaseExceptionGroup)

@@ -11,7 +11,7 @@ from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.waiting import current_body, is_own_task
 from pynenc_async.scheduler.cycles import describe
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 CANCEL_GRACE_SECONDS: Final = 5.0
 """How long a cancelled body may take to end before the shutdown goes on without it."""
@@ -111,13 +111,13 @@ class Shutdown:
             dispatcher.end_for_shutdown(invocation)
         await self._wait_for_all(CANCEL_GRACE_SECONDS)
         for invocation in dispatcher.stubborn():
-            _report_stubborn(invocation)
             dispatcher.scheduler.abandon(invocation, "it ignored its cancellation, and the app was shut down")
             dispatcher.crew.threads.give_up()
+            _report_stubborn(invocation)
 
 
 def _report_stubborn(invocation: Any) -> None:
-    logger.error(
+    log.error(
         "invocation %s of task %s ignored its cancellation and is abandoned",
         invocation.invocation_id,
         invocation.task.task_id,

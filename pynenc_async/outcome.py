@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from pynenc_async.errors import RemoteError
+from pynenc_async.user_errors import cause_of, context_of, members_of, put_cause, traceback_of
 
 MAX_TEXT: Final = 16 * 1024
 """Characters kept of a message, a note or a traceback: enough for a screenful of frames, head and tail."""
@@ -96,7 +97,7 @@ class _Scribe:
             traceback=_safely(_traceback if above else _traceback_with_causes, exc, ""),
             notes=[_safely(_text, note, "<its __str__ failed>") for note in _notes(exc) if not _is_traceback(note)],
             cause=self._follow(_cause(exc), line),
-            exceptions=[member for one in _members(exc) if (member := self._follow(one, line))],
+            exceptions=[member for one in members_of(exc) if (member := self._follow(one, line))],
         )
 
     def _follow(self, exc: BaseException | None, above: tuple[BaseException, ...]) -> ErrorData | None:
@@ -127,7 +128,7 @@ def _text(value: object) -> str:
 
 def _args(exc: BaseException) -> list[Any] | None:
     # The members of a group are described on their own.
-    args = (_slot(BaseExceptionGroup, "message", exc),) if _is_group(type(exc)) else _slot(BaseException, "args", exc)
+    args = (_message_of(exc),) if _is_group(type(exc)) else _args_of(exc)
     values = [_to_json(value) for value in args]
     return values if _size(values) <= MAX_DATA else None
 
@@ -135,7 +136,7 @@ def _args(exc: BaseException) -> list[Any] | None:
 def _state(exc: BaseException) -> dict[str, Any]:
     in_c = {name: field.__get__(exc) for name, field in _fields_in_c(type(exc)).items()}
     # An OSError without a file has none; one whose file is None says so.
-    attributes = {name: value for name, value in in_c.items() if value is not None} | _namespace(exc)
+    attributes = {name: value for name, value in in_c.items() if value is not None} | _attributes(exc)
     state: dict[str, Any] = {}
     room = MAX_DATA
     for name, value in attributes.items():
@@ -152,14 +153,14 @@ def _traceback_with_causes(exc: BaseException) -> str:
 
 
 def _traceback(exc: BaseException, *, chain: bool = False) -> str:
-    trace = _slot(BaseException, "__traceback__", exc)
+    trace = traceback_of(exc)
     if trace is None:  # never raised here: what it says of another place is all there is
         return next((note.removeprefix(_REMOTE) for note in _notes(exc) if _is_traceback(note)), "")
     return _text("".join(TracebackException(type(exc), exc, trace, compact=True).format(chain=chain)))
 
 
 def _notes(exc: BaseException) -> list[Any]:
-    notes: Any = _namespace(exc).get("__notes__")
+    notes: Any = _attributes(exc).get("__notes__")
     return [*notes[:MAX_NOTES]] if type(notes) is list else []
 
 
@@ -168,14 +169,8 @@ def _is_traceback(note: object) -> bool:
 
 
 def _cause(exc: BaseException) -> BaseException | None:
-    cause: BaseException | None = _slot(BaseException, "__cause__", exc)
-    if cause is not None or _slot(BaseException, "__suppress_context__", exc):
-        return cause
-    return cast("BaseException | None", _slot(BaseException, "__context__", exc))
-
-
-def _members(exc: BaseException) -> tuple[BaseException, ...]:
-    return _slot(BaseExceptionGroup, "exceptions", exc) if _is_group(type(exc)) else ()
+    cause = cause_of(exc)
+    return cause if cause is not None or _suppresses_context(exc) else context_of(exc)
 
 
 def _rebuild(data: ErrorData, known_modules: Collection[str], depth: int) -> BaseException:
@@ -188,9 +183,9 @@ def _rebuild(data: ErrorData, known_modules: Collection[str], depth: int) -> Bas
         notes = [*notes, _REMOTE + data.traceback]
     # Past the `__setattr__` of the class: a frozen dataclass is an exception, too.
     if notes:
-        _namespace(exc)["__notes__"] = [*notes]
+        _attributes(exc)["__notes__"] = [*notes]
     if data.cause and depth < MAX_DEPTH:
-        vars(BaseException)["__cause__"].__set__(exc, _rebuild(data.cause, known_modules, depth + 1))
+        put_cause(exc, _rebuild(data.cause, known_modules, depth + 1))
     return exc
 
 
@@ -236,7 +231,7 @@ def _restore(exc: BaseException, state: Mapping[str, Any]) -> None:
         if name in in_c:
             in_c[name].__set__(exc, _from_json(value))
         elif _may_set(type(exc), name):
-            _namespace(exc)[name] = _from_json(value)
+            _attributes(exc)[name] = _from_json(value)
 
 
 def _find_class(type_name: str, known_modules: Collection[str]) -> type[BaseException] | None:
@@ -278,9 +273,12 @@ def _fields_in_c(cls: type) -> dict[str, Any]:
     return {name: vars(base)[name] for base, names in _FIELDS_IN_C.items() if issubclass(cls, base) for name in names}
 
 
-def _slot(owner: type, name: str, exc: BaseException) -> Any:
-    """Read what the interpreter keeps; `exc.<name>` is whatever the class says it is."""
-    return vars(owner)[name].__get__(exc)
+# What the interpreter keeps; `exc.<name>` is whatever the class says it is.
+_base: Final[Any] = vars(BaseException)
+_args_of: Final = _base["args"].__get__
+_attributes: Final[Callable[[BaseException], dict[str, Any]]] = _base["__dict__"].__get__
+_suppresses_context: Final = _base["__suppress_context__"].__get__
+_message_of: Final[Any] = vars(BaseExceptionGroup)["message"].__get__
 
 
 def _namespace(owner: object) -> dict[str, Any]:

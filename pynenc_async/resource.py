@@ -11,13 +11,15 @@ is defined already, so nothing can depend on itself, over whatever detour.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from types import TracebackType
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar, cast, final, get_args, get_origin, overload
 
 from pynenc_async.errors import PynencError, ResourceError
 from pynenc_async.hints import UNRESOLVED, resolve_hint
+from pynenc_async.user_errors import cause_of, is_a, put_traceback
 
 T = TypeVar("T")
 Made_co = TypeVar("Made_co", covariant=True)
@@ -215,9 +217,50 @@ def _check_place(name: str, parameter: inspect.Parameter, injected: bool, refusa
         )
 
 
+class _Opening(AbstractAsyncContextManager[Any]):
+    """One use of a resource, as by `contextlib.asynccontextmanager`, which writes to exceptions that may refuse it."""
+
+    def __init__(self, name: str, steps: AsyncGenerator[Any, None]) -> None:
+        self._name: Final = name
+        self._steps: Final = steps
+
+    async def __aenter__(self) -> Any:
+        try:
+            return await anext(self._steps)
+        except StopAsyncIteration:
+            raise self._misuse("yields nothing") from None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        try:
+            if error is None:
+                await anext(self._steps)
+            else:
+                await self._steps.athrow(error)
+        except StopAsyncIteration:
+            return error is not None
+        except BaseException as raised:
+            # Python translates what must not leave a generator as it is: it comes from `error` then, and means the same.
+            if error is not None and (raised is error or _is_translated(raised, error)):
+                put_traceback(error, traceback)  # without our frames
+                return False
+            raise
+        await self._steps.aclose()
+        raise self._misuse("yields more than once")
+
+    def _misuse(self, problem: str) -> ResourceError:
+        return ResourceError(self._name, problem, "write an async def with one yield")
+
+
+def _is_translated(raised: BaseException, error: BaseException) -> bool:
+    crosses_nothing = is_a(error, StopIteration) or is_a(error, StopAsyncIteration)
+    return crosses_nothing and is_a(raised, RuntimeError) and cause_of(raised) is error
+
+
 def _as_context_manager(name: str, factory: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:
     if inspect.isasyncgenfunction(factory):
-        return asynccontextmanager(factory)
+        return lambda **dependencies: _Opening(name, factory(**dependencies))
     if inspect.isasyncgenfunction(inspect.unwrap(factory)):
         return cast("Callable[..., AbstractAsyncContextManager[Any]]", factory)  # by @asynccontextmanager
     raise ResourceError(name, "is no async generator function", "write an async def with one yield")

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import anyio
 
 from pynenc_async.execution.carrier import Carrier
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 Result = TypeVar("Result")
 
@@ -43,12 +43,12 @@ class Interruption:
         """A signal has come."""
         if self.received is None:
             self.received = number
-            logger.warning("%s: the app shuts down; once more, and it stops at once", number.name)
             if self._main is not None:
                 self._main.cancel()
+            log.warning("%s: the app shuts down; once more, and it stops at once", number.name)
         else:
-            logger.warning("%s again: the app stops at once", number.name)
             self._stop_now()
+            log.warning("%s again: the app stops at once", number.name)
 
     def raise_it(self) -> None:
         """End the program as the signal that cancelled `main` would have."""

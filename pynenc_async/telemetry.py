@@ -1,10 +1,58 @@
-"""What the runtime says to the outside without being asked: its logger, and the failure that nobody looked at."""
+"""What the runtime says to the outside without being asked: its logger, and the failure that nobody looked at.
+
+Everything that the package logs goes through `log`. A handler or a filter of the application may raise, and `logging`
+lets that through to the caller, who may be in the midst of a decision. Here it ends: nothing depends on the log. Callers
+log after the effect, for a handler is free to call tasks, and to look at what it is told of.
+"""
 
 import logging
 import os
-from typing import Final
+import sys
+import traceback
+from contextlib import suppress
+from typing import Any, Final
+
+from pynenc_async.user_errors import traceback_of
+
+
+class SafeLogger:
+    """Logs like a `logging.Logger`, and never raises. Takes what that takes: `exc_info`, `extra`."""
+
+    def __init__(self, to: logging.Logger) -> None:
+        self._logger: Final = to
+
+    def warning(self, message: str, *args: object, **options: Any) -> None:
+        """Log a warning."""
+        self._log(logging.WARNING, message, args, options)
+
+    def error(self, message: str, *args: object, **options: Any) -> None:
+        """Log an error."""
+        self._log(logging.ERROR, message, args, options)
+
+    def exception(self, message: str, *args: object, **options: Any) -> None:
+        """Log an error, with the exception that is being handled."""
+        self._log(logging.ERROR, message, args, {"exc_info": True, **options})
+
+    def _log(self, level: int, message: str, args: tuple[object, ...], options: dict[str, Any]) -> None:
+        error = options.get("exc_info")
+        if isinstance(error, BaseException):  # `logging` would ask its class for the traceback
+            options["exc_info"] = type(error), error, traceback_of(error)
+        try:
+            self._logger.log(level, message, *args, stacklevel=3, **options)
+        except BaseException:  # noqa: BLE001  of a handler or a filter, whatever it is
+            _complain()
+
+
+def _complain() -> None:
+    """Say on stderr why something was not logged, as `logging` does itself of what its own handlers raise."""
+    if logging.raiseExceptions and sys.stderr is not None:
+        with suppress(BaseException):
+            sys.stderr.write("--- pynenc_async could not log ---\n")
+            traceback.print_exc(file=sys.stderr)
+
 
 logger: Final = logging.getLogger("pynenc_async")
+log: Final = SafeLogger(logger)
 
 
 class Alarm:
@@ -27,12 +75,16 @@ class Alarm:
         self._error = None
 
     def __del__(self) -> None:
-        error = self._error
-        if error is not None and os.getpid() == self._process_id:
-            logger.error(
-                "invocation %s of task %s failed, and nobody looked at the error",
-                self._invocation_id,
-                self._task_id,
-                exc_info=(type(error), error, error.__traceback__),
-                extra={"invocation_id": self._invocation_id, "task_id": self._task_id},
-            )
+        if self._error is not None and os.getpid() == self._process_id:
+            report_unseen(self._task_id, self._invocation_id, self._error)
+
+
+def report_unseen(task_id: str, invocation_id: str, error: BaseException) -> None:
+    """Log a failure at which nobody has looked."""
+    log.error(
+        "invocation %s of task %s failed, and nobody looked at the error",
+        invocation_id,
+        task_id,
+        exc_info=error,
+        extra={"invocation_id": invocation_id, "task_id": task_id},
+    )

@@ -13,7 +13,8 @@ from typing import Any, Final
 from pynenc_async.errors import ResourceError
 from pynenc_async.forks import keep_for_parent, tell_of_forks
 from pynenc_async.resource import Resource
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
+from pynenc_async.user_errors import is_a, put_traceback, traceback_of
 
 CLOSE_SECONDS: Final = 5.0
 """How long the resources of an app may take to close, all together, before the shutdown goes on without them."""
@@ -42,7 +43,8 @@ class Keeper:
         if self._error is None:
             return self._value
         try:
-            raise self._error.with_traceback(self._traceback)  # without the frames of those who raised it before
+            put_traceback(self._error, self._traceback)  # without the frames of those who raised it before
+            raise self._error
         finally:
             del self
 
@@ -70,10 +72,10 @@ class Keeper:
         if not self._opened.done():
             problem = "was cancelled while it opened", "the app or its event loop is being shut down"
             self._error = ResourceError(self.resource.name, *problem) if _is_cancellation(error) else error
-            self._traceback = error.__traceback__
+            self._traceback = traceback_of(error)
             self._opened.set_result(None)
         elif not _is_cancellation(error):
-            logger.error("resource %s failed to close", self.resource.name, exc_info=error)
+            log.error("resource %s failed to close", self.resource.name, exc_info=error)
 
 
 class AppResources:
@@ -110,11 +112,9 @@ class AppResources:
         """What was opened in another loop is lost: it can be closed nowhere else."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            for keeper in self._open:
-                logger.error(
-                    "resource %s was still open when its event loop was left for another", keeper.resource.name
-                )
-            self._loop, self._keepers, self._open = loop, {}, []
+            lost, self._loop, self._keepers, self._open = self._open, loop, {}, []
+            for keeper in lost:
+                log.error("resource %s was still open when its event loop was left for another", keeper.resource.name)
 
     def note_open(self, keeper: Keeper) -> None:
         """It is open now."""
@@ -143,10 +143,10 @@ class AppResources:
             keeper.leave()
             await asyncio.wait([keeper.task], timeout=max(0.0, due - loop.time()))
             if not keeper.task.done():
-                logger.error("resource %s has not closed in time, and is cancelled", keeper.resource.name)
                 keeper.task.cancel()
+                log.error("resource %s has not closed in time, and is cancelled", keeper.resource.name)
         self._keepers, self._open = {}, []
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    return isinstance(error, asyncio.CancelledError | GeneratorExit)  # the latter when the loop is gone
+    return is_a(error, asyncio.CancelledError) or is_a(error, GeneratorExit)  # the latter when the loop is gone

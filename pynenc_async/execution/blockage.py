@@ -15,7 +15,7 @@ import msgspec
 
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.stepping import Stepper
-from pynenc_async.execution.tracebacks import is_our_module
+from pynenc_async.execution.tracebacks import is_our_module, module_of
 from pynenc_async.record import Record
 
 _CARRIERS: Final = frozenset({Stepper.begin.__code__, Stepper._continue.__code__})
@@ -66,20 +66,16 @@ def _record_of_task(loop: AbstractEventLoop) -> Record | None:
 
 
 def _format(frames: list[FrameType]) -> str:
-    shown = [(one, one.f_lineno) for one in reversed(frames) if not is_our_module(_module(one))]
+    shown = [(one, one.f_lineno) for one in reversed(frames) if not is_our_module(module_of(one))]
     return "".join(StackSummary.extract(iter(shown)).format())
 
 
 def _is_debugged(frames: list[FrameType]) -> bool:
     """Whether a debugger holds the thread up. One that only runs the program stands outside of the loop's own frames."""
     for one in frames:
-        package = _module(one).partition(".")[0]
+        package = module_of(one).partition(".")[0]
         if package in _DEBUGGERS:
             return True
         if package in _LOOPS:
             return False
     return False
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__"))

@@ -5,13 +5,14 @@ opened. A resource sees the error of the body at its `yield`, as in any `async w
 commit fails, but it cannot turn the failure into a success.
 """
 
-from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
 
 from pynenc_async.execution.handing import run_body
 from pynenc_async.function import Drive, Function
 from pynenc_async.record import Record
 from pynenc_async.resource import Resource, ResourceScope, given_in
+from pynenc_async.user_errors import traceback_of
 
 
 class Shared(Protocol):
@@ -23,12 +24,12 @@ class Shared(Protocol):
 
 
 class Injector:
-    """Opens for one attempt what its body asks for."""
+    """Opens for one attempt what its body asks for, and closes it."""
 
-    def __init__(self, shared: Shared | None, stack: AsyncExitStack) -> None:
-        self._shared = shared
-        self._stack = stack
-        self._opened: dict[Resource[Any], Any] = {}
+    def __init__(self, shared: Shared | None) -> None:
+        self._shared: Final = shared
+        self._opened: Final[dict[Resource[Any], Any]] = {}
+        self._to_close: Final[list[AbstractAsyncContextManager[Any]]] = []
 
     async def value_of(self, resource: Resource[Any]) -> Any:
         """Return what `resource` yields, opened now if need be."""
@@ -37,31 +38,51 @@ class Injector:
                 value = await self._shared.get(resource)
             else:
                 dependencies = {name: await self.value_of(one) for name, one in resource.dependencies.items()}
-                value = await self._stack.enter_async_context(resource.open(**dependencies))
+                manager = resource.open(**dependencies)
+                value = await manager.__aenter__()
+                self._to_close.append(manager)
             self._opened[resource] = value
         return self._opened[resource]
+
+    async def close(self, failure: BaseException | None) -> BaseException | None:
+        """Close what was opened, the last one first, whatever any of them raises; return what the attempt has failed with.
+
+        Not by an `AsyncExitStack`: that writes to the exceptions, and leaves the rest open when one of them refuses.
+        """
+        while self._to_close:
+            manager = self._to_close.pop()
+            try:
+                if failure is None:
+                    await manager.__aexit__(None, None, None)
+                else:
+                    await manager.__aexit__(type(failure), failure, traceback_of(failure))
+            except BaseException as error:  # noqa: BLE001  as in any `async with`: from here on this one counts
+                failure = error
+        return failure
 
 
 def with_resources(function: Function, shared: Shared | None) -> Drive:
     """Return what runs a body of `function` with its resources; without `shared`, every one is per invocation."""
 
     async def drive(record: Record) -> Any:
+        value: Any = None
         failure: BaseException | None = None
+        injector = Injector(shared)
         try:
-            async with AsyncExitStack() as stack:
-                injector = Injector(shared, stack)
+            try:
                 given = given_in(record._values)
                 injected = {
                     name: given[name] if name in given else await injector.value_of(resource)
                     for name, resource in function.injected.items()
                 }
-                try:
-                    return await run_body(record, injected)
-                except BaseException as error:
-                    failure = error
-                    raise
-            raise failure  # a resource has swallowed it
+                value = await run_body(record, injected)
+            except BaseException as error:  # noqa: BLE001  raised below, by whatever name closing gives it
+                failure = error
+            failure = await injector.close(failure)
+            if failure is not None:
+                raise failure
+            return value
         finally:
-            del record, failure
+            del record, failure, injector, value
 
     return drive

@@ -18,13 +18,14 @@ from asyncio import CancelledError, Future, get_running_loop
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from types import CoroutineType, FrameType
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 from pynenc_async.errors import MiddlewareError, RefusedError, RetryError
 from pynenc_async.execution.tracebacks import clear_frame, clear_our_frames, is_ours
 from pynenc_async.function import Drive
 from pynenc_async.record import Record
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
+from pynenc_async.user_errors import cause_of, is_a, members_of, traceback_of
 
 
 class _State(Enum):
@@ -84,7 +85,7 @@ class CallNext:
             return "called call_next() twice"
         if self._state is _State.UNDER_WAY:
             return "returned while the body was under way"
-        if isinstance(said, CoroutineType):
+        if type(said) is CoroutineType:
             said.close()
             return "returned a coroutine in place of its result; write `return await call_next()`"
         if said is None and self._state is _State.NOT_CALLED and not self._is_answer:
@@ -93,11 +94,11 @@ class CallNext:
 
     def fault_in_error(self, error: BaseException) -> str | None:
         """What is wrong with a middleware that raised `error`; None: nothing."""
-        if error is self._error or not isinstance(error, Exception):
+        if error is self._error or not is_a(error, Exception):
             return None
         if self._called_twice:
             return "called call_next() twice"
-        if isinstance(error, RefusedError | RetryError):
+        if is_a(error, RefusedError) or is_a(error, RetryError):
             return None
         if self._error is not None and _comes_from(error, self._error):
             return None
@@ -157,8 +158,9 @@ class Layer:
         if self.is_disabled:
             return  # it broke in several invocations at once
         self.is_disabled = True
+        self._disabled(self)
         ids = {"invocation_id": record.invocation_id, "task_id": record._task.task_id}
-        logger.error(
+        log.error(
             "middleware %s is disabled: around invocation %s of task %s it %s",
             self.name,
             ids["invocation_id"],
@@ -167,7 +169,6 @@ class Layer:
             exc_info=error,
             extra=ids,
         )
-        self._disabled(self)
 
 
 async def _enclose(layer: Layer, inner: Drive, record: Record) -> Any:
@@ -198,7 +199,7 @@ async def _enclose(layer: Layer, inner: Drive, record: Record) -> Any:
 
 def _comes_from(error: BaseException, origin: BaseException) -> bool:
     """Whether `error` was made of `origin`: raised from it, a group around it, or the timeout that cancelled it."""
-    if isinstance(origin, CancelledError) and isinstance(error, TimeoutError):
+    if is_a(origin, CancelledError) and is_a(error, TimeoutError):
         return True
     seen: set[int] = set()
     stack: list[BaseException | None] = [error]
@@ -208,9 +209,7 @@ def _comes_from(error: BaseException, origin: BaseException) -> bool:
             return True
         if one is not None and id(one) not in seen:
             seen.add(id(one))
-            stack.append(one.__cause__)
-            if isinstance(one, BaseExceptionGroup):
-                stack += cast("BaseExceptionGroup[BaseException]", one).exceptions
+            stack += cause_of(one), *members_of(one)
     return False
 
 
@@ -220,7 +219,8 @@ def _clear_frames(error: BaseException) -> None:
     The invocation is an argument of theirs, and would stay alive with the traceback. What they called itself, and what
     the body did, stays as it is.
     """
-    step = error.__traceback__.tb_next if error.__traceback__ is not None else None  # the first one is `_enclose`
+    head = traceback_of(error)
+    step = None if head is None else head.tb_next  # the first one is `_enclose`
     if step is not None and step.tb_frame.f_code is _OUTCOME:
         step = step.tb_next
     frames: list[FrameType] = []

@@ -6,6 +6,8 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final
 
+from pynenc_async.user_errors import put_traceback, traceback_of
+
 _PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
@@ -15,17 +17,18 @@ def without_our_frames(error: BaseException) -> BaseException:
     They are noise to the user. They would also keep the invocation alive: a frame in a traceback holds on to its locals
     and its callers. Whoever calls this deletes its own locals.
     """
-    head: TracebackType | None = error.__traceback__
+    head: TracebackType | None = traceback_of(error)
     while head is not None and is_ours(head):
         head = head.tb_next
     clear_our_frames(error)
-    error.__traceback__ = head
+    put_traceback(error, head)
     return error
 
 
 def clear_our_frames(error: BaseException) -> None:
     """Clear this package's frames in the traceback, but for the first one, which is the caller's."""
-    step = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    head = traceback_of(error)
+    step = None if head is None else head.tb_next
     while step is not None:
         if is_ours(step):
             clear_frame(step.tb_frame)
@@ -46,9 +49,15 @@ def clear_frame(frame: FrameType) -> None:
 
 def is_ours(step: TracebackType) -> bool:
     """Whether a frame is this package's; the bodies of the examples, which live in it, are a user's."""
-    return is_our_module(step.tb_frame.f_globals.get("__name__"))
+    return is_our_module(module_of(step.tb_frame))
 
 
-def is_our_module(name: object) -> bool:
+def module_of(frame: FrameType) -> str:
+    """Return the name of the module in which a frame runs; a text without methods of its own, or ""."""
+    name = dict.get(frame.f_globals, "__name__")  # past the `get` of a dict of somebody's own, as `exec` allows
+    return name if type(name) is str else ""
+
+
+def is_our_module(name: str) -> bool:
     """The same of the name of its module."""
-    return str(name).startswith(_PACKAGE) and ".examples." not in str(name)
+    return name.startswith(_PACKAGE) and ".examples." not in name

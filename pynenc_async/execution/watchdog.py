@@ -25,7 +25,7 @@ from typing import Any, Final
 from pynenc_async.clock import SimulatedLoop
 from pynenc_async.execution.blockage import Sighting, look
 from pynenc_async.statistics import LoopLag
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 BEATS: Final = 4
 """How often the timer beats, and the thread looks, in the time after which a loop counts as blocked."""
@@ -198,7 +198,7 @@ class Watchdog:
             try:
                 self._look(now, now - looked)
             except Exception:  # noqa: BLE001  it must not end silently
-                logger.exception("the watchdog failed to say why the event loop is blocked")
+                log.exception("the watchdog failed to say why the event loop is blocked")
             looked = now
         self._say_what_has_ended()
 
@@ -257,7 +257,7 @@ class Watchdog:
                 self._say(f"has blocked the event loop for {blocked:.2f} s; it goes on", blocked, "")
 
     def _say(self, what: str, blocked: float, stack: str) -> None:
-        logger.warning(
+        log.warning(
             "%s %s%s%s",
             self._culprit,
             what,

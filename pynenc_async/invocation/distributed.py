@@ -26,6 +26,7 @@ from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, run_in_body, suspend
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
+from pynenc_async.user_errors import put_traceback
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -215,7 +216,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             more.alarm.disarm()
             more.alarm = None
         error: BaseException = self._outcome
-        return error.with_traceback(None if more is None else more.traceback)
+        put_traceback(error, None if more is None else more.traceback)
+        return error
 
     # -- as text ------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 _SWEEP_AT: Final = 64
+_LONGEST_TIMER: Final = 1e9
+"""Seconds: uvloop raises for a timer that is set too far ahead. Whoever rings early looks, and sets it again."""
 SLACK: Final = 2e-9
 """Seconds by which an entry may be early: loops ring timers early by as much as their clock's resolution."""
 
@@ -126,7 +128,8 @@ class Agenda:
             self._timer = None
         if self._entries and self._call_later is not None:
             self._armed_for = self._entries[0][0]
-            self._timer = self._call_later(max(0.0, self._armed_for - self.now()), self._ring)
+            delay = min(max(0.0, self._armed_for - self.now()), _LONGEST_TIMER)
+            self._timer = self._call_later(delay, self._ring)
 
     def _ring(self) -> None:
         self._timer = None

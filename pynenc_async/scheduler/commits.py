@@ -3,7 +3,7 @@
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import Change, Refusal, RefusalKind
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 
 async def commit(store: Store, changes: list[Change]) -> list[Refusal | None]:
@@ -12,7 +12,7 @@ async def commit(store: Store, changes: list[Change]) -> list[Refusal | None]:
         return await store.commit(changes)
     except InvocationStatusError as error:
         if len(changes) == 1:
-            logger.exception("a change was decided that the status table forbids: %r", changes[0])
+            log.exception("a change was decided that the status table forbids: %r", changes[0])
             return [Refusal(RefusalKind.STALE, str(error))]
         refusals: list[Refusal | None] = []
         for change in changes:

@@ -12,7 +12,6 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 """
 
 from asyncio import CancelledError
-from traceback import format_exception_only
 
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.family import leave_family
@@ -30,6 +29,7 @@ from pynenc_async.scheduler.statuses import (
 )
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import Alarm
+from pynenc_async.user_errors import brief, is_a, traceback_of
 
 
 class Endings(Slots):
@@ -103,16 +103,17 @@ class Endings(Slots):
                 return
             if more.timed_out is not None:
                 error = self.verdict(record, error)
-        if isinstance(error, CancelledError):  # which is not kept: it would keep the body's frames
+        if is_a(error, CancelledError):  # which is not kept: it would keep the body's frames
             reason = None if more is None else more.cancel_reason
             self.end(record, CANCELLED, None, "the body raised CancelledError" if reason is None else reason)
             return
-        cancelled = more is not None and more.cancel_reason is not None
-        delay = None if cancelled else self.retry_delay(record, error)
-        if delay is not None:
-            self._retry(record, error, delay)
+        # Here runs code of users, before anything has changed; it may cancel the invocation, too.
+        delay = None if _is_cancelled(record) else self.retry_delay(record, error)
+        reason = "" if delay is None else brief(error)
+        if delay is not None and not _is_cancelled(record):
+            self._retry(record, error, delay, reason)
         else:
-            record.need_more().traceback = error.__traceback__
+            record.need_more().traceback = traceback_of(error)
             self.end(record, FAILED, error)
 
     def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
@@ -211,10 +212,10 @@ class Endings(Slots):
         record.need_more().alarm = Alarm(record._task.task_id, self.format_id(record._number), record._outcome)
         self.store.keep_twin(record)
 
-    def _retry(self, record: Record, error: BaseException, delay: float) -> None:
+    def _retry(self, record: Record, error: BaseException, delay: float, reason: str) -> None:
         self.now = self.clock()
         record.leave_path()
-        self.note(record, RETRY, record._retries + 1, _describe(error))
+        self.note(record, RETRY, record._retries + 1, reason)
         self._give_slot_back(record)
         record._status = RETRY
         record._retries += 1
@@ -226,8 +227,8 @@ class Endings(Slots):
         self.retry_after(record, delay)
 
 
-def _describe(error: BaseException) -> str:
-    return type(error).__name__ + ": " + "".join(format_exception_only(error)).strip().partition(": ")[2]
+def _is_cancelled(record: Record) -> bool:
+    return record._more is not None and record._more.cancel_reason is not None
 
 
 def _is_simple(record: Record, more: More, status: InvocationStatus, reason: str) -> bool:

@@ -23,7 +23,7 @@ from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.marks import Marks
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import CancelRequest, JournalChange, Refusal
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 T = TypeVar("T")
 
@@ -205,7 +205,7 @@ class Ledger:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             if self.failure is not None:
-                logger.warning("the store can be written again")
+                log.warning("the store can be written again")
                 self.failure, pause = None, FIRST_PAUSE_SECONDS
             if self._has_work() and not any(refusals):
                 # The next batch goes first: what follows from this one is seen to while the store works on that.
@@ -242,7 +242,7 @@ class Ledger:
 
     def _keep(self, batch: list[Draft], others: list[Other], error: StoreError) -> None:
         if self.failure is None:
-            logger.error("the store cannot be written, and is tried again until it can be: %s", error)
+            log.error("the store cannot be written, and is tried again until it can be: %s", error)
         self.failure = error
         self._marks.release()
         self._others = others + self._others

@@ -12,7 +12,7 @@ import msgspec
 from pynenc_async.record import Record
 from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.status import InvocationStatus
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 
 class TransitionEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,9 +111,9 @@ class Observers:
         for observation in list(self.observations):
             try:
                 observation.callback(event)
-            except Exception:  # noqa: BLE001  user code
-                logger.exception("the observer %r raised, and is told nothing more", observation.callback)
+            except BaseException:  # noqa: BLE001  user code; also a CancelledError, which is meant for nobody here
                 self._remove(observation)
+                log.exception("the observer %r raised, and is told nothing more", observation.callback)
 
     def _remove(self, observation: Observation) -> None:
         if observation in self.observations:

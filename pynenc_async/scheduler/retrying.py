@@ -1,6 +1,10 @@
-"""Whether a failed attempt is followed by another, and when. Pure."""
+"""Whether a failed attempt is followed by another, and when. Pure, but for the log.
+
+Code of users takes part: `retry_if`, and the classes of exceptions. Whatever that raises, there is an answer.
+"""
 
 from collections.abc import Callable
+from typing import Final, cast
 
 from pynenc_async.errors import (
     RefusedError,
@@ -10,7 +14,10 @@ from pynenc_async.errors import (
     WorkflowNondeterminismError,
 )
 from pynenc_async.options import TaskOptions
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
+from pynenc_async.user_errors import is_a, name_of
+
+_NEVER_RETRIED: Final = (WorkflowNondeterminismError, RefusedError, TaskDefinitionError)
 
 
 def delay_before_retry(
@@ -20,12 +27,25 @@ def delay_before_retry(
 
     `retries`: how many there were. `draw` gives a number from 0 to 1, for jitter.
     """
-    if retries >= options.max_retries or not _is_retriable(options, error):
+    if retries >= options.max_retries:
         return None
-    if isinstance(error, RetryError) and error.after is not None:
-        return max(0.0, error.after)
+    try:
+        if not _is_retriable(options, error):
+            return None
+        after = _asked_for(error)
+    except BaseException:  # noqa: BLE001  code of users; a CancelledError as well, for nobody has cancelled anything here
+        log.exception("retry_if or a class in retry_for raised; the %s is not retried", name_of(error))
+        return None
+    if after is not None:
+        return max(0.0, after)
     delay = min(_backed_off(options, retries), options.retry_max_delay)
     return delay * draw() if options.retry_jitter else delay
+
+
+def _asked_for(error: BaseException) -> float | None:
+    """Return after how many seconds a `RetryError` wants the next attempt, if it says so."""
+    after = cast(RetryError, error).after if is_a(error, RetryError) else None
+    return None if after is None else after + 0.0
 
 
 def _backed_off(options: TaskOptions, retries: int) -> float:
@@ -37,13 +57,13 @@ def _backed_off(options: TaskOptions, retries: int) -> float:
 
 def _is_hopeless(options: TaskOptions, error: BaseException) -> bool:
     """Whether another attempt would end like this one, or do harm."""
-    if isinstance(error, WorkerCrashedError):
-        return error.crashes >= options.max_crashes
-    return isinstance(error, (WorkflowNondeterminismError, RefusedError, TaskDefinitionError))
+    if is_a(error, WorkerCrashedError):
+        return cast(WorkerCrashedError, error).crashes >= options.max_crashes
+    return any(is_a(error, kind) for kind in _NEVER_RETRIED)
 
 
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
-    if isinstance(error, RetryError):
+    if is_a(error, RetryError):
         return True
     if (
         _is_hopeless(options, error)
@@ -51,10 +71,4 @@ def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
         or isinstance(error, options.no_retry_for)
     ):
         return False
-    if options.retry_if is None:
-        return True
-    try:
-        return bool(options.retry_if(error))
-    except Exception:  # noqa: BLE001  user code
-        logger.exception("retry_if raised; the failure of type %s is not retried", type(error).__name__)
-        return False
+    return options.retry_if is None or bool(options.retry_if(error))

@@ -13,7 +13,7 @@ from pynenc_async.scheduler.grace import Grace
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PAUSED, PENDING, SCHEDULED
 from pynenc_async.scheduler.unconnected import nobody_listens
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 KILLED_SECONDS: Final = 5.0
 """How long a process that was killed may take to be gone."""
@@ -126,7 +126,6 @@ class Stopping(Endings):
         more = record.need_more()
         driver, place = record._driver, record._task.place
         found = "is still waiting" if record._status is PAUSED else "ignored it"
-        self._report_given_up(record, found)
         if more.timed_out is not None:
             error = InvocationTimeoutError(self.format_id(record._number), more.timed_out)
             if record._status is PAUSED:
@@ -136,10 +135,11 @@ class Stopping(Endings):
             self.end(record, CANCELLED, None, f"{more.cancel_reason or 'cancelled'}; the body {found}")
         if place is not None:
             place.abandon(driver)
+        self._report_given_up(record, found)
 
     def _report_given_up(self, record: Record, found: str) -> None:
         invocation_id, task_id = self.format_id(record._number), record._task.task_id
-        logger.error(
+        log.error(
             "invocation %s of task %s was told to stop %g s ago, %s, and is abandoned",
             invocation_id,
             task_id,

@@ -9,6 +9,7 @@ from pynenc_async.scheduler.admission import Admission
 from pynenc_async.scheduler.agenda import Kind
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import PENDING, RETRY
+from pynenc_async.user_errors import is_a
 
 _SLACK: Final = 1e-6
 """Seconds by which a timer may ring early, as far as timeouts are concerned."""
@@ -35,7 +36,7 @@ class Timeouts(Admission):
         if more is None or more.timed_out is None or more.cancel_reason is not None:
             return error
         reason, more.timed_out = more.timed_out, None
-        if not isinstance(error, CancelledError):
+        if not is_a(error, CancelledError):
             return error
         timeout = InvocationTimeoutError(self.format_id(record._number), reason)
         timeout.__cause__ = error

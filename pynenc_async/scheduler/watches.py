@@ -17,7 +17,7 @@ from pynenc_async.record import Record, Watch
 from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 Queue = Callable[[Record], None]
 
@@ -109,7 +109,7 @@ class Watches:
         """Tell everything again, and log what was refused meanwhile."""
         refused, self._refused = self._refused, None
         if refused:
-            logger.warning(
+            log.warning(
                 "%d transitions fired no trigger: the app was being shut down when they happened",
                 refused,
                 extra={"refused": refused},

@@ -14,7 +14,7 @@ refuses, and what belongs to other runners, is for `durable`.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
@@ -30,6 +30,7 @@ from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PENDING, REGISTER
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Refusal, RefusalKind, encode_error
+from pynenc_async.user_errors import brief, is_a, name_of, traceback_of
 
 
 class Ending:
@@ -150,18 +151,20 @@ class WritingScheduler(Scheduler):
             raise InvocationStatusError(
                 f"invocation {self.format_id(record._number)} is {current} and cannot become {status}"
             )
-        draft = self.ledger.draft(record)
+        # Here runs code of users, before anything has changed.
+        result = error = None
         if status is SUCCESS:
             try:
-                result = encode(outcome, field="result")
-                require_storable(result, "result")
-                draft.result = result
-            except SerializationError as error:
-                status, outcome, reason = FAILED, error, ""
-        if status is not SUCCESS and isinstance(outcome, BaseException):
-            draft.error = _encode_failure(outcome)
+                result = _encode_result(outcome)
+            except SerializationError as problem:
+                status, outcome, reason = FAILED, problem, ""
+        if status is not SUCCESS and is_a(outcome, BaseException):
+            failure = cast(BaseException, outcome)
+            error = _encode_failure(failure)
             if status is FAILED:
-                more.traceback = outcome.__traceback__
+                more.traceback = traceback_of(failure)
+        draft = self.ledger.draft(record)
+        draft.result, draft.error = result, error
         self.now = now = self.clock()
         draft.finish((now, status, outcome, reason, self._attempt(record)))
         self._hold_still(record, more)
@@ -258,9 +261,20 @@ class WritingScheduler(Scheduler):
         raise NotImplementedError
 
 
+def _encode_result(value: object) -> bytes:
+    try:
+        data = encode(value, field="result")
+    except SerializationError:
+        raise
+    except BaseException as error:  # of the value's class: it is no more than a value that cannot be encoded
+        raise SerializationError("result", f"cannot be encoded: {brief(error)}") from error
+    require_storable(data, "result")
+    return data
+
+
 def _encode_failure(error: BaseException) -> bytes:
     data = encode_error(describe(error))
     if len(data) <= LARGEST:
         return data
-    too_large = SerializationError("error", f"{type(error).__name__} takes {len(data):,} bytes, and is not stored")
+    too_large = SerializationError("error", f"{name_of(error)} takes {len(data):,} bytes, and is not stored")
     return encode_error(describe(too_large))

@@ -21,7 +21,8 @@ from pynenc_async.schedules.schedule import Schedule, State
 from pynenc_async.schedules.specs import Overlap, ScheduleSpec
 from pynenc_async.store.values import Fire
 from pynenc_async.task import Task
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
+from pynenc_async.user_errors import brief
 
 LONGEST_TIMER: Final = 600.0
 """Seconds until the time of day is looked at again: how late a fire may be after the machine has slept."""
@@ -153,9 +154,9 @@ class Clockwork:
         try:
             decided = self._last_fires.get(schedule.name, now) if known is None else known.decided
             planned = plan(spec, decided, now, salt=self._salt if spec.options.jitter else 0.0)
-        except Exception:  # noqa: BLE001  the agenda must not lose what else is due
+        except BaseException:  # noqa: BLE001  the agenda must not lose what else is due
             schedule._state = State.PAUSED
-            logger.exception("schedule %r is paused: its next moment cannot be told", schedule.name)
+            log.exception("schedule %r is paused: its next moment cannot be told", schedule.name)
             return
         schedule._plan = planned
         self._arm(schedule, planned, now)
@@ -178,7 +179,7 @@ class Clockwork:
         if planned.missed:
             schedule.missed += planned.missed
             count = f"more than {planned.missed}" if planned.dropped else str(planned.missed)
-            logger.warning("schedule %r has missed %s of its moments", schedule.name, count)
+            log.warning("schedule %r has missed %s of its moments", schedule.name, count)
         overlap = schedule.spec.options.overlap
         admission = admit(overlap, planned.fires, busy=schedule._runs.busy, line=schedule._line)
         schedule._line = admission.line
@@ -203,9 +204,10 @@ class Clockwork:
         task = schedule.task.for_fire(fire, alone=alone)
         try:
             handle = self._context.copy().run(task.submit_values, task, schedule._values)
-        except Exception as error:  # noqa: BLE001  a full queue, a duplicate that is refused: the next fire is another matter
+        except BaseException as error:  # noqa: BLE001  a full queue, a duplicate that is refused, code of the user's values
             schedule.passed += 1
-            logger.warning("schedule %r could not call its task for %s: %s", schedule.name, fire.at.isoformat(), error)
+            moment, problem = fire.at.isoformat(), brief(error)
+            log.warning("schedule %r could not call its task for %s: %s", schedule.name, moment, problem)
             return
         schedule.fired += 1
         schedule._last, schedule._last_invocation_id = fire, handle.invocation_id

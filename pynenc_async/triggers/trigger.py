@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from pynenc_async.task import Task
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 from pynenc_async.triggers.conditions import Condition, EventCondition, TaskCondition
 from pynenc_async.triggers.joining import Joiner
 from pynenc_async.triggers.occurrence import NO_CHAIN, Occurrence, TriggerEvent
@@ -72,8 +72,8 @@ class Trigger:
             try:
                 if leaf.is_met_by(occurrence):
                     met.append(number)
-            except Exception:  # noqa: BLE001  user code
-                logger.exception("trigger %r: a predicate of %s raised; it counts as not fulfilled", self.name, leaf)
+            except BaseException:  # noqa: BLE001  user code
+                log.exception("trigger %r: a predicate of %s raised; it counts as not fulfilled", self.name, leaf)
         return met
 
     def key_of(self, occurrence: Occurrence) -> Any:
@@ -87,7 +87,7 @@ class Trigger:
         dropped = self._joiner.dropped
         occurrences = self._joiner.offer(occurrence, met, key)
         if self._joiner.dropped > dropped == 0:
-            logger.warning(
+            log.warning(
                 "trigger %r: more than max_keys=%d keys wait for the rest of what they need; from now on the one that "
                 "has waited longest is dropped",
                 self.name,

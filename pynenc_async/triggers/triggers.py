@@ -14,7 +14,7 @@ from pynenc_async.errors import TriggerDefinitionError
 from pynenc_async.forks import tell_of_forks
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.task import Task
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 from pynenc_async.triggers.conditions import Condition, TaskCondition, joins
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
 from pynenc_async.triggers.options import TriggerOptions
@@ -119,8 +119,8 @@ class Triggers:
             return None
         try:
             key = trigger.key_of(occurrence)
-        except Exception:  # noqa: BLE001  user code
-            logger.exception("trigger %r: its key function raised; this occurrence fires nothing", trigger.name)
+        except BaseException:  # noqa: BLE001  user code
+            log.exception("trigger %r: its key function raised; this occurrence fires nothing", trigger.name)
             return None
         with self._lock:
             if self._by_name.get(trigger.name) is not trigger:
@@ -130,7 +130,7 @@ class Triggers:
     def _fire(self, trigger: Trigger, event: TriggerEvent, cause: int | None) -> Handle | None:
         limit = trigger.options.max_chain
         if limit is not None and event.chain.length > limit:
-            logger.error(
+            log.error(
                 "trigger %r would be number %d of a chain of triggers that fire one another, and max_chain=%d; it does not "
                 "fire: %s",
                 trigger.name,
@@ -142,8 +142,8 @@ class Triggers:
         try:
             values = trigger.supply(event)
             handle: Handle = self._stage.call(trigger.task, values, cause=cause, chain=event.chain)
-        except Exception:  # noqa: BLE001  user code, and what the task refuses
-            logger.exception("trigger %r could not call %s; this occurrence fires nothing", trigger.name, trigger.task)
+        except BaseException:  # noqa: BLE001  user code, and what the task refuses
+            log.exception("trigger %r could not call %s; this occurrence fires nothing", trigger.name, trigger.task)
             return None
         with self._lock:
             trigger.fired += 1

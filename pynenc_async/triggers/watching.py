@@ -9,6 +9,7 @@ from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
 from pynenc_async.triggers.occurrence import NO_CHAIN, Chain, Occurrence
 from pynenc_async.triggers.trigger import Trigger
+from pynenc_async.user_errors import is_a
 
 CHAIN: Final[ContextVar[Chain]] = ContextVar("pynenc_async_trigger_chain", default=NO_CHAIN)
 """The fires that led to what runs here: it travels with the context, also into what a fired body submits."""
@@ -49,7 +50,7 @@ def occurrence_of(transition: Transition) -> Occurrence:
     """Return what users are shown; the decision that made the transition is complete."""
     record, status = transition.record, transition.status
     outcome: Any = record._outcome if status.is_final() else None
-    is_error = status is not _SUCCESS and isinstance(outcome, Exception)  # a bare CancelledError is none
+    is_error = status is not _SUCCESS and is_a(outcome, Exception)  # a bare CancelledError is none
     return Occurrence(
         timestamp=transition.timestamp,
         invocation_id=cast("DistributedInvocation[Any, Any]", record).invocation_id,

@@ -12,7 +12,7 @@ from typing import Final
 
 from pynenc_async.errors import StoreError
 from pynenc_async.invocation.durable.duties import Duties
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 PAUSE_SECONDS: Final = 0.5
 """How long it waits before it asks a store again that has failed."""
@@ -88,13 +88,14 @@ class Attendant:
             try:
                 await self._see_to_it()
             except StoreError as error:
-                if not self._is_in_vain:
-                    logger.warning("the store does not answer, and is asked again until it does: %s", error)
-                self._is_in_vain = self._looks = self._fills = True
+                was_in_vain, self._is_in_vain = self._is_in_vain, True
+                self._looks = self._fills = True
+                if not was_in_vain:
+                    log.warning("the store does not answer, and is asked again until it does: %s", error)
                 await asyncio.sleep(PAUSE_SECONDS)
             except Exception:  # noqa: BLE001  whatever it is, nobody must wait for ever for this process
-                logger.exception("a duty towards the store failed; it is tried again")
                 self._looks = self._fills = True
+                log.exception("a duty towards the store failed; it is tried again")
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 self._is_in_vain = False

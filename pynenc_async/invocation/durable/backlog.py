@@ -24,7 +24,7 @@ from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 MOST_CLAIMED: Final = 1_000
 """How much is claimed at once. While it is taken in, the loop does nothing else, and the store while it is read."""
@@ -158,14 +158,14 @@ class BacklogKeeper:
         if found.adopted:
             self._level = max(self._level or 0, 0)
             self.size += found.adopted
-            logger.warning(
+            log.warning(
                 "took over from those that are gone: invocations %d, runners %d; under way were %d",
                 found.adopted,
                 len(found.runners),
                 found.interrupted,
             )
         for invocation_id in found.poisoned:
-            logger.error("invocation %s has crashed too often, and is not tried again", invocation_id)
+            log.error("invocation %s has crashed too often, and is not tried again", invocation_id)
 
     async def claim_awaited(self) -> None:
         """Claim what bodies await, if it is there."""

@@ -25,7 +25,7 @@ from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import Query, Retention
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +215,11 @@ class StoreBound(Dispatcher):
                 self._hand_over(record)
         await self.ledger.stop()
         unwritten = super().living()
-        if unwritten:
-            logger.error("the ends of %d invocations could not be stored: they will be run again", len(unwritten))
         for record in unwritten:
             self._desk.leave_to(record)
             self._hand_over(record)
+        if unwritten:
+            log.error("the ends of %d invocations could not be stored: they will be run again", len(unwritten))
         self._opening = None
         await session.store.close()
         session.watch.let_go()
@@ -307,11 +307,11 @@ class StoreBound(Dispatcher):
     # -- what others take, and what lies in the store ------------------------------------------------------------------
 
     def _declared_dead(self) -> None:
-        logger.error("runner %s was declared dead: what it had belongs to others now", self.runner_id)
         for record in super().living():
             if durable_of(record).known:
                 self._desk.leave_to(record)
                 self._hand_over(record)
+        log.error("runner %s was declared dead: what it had belongs to others now", self.runner_id)
 
     def _fetch(self, record: Record) -> None:
         if self._opening is not None and self._opening.backlog.fetch(record):

@@ -25,6 +25,7 @@ from pynenc_async.invocation.synchronous.running import (
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
 from pynenc_async.invocation.synchronous.waits import body_here, waiting
 from pynenc_async.status import InvocationStatus
+from pynenc_async.user_errors import put_traceback
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -105,7 +106,8 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         if self._status is _CANCELLED:
             return InvocationCancelledError(self.invocation_id, self.steps()[-1][3])
         error: BaseException = self._outcome
-        return error.with_traceback(self.need_more().traceback)
+        put_traceback(error, self.need_more().traceback)
+        return error
 
     # -- inside an event loop ------------------------------------------------------------------------------------------
 

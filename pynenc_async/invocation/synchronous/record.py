@@ -19,6 +19,7 @@ from pynenc_async.invocation.waiting import Wait
 from pynenc_async.record import Record, each_waiter
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
+from pynenc_async.user_errors import brief, is_a, traceback_of
 
 REGISTERED: Final = InvocationStatus.REGISTERED
 PENDING: Final = InvocationStatus.PENDING
@@ -102,35 +103,52 @@ class SynchronousRecord(Record):
 
     def _failed(self, error: BaseException) -> float | None:
         """The body raised: return the delay before the next attempt, or None if this is the end."""
+        error = self._verdict(error)
+        # Here runs code of users, before anything has changed, and without the lock; it may cancel the invocation, too.
+        delay = None if is_a(error, CancelledError) else self._delay_before_retry(error)
+        words = "" if delay is None else brief(error)
         with self._desk.lock:
             if self._ended_at is not None:
                 return None
             more = self.need_more()
-            reason, late, more.timed_out = more.cancel_reason, more.timed_out, None
-            if isinstance(error, CancelledError) and late is not None and reason is None:
-                error = self._timeout(late, error)
-            if isinstance(error, CancelledError):
+            if is_a(error, CancelledError):
+                reason = more.cancel_reason
                 self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
-                return None
-            draw = randomness_of(_get_running_loop()).random
-            delay = delay_before_retry(self._task.options, error, self._retries, draw) if reason is None else None
-            if delay is not None and more.deadline is not None and _now() + delay >= more.deadline:
-                delay = None
-            if delay is not None:
-                self._retry(error)
+            elif delay is not None and more.cancel_reason is None:
+                self._retry(error, words)
+                return delay
             else:
-                more.traceback = error.__traceback__
+                more.traceback = traceback_of(error)
                 self._end(FAILED, error)
-            return delay
+            return None
+
+    def _verdict(self, error: BaseException) -> BaseException:
+        """What the error of the body means: one that was told to stop because its time was up has timed out."""
+        with self._desk.lock:
+            more = self.need_more()
+            late, more.timed_out = more.timed_out, None
+            if late is None or more.cancel_reason is not None or not is_a(error, CancelledError):
+                return error
+            return self._timeout(late, error)
+
+    def _delay_before_retry(self, error: BaseException) -> float | None:
+        more = self.need_more()
+        if more.cancel_reason is not None:
+            return None
+        draw = randomness_of(_get_running_loop()).random
+        delay = delay_before_retry(self._task.options, error, self._retries, draw)
+        if delay is not None and more.deadline is not None and _now() + delay >= more.deadline:
+            return None
+        return delay
 
     def _timeout(self, reason: str, cause: BaseException) -> BaseException:
         error = InvocationTimeoutError(self._desk.format_id(self._number), reason)
         error.__cause__ = cause
         return error
 
-    def _retry(self, error: BaseException) -> None:
+    def _retry(self, error: BaseException, reason: str) -> None:
         self._come_back()
-        self._move(RETRY, f"{type(error).__name__}: {error}")
+        self._move(RETRY, reason)
         journal = self.need_more().journal
         if journal is not None:
             journal.rewind(error)

@@ -22,7 +22,7 @@ from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.ancestors import refuse_repeated_ancestor
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
-from pynenc_async.telemetry import logger
+from pynenc_async.telemetry import report_unseen
 
 Invocation = SynchronousInvocation[Any, Any]
 
@@ -173,11 +173,4 @@ class SynchronousRuntime:
 def _report(follower: Invocation) -> None:
     """Nobody reads what was fired: its failure is logged."""
     if follower._status is InvocationStatus.FAILED:
-        error: BaseException = follower._outcome
-        logger.error(
-            "invocation %s of task %s failed, and nobody looked at the error",
-            follower.invocation_id,
-            follower._task.task_id,
-            exc_info=(type(error), error, error.__traceback__),
-            extra={"invocation_id": follower.invocation_id, "task_id": follower._task.task_id},
-        )
+        report_unseen(follower._task.task_id, follower.invocation_id, follower._outcome)
