@@ -17,7 +17,7 @@ from pynenc_async.scheduler.buckets import Buckets
 from pynenc_async.scheduler.keys import Key, Mixed
 from pynenc_async.scheduler.needs import Needed
 from pynenc_async.scheduler.rules import Rule, in_words, narrowest
-from pynenc_async.scheduler.turns import Turns
+from pynenc_async.scheduler.turns import NOBODY, Turns
 
 _DISABLED: Final = ConcurrencyControlType.DISABLED
 _PLAIN: Final = frozenset({str, int, type(None)})
@@ -43,7 +43,7 @@ class Limiter:
         self._total = 0
         self.newest: Record | None = None
         """Who was the last to get a permit; None once its attempt is over."""
-        self._turns: Final = Turns(wake_later, self._note_room)
+        self._turns: Final = Turns(wake_later, self._note_room, self._total_of)
         self._lines: Final = self._turns.lines
         self._buckets: Final = Buckets(clock)
         self._full_elsewhere: Final[dict[Key, int]] = {}
@@ -52,13 +52,19 @@ class Limiter:
         """The highest total that they fill."""
         self._kinds: Final[dict[tuple[Any, ...], int]] = {}
         """The limits of all uses of the task, numbered; those of most come first."""
-        self._totals: Final[set[int | None]] = set()
+        self._totals: Final[list[int | None]] = []
+        """The `running_total` of each of them."""
 
     def kind_of(self, options: TaskOptions) -> int:
         """Return the number of the limits of a use: uses with the same limits wait in the same lines. Most have 0."""
-        self._totals.add(options.running_total)
         limits = options.running_concurrency, options.running_limit, options.running_total, options.rate_limit
-        return self._kinds.setdefault(limits, len(self._kinds))
+        kind = self._kinds.setdefault(limits, len(self._kinds))
+        if kind == len(self._totals):
+            self._totals.append(options.running_total)
+        return kind
+
+    def _total_of(self, key: Key) -> int | None:
+        return self._totals[key.kind if type(key) is Mixed else 0]
 
     # -- taking a permit -----------------------------------------------------------------------------------------------
 
@@ -117,8 +123,7 @@ class Limiter:
 
     def _obstacle(self, record: Record, key: Key) -> Rule | None:
         options = record._task.options
-        total = options.running_total
-        if total is not None and (self._total >= total or self._total_full_elsewhere >= total):
+        if not self._total_is_open(options.running_total):
             return Rule.TOTAL
         if options.running_concurrency is not _DISABLED:
             holders = self.holders.get(key)
@@ -165,40 +170,35 @@ class Limiter:
         if not self._lines:
             return False
         self._turns.give_back(key)
-        return bool(self._turns.order)
+        return self._turns.are_some
 
     def grant(self) -> list[Record]:
         """Give permits to those whose turn it is, and return them."""
-        granted, under_total = list[Record](), list[Key]()
-        turns, order = self._turns, self._turns.order
-        while order:
-            key = order[0]
+        granted, turns = list[Record](), self._turns
+        while (key := turns.next(self._total_is_open)) is not NOBODY:
             line = self._lines[key]
             head = line.head()
             permit = key.permit if type(key) is Mixed else key
             if head is None:
-                turns.end()
+                turns.end(key)
                 turns.unpark(permit)
                 continue
             rule = self._obstacle(head, permit)
-            if rule is None:
-                line.pop()
-                self._give(head, permit)
-                granted.append(head)
-                if line:
-                    order.rotate(-1)
-                else:
-                    turns.end()
-            elif rule is not Rule.TOTAL:
-                turns.leave()
+            if rule is not None:
+                turns.leave(key)
                 self._set_aside(head, rule, key, permit)
-            elif len(self._totals) == 1:
-                break
+                continue
+            line.pop()
+            self._give(head, permit)
+            granted.append(head)
+            if line:
+                turns.rotate(key)
             else:
-                under_total.append(order.popleft())  # it keeps its turn; who has a higher total may go on
-                turns.unpark(permit)
-        order.extendleft(reversed(under_total))
+                turns.end(key)
         return granted
+
+    def _total_is_open(self, total: int | None) -> bool:
+        return total is None or (self._total < total and self._total_full_elsewhere < total)
 
     def _set_aside(self, head: Record, rule: Rule, key: Key, permit: Key) -> None:
         """A line could not use its turn: it waits for whatever `rule` says; another may use the permit."""

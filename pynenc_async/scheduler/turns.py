@@ -7,29 +7,46 @@ turn again:
 * *parked*, a permit that comes back, for which lines compete;
 * neither, a permit that comes back under the key that is the line's own.
 
-The lines in turn are served in rotation, so a hot key starves no other. One that is not in turn is not looked at: the cost
-of a decision does not depend on how many wait.
+The lines in turn are served in rotation, so a hot key starves no other. Those with one `running_total` have a rotation of
+their own, for they can all go on under it or none can; of several rotations, the line that has waited longest for its turn
+goes first. A line that is not in turn, or whose total is reached, is not looked at: the cost of a decision does not depend
+on how many wait.
 """
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
+from operator import itemgetter
 from typing import Final
 
 from pynenc_async.scheduler.keys import Key, Mixed
 from pynenc_async.scheduler.lines import Line
 
+NOBODY: Final = object()
+"""No line is in turn; None is a key."""
+
+_since: Final = itemgetter(0)
+
 
 class Turns:
     """All lines of one task, by key."""
 
-    def __init__(self, wake_later: Callable[[float, Callable[[], None]], object], woken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wake_later: Callable[[float, Callable[[], None]], object],
+        woken: Callable[[], None],
+        total_of: Callable[[Key], int | None],
+    ) -> None:
         self._wake_later: Final = wake_later
         self._woken: Final = woken
         """Called when time alone has given lines a turn."""
         self.lines: Final[dict[Key, Line]] = {}
         """Those in which somebody waits, or has waited."""
-        self.order: Final[deque[Key]] = deque()
-        """The keys of the lines in turn."""
+        self._total_of: Final = total_of
+        """Tells the `running_total` of those who wait in a line."""
+        self._rotations: Final[dict[int | None, deque[tuple[int, Key]]]] = {}
+        """By total, the lines in turn, each with a number that says since when."""
+        self._numbers: Final = count()
         self._in_turn: Final[set[Key]] = set()
         self._parked: Final[dict[Key, dict[int, dict[Mixed, None]]]] = {}
         """By the key of a permit and by what the limits of a use are, lines that wait for such a permit."""
@@ -49,21 +66,47 @@ class Turns:
         """Give a line a turn, behind those that have one."""
         if key not in self._in_turn:
             self._in_turn.add(key)
-            self.order.append(key)
+            self._put_last(key)
+
+    def _put_last(self, key: Key) -> None:
+        self._rotations.setdefault(self._total_of(key), deque()).append((next(self._numbers), key))
+
+    @property
+    def are_some(self) -> bool:
+        """Whether any line is in turn."""
+        return bool(self._in_turn)
+
+    def next(self, is_open: Callable[[int | None], bool]) -> Key:
+        """Return the key of the line whose turn it is, of those whose total is open; `NOBODY` when there is none."""
+        heads = [rotation[0] for total, rotation in self._rotations.items() if is_open(total)]
+        return min(heads, key=_since)[1] if heads else NOBODY
 
     def take_all(self) -> None:
         """Give every line a turn."""
         for key in self.lines:
             self.take(key)
 
-    def leave(self) -> None:
-        """The line whose turn it is gives it up."""
-        self._in_turn.discard(self.order.popleft())
+    def rotate(self, key: Key) -> None:
+        """The line whose turn it is has used it, and gets the next one after all others."""
+        self._take_first(key)
+        self._put_last(key)
 
-    def end(self) -> None:
+    def leave(self, key: Key) -> None:
+        """The line whose turn it is gives it up."""
+        self._take_first(key)
+        self._in_turn.discard(key)
+
+    def end(self, key: Key) -> None:
         """In the line whose turn it is nobody waits any more."""
-        del self.lines[self.order[0]]
-        self.leave()
+        del self.lines[key]
+        self.leave(key)
+
+    def _take_first(self, key: Key) -> None:
+        total = self._total_of(key)
+        rotation = self._rotations[total]
+        rotation.popleft()
+        if not rotation:
+            del self._rotations[total]
 
     def park(self, key: Mixed) -> None:
         """Let a line that is not in turn wait for one of its permits."""
