@@ -21,6 +21,7 @@ from pynenc_async.configuration.app_options import (
 )
 from pynenc_async.configuration.configuration import Configuration
 from pynenc_async.options import TaskOptionsDict
+from pynenc_async.printable import printable
 from pynenc_async.signals import run_interruptible
 from pynenc_async.store.base import Store
 
@@ -147,4 +148,4 @@ class Pynenc(Defining):
         return run_interruptible(self, main, self._shutdown.hurry)
 
     def __repr__(self) -> str:
-        return f"<Pynenc {self.app_id!r} at {self.url}, {len(self._registry.tasks)} tasks>"
+        return f"<Pynenc {self.app_id!r} at {printable(self.url)}, {len(self._registry.tasks)} tasks>"

@@ -1,5 +1,6 @@
 """Connections, and the way from one version of the tables to the next."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -31,7 +32,7 @@ def connect(options: SqliteOptions, *, mode: str = "rw") -> sqlite3.Connection:
 def connect_plainly(options: SqliteOptions, mode: str) -> sqlite3.Connection:
     """Return a connection for which nothing has been read yet."""
     return sqlite3.connect(
-        f"file:{quote(options.path)}?mode={mode}",
+        f"file:{quote(os.fsencode(options.path))}?mode={mode}",
         uri=True,
         timeout=options.busy_timeout,
         isolation_level=None,

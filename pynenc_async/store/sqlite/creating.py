@@ -9,8 +9,8 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.connecting import migrate
+from pynenc_async.store.sqlite.failures import store_error
 from pynenc_async.store.sqlite.schema import MIGRATIONS
 
 
@@ -18,12 +18,13 @@ def create(path: str) -> None:
     """Make an empty store. Somebody else may do the same meanwhile; then theirs is the one."""
     wal = Path(path + "-wal")
     if wal.exists() and wal.stat().st_size:
-        raise StoreError(
-            f"SQLite store {path}: the file is missing, but {wal.name} with changes to it is there. Put the file back, or "
-            "remove the other to begin with an empty store"
+        raise store_error(
+            path,
+            f"the file is missing, but {wal.name} with changes to it is there. Put the file back, or "
+            "remove the other to begin with an empty store",
         )
     if not Path(path).absolute().parent.is_dir():
-        raise StoreError(f"SQLite store {path}: there is no directory {Path(path).absolute().parent}; make it first")
+        raise store_error(path, f"there is no directory {Path(path).absolute().parent}; make it first")
     draft = f"{path}-new-{secrets.token_hex(4)}"
     try:
         connection = sqlite3.connect(draft, isolation_level=None)

@@ -13,13 +13,12 @@ import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.at_once import AtOnce
 from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.enrolment import Rejoin, enrol
-from pynenc_async.store.sqlite.failures import Failures
+from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.finding import enable_find
 from pynenc_async.store.sqlite.keeper import Keeper
 from pynenc_async.store.sqlite.lease import Lease
@@ -93,9 +92,9 @@ class Engine:
         try:
             return Lease.take(self.options.path, self._lease_seconds)
         except OSError as error:
-            raise StoreError(
-                f"SQLite store {self.options.path}: cannot keep a lease next to it: {error}; "
-                "this process must be able to make files there",
+            raise store_error(
+                self.options.path,
+                f"cannot keep a lease next to it: {error}; this process must be able to make files there",
                 temporary=True,
             ) from error
 

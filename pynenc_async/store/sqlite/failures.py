@@ -4,10 +4,16 @@ import sqlite3
 from typing import Final
 
 from pynenc_async.errors import StoreError
+from pynenc_async.printable import printable
 
 _PRIMARY: Final = 0xFF
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+def store_error(path: str, problem: str, *, temporary: bool = False) -> StoreError:
+    """Return what to raise about the file at `path`: what is wrong, and what to do."""
+    return StoreError(printable(f"SQLite store {path}: {problem}"), temporary=temporary)
 
 
 class Failures:
@@ -19,43 +25,47 @@ class Failures:
 
     def astray(self, doing: str) -> StoreError:
         """Return what to raise where the file that is open is not the one that has its name."""
-        return StoreError(
-            f"SQLite store {self._path}: the file was removed, renamed or replaced while it was open; {doing} would be lost, "
-            "and nothing is written any more. Stop all that use it; put the file back, or start anew with the one that is there"
+        return store_error(
+            self._path,
+            f"the file was removed, renamed or replaced while it was open; {doing} would be lost, "
+            "and nothing is written any more. Stop all that use it; put the file back, or start anew with the one there",
         )
 
     def translate(self, error: sqlite3.Error, doing: str) -> StoreError:
         """Return what to raise for `error`, which came up while `doing` something."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
-        where = f"SQLite store {self._path}"
         if code in _FULL:
-            return StoreError(
-                f"{where}: cannot write ({error}) while {doing}; nothing was changed. "
+            return store_error(
+                self._path,
+                f"cannot write ({error}) while {doing}; nothing was changed. "
                 "Make room on the disk (or lift the limit on file sizes), and it goes on by itself",
                 temporary=True,
             )
         if code in _BUSY:
-            return StoreError(
-                f"{where}: another process or connection has held the file locked for more than "
+            return store_error(
+                self._path,
+                f"another process or connection has held the file locked for more than "
                 f"{self._busy_timeout:g} s ({error}) while {doing}; nothing was changed. Find who has a transaction open "
                 f"on it (`fuser {self._path}`), or raise busy_timeout",
                 temporary=True,
             )
         if code == sqlite3.SQLITE_NOTADB:
-            return StoreError(
-                f"{where}: this is no SQLite database ({error}). Name another file, or put a backup in its place"
+            return store_error(
+                self._path, f"this is no SQLite database ({error}). Name another file, or put a backup in its place"
             )
         if code == sqlite3.SQLITE_CORRUPT:
-            return StoreError(
-                f"{where}: the file is damaged ({error}), found while {doing}. Stop all that use it, keep it, and go on "
-                "with a backup; `sqlite3 <file> .recover` may save what is readable"
+            return store_error(
+                self._path,
+                f"the file is damaged ({error}), found while {doing}. Stop all that use it, keep it, and go on "
+                "with a backup; `sqlite3 <file> .recover` may save what is readable",
             )
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
-            return StoreError(
-                f"{where}: no access ({error}) while {doing}; this process must be able to read and write the file and to "
-                "create files next to it"
+            return store_error(
+                self._path,
+                f"no access ({error}) while {doing}; this process must be able to read and write the file and to "
+                "create files next to it",
             )
-        return StoreError(f"{where}: {type(error).__name__}: {error}, while {doing}; nothing was changed")
+        return store_error(self._path, f"{type(error).__name__}: {error}, while {doing}; nothing was changed")
 
 
 def is_full(error: sqlite3.Error) -> bool:

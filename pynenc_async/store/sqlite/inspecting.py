@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.connecting import connect_plainly, scalar
+from pynenc_async.store.sqlite.failures import store_error
 from pynenc_async.store.sqlite.options import SqliteOptions
 from pynenc_async.store.sqlite.schema import APPLICATION_ID, TABLES, VERSION
 
@@ -20,13 +20,14 @@ _FRAME_HEADER: Final = 24
 def check_place(path: str) -> None:
     """Refuse what SQLite would take for an empty database, or not understand."""
     if Path(path).is_dir():
-        raise StoreError(f"SQLite store {path}: this is a directory; name a file in it")
+        raise store_error(path, "this is a directory; name a file in it")
     if not Path(path).is_file():
-        raise StoreError(f"SQLite store {path}: this is no plain file, but a device, a pipe or the like; name another")
+        raise store_error(path, "this is no plain file, but a device, a pipe or the like; name another")
     if Path(path).stat().st_size == 0:
-        raise StoreError(
-            f"SQLite store {path}: the file is empty (0 bytes). No store is ever so: it was cut off, or somebody else made "
-            "it. Put a backup in its place, or remove it to begin with an empty store"
+        raise store_error(
+            path,
+            "the file is empty (0 bytes). No store is ever so: it was cut off, or somebody else made "
+            "it. Put a backup in its place, or remove it to begin with an empty store",
         )
 
 
@@ -42,9 +43,10 @@ def check_owner(options: SqliteOptions) -> None:
     finally:
         connection.close()
     if found != APPLICATION_ID:
-        raise StoreError(
-            f"SQLite store {options.path}: this database belongs to another program (application_id {found:#x}, not "
-            f"{APPLICATION_ID:#x}). Name another file: a store shares its file with nobody"
+        raise store_error(
+            options.path,
+            f"this database belongs to another program (application_id {found:#x}, not "
+            f"{APPLICATION_ID:#x}). Name another file: a store shares its file with nobody",
         )
 
 
@@ -54,9 +56,10 @@ def check_pages(connection: sqlite3.Connection, path: str) -> None:
         return
     problem = connection.execute("PRAGMA quick_check(1)").fetchall()[0][0]
     if problem != "ok":
-        raise StoreError(
-            f"SQLite store {path}: the file is damaged ({problem}). Stop all that use it, keep it, and go on with a backup; "
-            "`sqlite3 <file> .recover` may save what is readable"
+        raise store_error(
+            path,
+            f"the file is damaged ({problem}). Stop all that use it, keep it, and go on with a backup; "
+            "`sqlite3 <file> .recover` may save what is readable",
         )
 
 
@@ -64,8 +67,8 @@ def check_tables(connection: sqlite3.Connection, path: str) -> None:
     """Refuse a file in which a table is missing."""
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if missing := TABLES - names:
-        raise StoreError(
-            f"SQLite store {path}: the file is damaged: it has no table {', '.join(sorted(missing))}. Go on with a backup"
+        raise store_error(
+            path, f"the file is damaged: it has no table {', '.join(sorted(missing))}. Go on with a backup"
         )
 
 
@@ -73,9 +76,10 @@ def check_version(connection: sqlite3.Connection, path: str) -> None:
     """Refuse what a newer version has written."""
     found = scalar(connection, "PRAGMA user_version")
     if not 0 < found <= VERSION:
-        raise StoreError(
-            f"SQLite store {path}: the file has version {found}, this pynenc_async knows 1 to {VERSION}. "
-            "Upgrade pynenc_async in this process, or name another file"
+        raise store_error(
+            path,
+            f"the file has version {found}, this pynenc_async knows 1 to {VERSION}. "
+            "Upgrade pynenc_async in this process, or name another file",
         )
 
 
@@ -88,9 +92,10 @@ def check_length(path: str) -> None:
     # Asked after the log was read: when the log begins anew meanwhile, all of the old one is in the file by then.
     there = size_of(path) // page_size
     if lost := set(range(there + 1, pages + 1)) - in_wal:
-        raise StoreError(
-            f"SQLite store {path}: the file has been cut off: {len(lost)} of its {pages} pages are missing. Stop all that use "
-            "it, keep it, and go on with a backup; `sqlite3 <file> .recover` may save what is readable"
+        raise store_error(
+            path,
+            f"the file has been cut off: {len(lost)} of its {pages} pages are missing. Stop all that use "
+            "it, keep it, and go on with a backup; `sqlite3 <file> .recover` may save what is readable",
         )
 
 

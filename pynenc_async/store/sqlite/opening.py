@@ -7,7 +7,7 @@ from typing import Final
 from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.connecting import connect, migrate
 from pynenc_async.store.sqlite.creating import create
-from pynenc_async.store.sqlite.failures import Failures
+from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.inspecting import (
     check_length,
     check_owner,
@@ -45,7 +45,7 @@ def open_file(options: SqliteOptions) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise failures.translate(error, "opening it") from error
     except OSError as error:
-        raise StoreError(f"SQLite store {path}: cannot open it: {error}") from error
+        raise store_error(path, f"cannot open it: {error}") from error
     return connection
 
 
@@ -55,9 +55,10 @@ def _make_ready(connection: sqlite3.Connection, options: SqliteOptions) -> None:
     check_pages(connection, path)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchall()[0][0]
     if mode != "wal":
-        raise StoreError(
-            f"SQLite store {path}: the file system has no shared memory for write-ahead logging (journal_mode is {mode}); "
-            "put the file on a local disk"
+        raise store_error(
+            path,
+            f"the file system has no shared memory for write-ahead logging (journal_mode is {mode}); "
+            "put the file on a local disk",
         )
     synchronous = "FULL" if options.durability is Durability.FULL else "NORMAL"
     connection.execute(f"PRAGMA synchronous = {synchronous}")

@@ -12,6 +12,8 @@ from pynenc_async.errors import StoreError
 
 LEASE: Final = 10.0
 BUSY_TIMEOUT: Final = 30.0
+_TAKEN_OUT: Final = "\t\n\r"
+"""What `urlsplit` drops without a word."""
 _FORMS: Final = "sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///C:/path.db"
 
 
@@ -39,6 +41,10 @@ class SqliteOptions:
     def __post_init__(self) -> None:
         if not self.path or "\0" in self.path:
             raise StoreError(f"SQLite store: the URL names no file; write {_FORMS}")
+        try:
+            os.fsencode(self.path)
+        except UnicodeEncodeError as error:
+            raise StoreError(f"SQLite store: no file has the name {self.path!r}: {error}") from None
         if ":memory:" in self.path:
             raise StoreError("SQLite store: ':memory:' would keep nothing; write memory:// for a store in memory")
         if self.durability not in list(Durability):
@@ -64,11 +70,14 @@ class SqliteOptions:
             raise StoreError(f"{url!r}: a file has no host, {parts.netloc!r} was found; write {_FORMS}")
         if not parts.path.startswith("/"):
             raise StoreError(f"{url!r}: three slashes come before the name of the file; write {_FORMS}")
+        if any(letter in url for letter in _TAKEN_OUT):
+            raise StoreError(f"{url!r}: a tab or a line break ends no name; write %09, %0A or %0D if it is part of it")
         if parts.fragment:
             raise StoreError(f"{url!r}: '#' begins a fragment; write %23 for a '#' in the name of the file")
         values = _parameters(url, parts.query)
         return cls(
-            path=unquote(parts.path)[1:],  # the first slash ends the (empty) host
+            # The first slash ends the (empty) host. What is no UTF-8 is a name all the same, as `os.fsdecode` has it.
+            path=unquote(parts.path, errors="surrogateescape")[1:],
             durability=_durability(values.pop("durability", Durability.NORMAL)),
             lease_seconds=_number("lease", values.pop("lease", str(LEASE))),
             busy_timeout=_number("busy_timeout", values.pop("busy_timeout", str(BUSY_TIMEOUT))),

@@ -20,7 +20,7 @@ from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import retire
-from pynenc_async.store.sqlite.failures import Failures
+from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.lease import is_dead, tidy
 from pynenc_async.store.sqlite.names import Names
@@ -53,10 +53,10 @@ class _State(Enum):
 class SqliteStore(Store):
     """Invocations in a SQLite file, which processes of one host may share. Each process opens it for itself."""
 
-    def __init__(self, options: SqliteOptions | str | os.PathLike[str]) -> None:
+    def __init__(self, options: SqliteOptions | str | bytes | os.PathLike[str]) -> None:
         """Take the options, or the path of the file. Nothing is opened here."""
         if not isinstance(options, SqliteOptions):
-            options = SqliteOptions(path=os.fspath(options))
+            options = SqliteOptions(path=os.fsdecode(options))
         self.options: Final = options
         self._failures: Final = Failures(options.path, options.busy_timeout)
         self._state = _State.NEW
@@ -73,7 +73,7 @@ class SqliteStore(Store):
         Without `lease_seconds`, the lease is as long as the options say.
         """
         if self._state is not _State.NEW:
-            raise StoreError(f"SQLite store {self.options.path}: opened twice; make a second SqliteStore")
+            raise store_error(self.options.path, "opened twice; make a second SqliteStore")
         seconds = self.options.lease_seconds if lease_seconds is None else lease_seconds
         self._state = _State.CLOSED
         self._reader.start()
@@ -117,11 +117,11 @@ class SqliteStore(Store):
     def _engine(self) -> Engine:
         engine = self._opened
         if self._state is not _State.OPEN or engine is None:
-            raise StoreError(f"SQLite store {self.options.path}: it {self._state.value}")
+            raise store_error(self.options.path, f"it {self._state.value}")
         if engine.is_childs:
-            raise StoreError(
-                f"SQLite store {self.options.path}: it was opened before this process was forked; open the app after the "
-                "fork, in each process its own"
+            raise store_error(
+                self.options.path,
+                "it was opened before this process was forked; open the app after the fork, in each process its own",
             )
         return engine
 
@@ -290,9 +290,7 @@ class SqliteStore(Store):
 
     def _backup(self, target: str) -> None:
         if Path(target).exists():
-            raise StoreError(
-                f"SQLite store {self.options.path}: cannot back up to {target}: it exists; name a new file"
-            )
+            raise store_error(self.options.path, f"cannot back up to {target}: it exists; name a new file")
         source = connect(self.options, mode="ro")
         try:
             copy = sqlite3.connect(target, isolation_level=None)
