@@ -80,9 +80,15 @@ class Finding(Wired):
             raise PynencError("a synchronous app has no loop in which observers are called; use 'memory://' to observe")
         return self._dispatcher.observers.add(callback)
 
-    async def backup(self, target: str | os.PathLike[str]) -> None:
-        """Write a copy of the store to the file `target`, while everything goes on. Raises `StoreError`.
+    async def backup(self, target: str | bytes | os.PathLike[str]) -> None:
+        """Write a copy of the store to the file `target`, while everything goes on.
 
-        Raises `PynencError` for an app in memory.
+        Args:
+            target: Where nothing may be yet. The copy is made beside it, and put there when it is whole and on the disk; it
+                is for its owner alone, as the store is.
+
+        Raises:
+            StoreError: The copy cannot be made; then nothing is left of it.
+            PynencError: The app is one in memory.
         """
-        await self._dispatcher.backup(os.fspath(target))
+        await self._dispatcher.backup(os.fsdecode(target))

@@ -11,9 +11,15 @@ _HOST: Final = "127.0.0.1"
 _TOKEN_BYTES: Final = 16
 _WAKE: Final = b"wake"
 _LONGEST: Final = 64
+_PORTS: Final = 1 << 16
 
 Ear = tuple[int, bytes]
 """Where a runner listens: port and token. A datagram without the token is somebody else's."""
+
+
+def is_ear(port: object, token: object) -> bool:
+    """Whether this is an ear: it comes out of the database, and that may be a stranger's."""
+    return isinstance(port, int) and 0 < port < _PORTS and isinstance(token, bytes)
 
 
 class Bell:

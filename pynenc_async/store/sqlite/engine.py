@@ -17,6 +17,7 @@ from pynenc_async.store.sqlite.at_once import AtOnce
 from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.connecting import connect
+from pynenc_async.store.sqlite.copying import copy
 from pynenc_async.store.sqlite.enrolment import Rejoin, enrol
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.finding import enable_find
@@ -52,6 +53,7 @@ class Engine:
         self.names: Final = Names()
         self.is_childs = False
         """Whether this process is a fork of the one that has opened the file: then nothing of all this may be used."""
+        self._failures: Final = failures
         self._runner_id: Final = runner_id
         self._lease_seconds: Final = lease_seconds
         self._peek_lock: Final = threading.Lock()
@@ -119,6 +121,12 @@ class Engine:
 
     def _renew(self) -> None:
         self.lease.renew()
+
+    def copy_to(self, target: str) -> None:
+        """Write a copy of the whole file; see `Store.backup`."""
+        if self.session.is_astray:
+            raise self._failures.astray("a copy")
+        copy(self.options, self._failures, target)
 
     def peek(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask at once, in this thread."""

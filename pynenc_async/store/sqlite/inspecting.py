@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pynenc_async.store.sqlite.connecting import connect_plainly, scalar
+from pynenc_async.store.sqlite.drafts import LOGS
 from pynenc_async.store.sqlite.failures import store_error
 from pynenc_async.store.sqlite.options import SqliteOptions
 from pynenc_async.store.sqlite.schema import APPLICATION_ID, TABLES, VERSION
@@ -29,6 +30,14 @@ def check_place(path: str) -> None:
             "the file is empty (0 bytes). No store is ever so: it was cut off, or somebody else made "
             "it. Put a backup in its place, or remove it to begin with an empty store",
         )
+
+
+def log_of_another(path: str) -> str | None:
+    """Return the name of a log beside a file that is not there: SQLite would take it for changes to what is put there."""
+    for log in LOGS:
+        if size_of(path + log):
+            return Path(path + log).name
+    return None
 
 
 def check_owner(options: SqliteOptions) -> None:

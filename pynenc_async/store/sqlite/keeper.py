@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pynenc_async.store.sqlite.bell import Bell
+from pynenc_async.store.sqlite.bell import Bell, is_ear
 from pynenc_async.store.sqlite.inspecting import identity_of
 from pynenc_async.store.sqlite.lease import is_dead
 from pynenc_async.store.sqlite.schema import ALIVE
@@ -94,7 +94,7 @@ class Keeper:
             return False
         others = [row for row in runners if row[0] != home]
         not_alone = bool(others or self._bell.others)
-        self._bell.others = [(port, token) for _, _, port, token in others if port is not None]
+        self._bell.others = [(port, token) for _, _, port, token in others if is_ear(port, token)]
         died = self._session.alive and all(key != home for key, *_ in runners)
         if died:
             self._session.died = home

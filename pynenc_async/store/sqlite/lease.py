@@ -8,12 +8,15 @@ host share and nobody can set; the id of the boot tells it from the clock of an 
 
 import contextlib
 import os
+import re
 import secrets
 import threading
 import time
 from pathlib import Path
 from struct import Struct
 from typing import Any, Final
+
+from pynenc_async.store.sqlite.drafts import PRIVATE, give_mode_of
 
 try:
     import fcntl as _fcntl
@@ -25,11 +28,28 @@ fcntl: Final[Any] = _fcntl
 _CONTENT: Final = Struct("<dd36sI")
 """Until when, how long each lease is, the boot, the process."""
 _MOMENT: Final = Struct("<d")
+_NAME: Final = re.compile("[0-9A-Za-z_-]{1,64}")
+_TO_LOOK: Final = (
+    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+)
+"""Through no link, and without waiting for whoever might write into a pipe."""
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
-def _path(database: str, name: str) -> str:
-    return f"{database}-runner-{name}"
+def _path(database: str, name: object) -> str | None:
+    """Return where the file of a lease is; None for what is no name of one.
+
+    Names come out of the database, and that may be a stranger's: a name is never a part of a path.
+    """
+    is_name = isinstance(name, str) and _NAME.fullmatch(name) is not None
+    return f"{database}-runner-{name}" if is_name else None
+
+
+def _open(path: str | None) -> int:
+    """Open the file of somebody's lease to look at it. Raises OSError."""
+    if path is None:
+        raise FileNotFoundError
+    return os.open(path, _TO_LOOK)
 
 
 def _boot() -> bytes:
@@ -55,10 +75,11 @@ class Lease:
     def take(cls, database: str, seconds: float) -> "Lease":
         """Begin a lease. Raises OSError."""
         name = secrets.token_hex(8)
-        path = _path(database, name)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        path = f"{database}-runner-{name}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
         lease = cls(name, path, descriptor, seconds)
         try:
+            give_mode_of(database, descriptor)  # whoever may use the one must see the other
             _lock(descriptor, alone=True)
             _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
         except BaseException:
@@ -111,7 +132,7 @@ def _lock(descriptor: int, *, alone: bool) -> bool | None:
 def is_dead(database: str, name: str) -> bool:
     """Whether the runner has lost its lease: its process is gone, or has not renewed it in time."""
     try:
-        descriptor = os.open(_path(database, name), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _open(_path(database, name))
     except FileNotFoundError:
         return True
     except OSError:
@@ -133,7 +154,7 @@ def _is_over(content: bytes) -> bool:
 
 def process_of(database: str, name: str) -> int | None:
     """Return the id of the process that has the lease, for people."""
-    with contextlib.suppress(OSError), Path(_path(database, name)).open("rb") as file:
+    with contextlib.suppress(OSError), os.fdopen(_open(_path(database, name)), "rb") as file:
         content = file.read(_CONTENT.size)
         if len(content) == _CONTENT.size:
             return int(_CONTENT.unpack(content)[3])
@@ -144,9 +165,9 @@ def tidy(database: str, name: str) -> None:
     """Remove the file of a runner that was declared dead, unless its process still has it."""
     path = _path(database, name)
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _open(path)
         try:
-            if _lock(descriptor, alone=False) is not False:
+            if path is not None and _lock(descriptor, alone=False) is not False:
                 Path(path).unlink()
         finally:
             os.close(descriptor)

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pynenc_async.errors import StoreError
 from pynenc_async.store.base import Store
 from pynenc_async.store.sqlite import backlog, finding, purging, reading, recovery
 from pynenc_async.store.sqlite.commit import Commit
-from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import retire
 from pynenc_async.store.sqlite.failures import Failures, store_error
@@ -286,20 +284,7 @@ class SqliteStore(Store):
 
         So what runs here is taken over, and run again, by whoever opens the copy.
         """
-        await self._search(lambda _: self._backup(target))
-
-    def _backup(self, target: str) -> None:
-        if Path(target).exists():
-            raise store_error(self.options.path, f"cannot back up to {target}: it exists; name a new file")
-        source = connect(self.options, mode="ro")
-        try:
-            copy = sqlite3.connect(target, isolation_level=None)
-            try:
-                source.backup(copy)  # in one go: a copy in steps would begin anew with every commit
-            finally:
-                copy.close()
-        finally:
-            source.close()
+        await self._search(lambda engine: engine.copy_to(os.fsdecode(target)))
 
     async def check(self) -> list[str]:
         """Return what is wrong with the file: every page and index is looked at. Empty: nothing."""
