@@ -83,6 +83,10 @@ class BodyWaiter:
         """Whether a body awaits now."""
         raise NotImplementedError
 
+    def bodies(self) -> "Iterable[Record]":
+        """Return the invocations whose bodies wait here."""
+        raise NotImplementedError
+
     def notify(self, record: "Record", /) -> None:
         """Take the news."""
         raise NotImplementedError

@@ -148,6 +148,10 @@ class Roster(BodyWaiter):
         """Whether a body reads the group, and waits."""
         return any(signal.for_body for signal in self._signals)
 
+    def bodies(self) -> Iterator[Record]:
+        """Return the invocations whose bodies read the group."""
+        return chain.from_iterable(signal.bodies() for signal in self._signals)
+
     def wake(self) -> None:
         """Let every reader look again."""
         signals, self._signals, self._wake_at = self._signals, {}, _NEVER

@@ -52,17 +52,23 @@ def current_body() -> Record | None:
 class Signal(BodyWaiter):
     """Wakes one suspended await, once, after a body's own Task got its slot back."""
 
-    __slots__ = ("_body", "_scheduler", "future")
+    __slots__ = ("_body", "_scheduler", "_waiting", "future")
 
     def __init__(self, loop: AbstractEventLoop, body: Record | None) -> None:
         self.future: Final[Future[None]] = loop.create_future()
+        self._waiting: Final = body
         self._body: Final = body if body is not None and is_own_task(body) else None
+        """The body, where it is its own Task that waits, and is paused."""
         self._scheduler: Final[Scheduler | None] = None if body is None else body._task.runtime.scheduler
 
     @property
     def for_body(self) -> bool:
         """Whether a body awaits, in its own Task or in one that it spawned."""
         return self._scheduler is not None
+
+    def bodies(self) -> tuple[Record, ...]:
+        """Return the invocation whose body waits."""
+        return () if self._waiting is None else (self._waiting,)
 
     def notify(self, record: Record | None = None, /) -> None:
         """Wake whoever waits."""
@@ -184,13 +190,10 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
     wait.begin(hasten=False)
     signal = Signal(runtime.crew.loop, body)
     runtime.scheduler.pause(body)
+    record.add_waiter(signal)  # first: what it awaits while it runs in place must see that this body waits for it
     try:
         if not runtime.crew.run_in_place(record):
             wait.hasten()
-        if record._ended_at is None:
-            record.add_waiter(signal)
-        else:
-            signal.notify()
         if not signal.future.done():  # else the slot is back already
             yield from signal.future
     finally:
@@ -246,6 +249,10 @@ class ThreadWait(BodyWaiter):
     def for_body(self) -> bool:
         """Whether a body awaits here, or has started the thread that does."""
         return self._body is not None or self._starter is not None
+
+    def bodies(self) -> tuple[Record, ...]:
+        """Return the invocation whose body waits, in its thread or in one that it started."""
+        return tuple(body for body in (self._body, self._starter) if body is not None)
 
     def interrupt(self) -> None:
         """The body that waits here has been cancelled."""

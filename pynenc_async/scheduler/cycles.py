@@ -6,11 +6,13 @@ from typing import Final
 
 from pynenc_async.arguments import show
 from pynenc_async.errors import CycleDetectedError
-from pynenc_async.record import AnyOf, Record
+from pynenc_async.record import AnyOf, BodyWaiter, Record, each_waiter
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.needs import Needed
 
 _MOST_SHOWN: Final = 4
+_MOST_DEPENDENTS: Final = 32
+"""How many that wait for an invocation are looked at before the search begins at the other end."""
 
 
 def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:
@@ -18,10 +20,43 @@ def refuse_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> None:
 
     Who waits for a limit awaits, in effect, those who hold its permits: as many of them as have to free theirs.
     """
-    if not isinstance(targets, AnyOf):
-        _refuse([_end_of(target) for target in targets if not _runs(target, waiting)], waiting)
-    elif not any(_runs(target, waiting) for target in targets):
-        _refuse(_of_any(targets, waiting), waiting)
+    if isinstance(targets, AnyOf):
+        if not any(_runs(target, waiting) for target in targets) and _may_close_ring(waiting, targets):
+            _refuse(_of_any(targets, waiting), waiting)
+        return
+    blocked = [target for target in targets if not _runs(target, waiting)]
+    if blocked and _may_close_ring(waiting, blocked):
+        _refuse(map(_end_of, blocked), waiting)
+
+
+def _may_close_ring(waiting: Record, targets: Sequence[Record] | AnyOf) -> bool:
+    """Return False where nothing that `waiting` is about to await can wait for it.
+
+    There are two ways to look for a ring: from what is awaited, or from who waits. The second one is nearly always short:
+    a body at the end of a chain is awaited by the chain, but the body that begins to await the whole chain by nobody.
+    """
+    dependents = _dependents(waiting)
+    if dependents is None:
+        return True
+    if isinstance(targets, AnyOf):
+        return all(id(target) in dependents for target in targets)
+    return any(id(target) in dependents for target in targets)
+
+
+def _dependents(goal: Record) -> set[int] | None:
+    """Return, by `id`, `goal` and all that waits for it, directly or through others; None where that is not to be seen soon."""
+    if goal._task.runtime.scheduler is None:
+        return None  # inline bodies wait otherwise
+    found, queue = {id(goal)}, [goal]
+    for record in queue:
+        if record._task.limiter is not None or len(queue) > _MOST_DEPENDENTS:
+            return None  # whoever needs a permit that it holds may wait for it, or soon will
+        for waiter in each_waiter(record._waiters):
+            for body in waiter.bodies() if isinstance(waiter, BodyWaiter) else ():
+                if id(body) not in found:
+                    found.add(id(body))
+                    queue.append(body)
+    return found
 
 
 def _refuse(needs: Iterable[Needed], waiting: Record) -> None:
