@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msgspec import UNSET
 
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
+from pynenc_async.store.sqlite import lease
 
 S = InvocationStatus
 USUAL = [S.REGISTERED, S.PENDING, S.RUNNING]
@@ -33,6 +34,18 @@ def assert_lawful(invocation):
     assert len({entry.runner_id for entry in history}) == 1
     assert history[-1].status is invocation.status
     assert sum(entry.status.is_final() for entry in history) <= 1
+
+
+def leases_beside(database):
+    """Return (process, until when) of every lease on this file. A lease that is just being taken or ended is left out."""
+    leases = []
+    for file in database.parent.glob(f"{database.name}-runner-*"):
+        with suppress(FileNotFoundError):
+            content = file.read_bytes()
+            if len(content) == lease._CONTENT.size:
+                until, _, _, pid = lease._CONTENT.unpack(content)
+                leases.append((pid, until))
+    return leases
 
 
 async def turns(count):

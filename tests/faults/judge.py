@@ -3,11 +3,12 @@
 import os
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+
+from helpers import leases_beside
 
 from pynenc_async import InvocationStatus as S
 from pynenc_async.status import StatusRecord, advance
@@ -18,8 +19,6 @@ ROOT = Path(__file__).parent.parent.parent
 VICTIM = Path(__file__).parent / "victim.py"
 OWNED = {S.PENDING, S.RUNNING, S.PAUSED, S.RESUMED}
 PATIENCE = 60
-LEASE = struct.Struct("<dd36sI")
-"""A file beside the database: until when, how long, the boot, the process."""
 
 
 class Scene:
@@ -97,9 +96,7 @@ class Scene:
         """Wait until a victim has renewed its lease so many times."""
         moments = set()
         for _ in range(PATIENCE * 100):
-            for file in self.folder.glob("jobs.db-runner-*"):
-                until, _, _, pid = LEASE.unpack(file.read_bytes())
-                moments.update([until] if pid == victim.pid else [])
+            moments.update(until for pid, until in leases_beside(self.database) if pid == victim.pid)
             if len(moments) > count:
                 return
             pause(0.01)

@@ -223,9 +223,9 @@ async def wait_for_ever_in_loop(path: str) -> None:
 
 
 def swallow(path: str) -> str:
-    """Go on after being told to stop."""
-    Path(path).write_text(str(os.getpid()))
+    """Go on after being told to stop, from the moment at which that can be known to have begun."""
     try:
+        Path(path).write_text(str(os.getpid()))
         time.sleep(60)
     except asyncio.CancelledError:
         pass

@@ -60,9 +60,9 @@ async def running(invocation):
 
 async def written(path: Path) -> int:
     """Return the pid that a body writes into a file when it has begun."""
-    while not path.exists() or not path.read_text():
+    while not path.exists() or not (text := path.read_text()):  # read once: the body may be writing its last words
         await asyncio.sleep(0)
-    return int(path.read_text().split()[0])
+    return int(text.split()[0])
 
 
 def new_gate(path: Path) -> Path:

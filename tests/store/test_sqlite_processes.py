@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from helpers import leases_beside
 from sqlite_tools import NOW, PATIENCE, TASK, Process, asked, end, new, opened, run_python, start, temporary_directory
 
 from pynenc_async.errors import StoreError
@@ -64,9 +65,7 @@ async def renewed(path, process, times=2):
     moments = set()
 
     async def look():
-        for file in Path(path).parent.glob("*-runner-*"):
-            until_when, _, _, pid = lease._CONTENT.unpack(file.read_bytes())
-            moments.update([until_when] if pid == process.popen.pid else [])
+        moments.update(until for pid, until in leases_beside(Path(path)) if pid == process.popen.pid)
         return len(moments) > times
 
     await until(look)
