@@ -87,9 +87,9 @@ def extras():
         pytest.importorskip(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its reader is a thread, and a thread makes the verdict of a deadlock wait
 def service(extras):
-    """One service for all tests but those that end it."""
+    """One service for all tests of a module but those that end it."""
     service = Service()
     try:
         yield service
