@@ -10,6 +10,7 @@ import msgspec
 from pynenc_async.codec import decode_with, encode
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, Values
+from pynenc_async.user_errors import name_of
 
 NO_ARGS: Final = "no_args"
 COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
@@ -17,6 +18,7 @@ COMPARED_BY_VALUE: Final = frozenset({int, str, bool, bytes, type(None)})
 _COMPARED_AT_ONCE: Final = COMPARED_BY_VALUE | {float}
 """The kinds of which unequal values are spelled differently; equal ones, like 0.0 and -0.0, may be, too."""
 _ARRAYS: Final = frozenset({list, tuple})
+_ITSELF: Final = object()
 _SIZED: Final = frozenset({list, tuple, set, frozenset, dict})
 """The kinds of which those of different sizes are spelled differently."""
 _DEEPEST: Final = 8
@@ -119,8 +121,8 @@ def comparable_value(value: object) -> Any:
         return kind, value
     try:
         return encode(value, field="argument")
-    except SerializationError:
-        return kind, id(value)
+    except BaseException:  # noqa: BLE001  code of its class runs here, and a key is asked for again when a permit is given back
+        return _ITSELF, id(value)
 
 
 def glance(values: Values) -> tuple[object, ...]:
@@ -170,7 +172,7 @@ def _same_encoding(one: object, other: object) -> bool:
 def show(value: object) -> str:
     """Return a short `repr`, whatever the value's own does."""
     try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  a handle must be printable whatever was passed
-        text = f"<{type(value).__name__} without a repr>"
+        text = str.__str__(repr(value))  # a plain text, whatever class of texts it is
+    except BaseException:  # noqa: BLE001  a handle must be printable whatever was passed
+        text = f"<{name_of(value)} without a repr>"
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."

@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from pynenc_async.errors import RemoteError
-from pynenc_async.user_errors import cause_of, context_of, members_of, put_cause, traceback_of
+from pynenc_async.errors import PynencError, RemoteError, SerializationError
+from pynenc_async.user_errors import brief, cause_of, context_of, is_a, members_of, put_cause, traceback_of
 
 MAX_TEXT: Final = 16 * 1024
 """Characters kept of a message, a note or a traceback: enough for a screenful of frames, head and tail."""
@@ -77,6 +77,18 @@ def rebuild(data: ErrorData, *, known_modules: Collection[str]) -> BaseException
     standard library, or `pynenc_async.errors`, and if the data fits the class; else it is a `RemoteError`.
     """
     return _rebuild(data, frozenset((*known_modules, RemoteError.__module__)), 0)
+
+
+def value_error(problem: BaseException, field: str) -> PynencError:
+    """Return the error of a value that could not be encoded or decoded: code of its class may have raised anything.
+
+    What says no more than that a value is of no use here must not end whoever waits, as a `SystemExit` would.
+    """
+    if is_a(problem, PynencError):
+        return cast(PynencError, problem)
+    error = SerializationError(field, f"code of its class has raised {brief(problem)}")
+    error.__cause__ = problem
+    return error
 
 
 class _Scribe:

@@ -32,13 +32,15 @@ class Surroundings:
         self._owner: Final = owner
         self._resources: Final = resources
         """None: whatever is asked for is opened for each attempt."""
-        self._layers: list[tuple[Layer, Callable[[AnyTask], bool]]] = []
+        self._layers: list[_Chosen] = []
         self._tasks: Final[dict[str, AnyTask]] = {}
 
     def surround(self, task: AnyTask) -> None:
         """Take in a new task. Raises `TaskDefinitionError` when it asks for a resource of another app."""
         for resource in task.function.injected.values():
             refuse_foreign(task.task_id, resource, self._owner, TaskDefinitionError)
+        for chosen in self._layers:
+            chosen.look_at(task)
         self._apply(task)
         self._tasks[task.task_id] = task
 
@@ -52,7 +54,10 @@ class Surroundings:
                 "write `async def name(invocation, call_next)` with `return await call_next()`",
             )
         layer = Layer(callback, name, required=required, disabled=self._remove)
-        self._layers.append((layer, _selects(tasks)))
+        chosen = _Chosen(layer, _selects(tasks))
+        for task in self._tasks.values():
+            chosen.look_at(task)
+        self._layers.append(chosen)
         self._apply_to_all()
         return callback
 
@@ -61,7 +66,7 @@ class Surroundings:
         return Resource(factory, scope, self._owner)
 
     def _remove(self, layer: Layer) -> None:
-        self._layers = [one for one in self._layers if one[0] is not layer]
+        self._layers = [one for one in self._layers if one.layer is not layer]
         self._apply_to_all()
 
     def _apply_to_all(self) -> None:
@@ -69,13 +74,29 @@ class Surroundings:
             self._apply(task)
 
     def _apply(self, task: AnyTask) -> None:
-        layers = [layer for layer, selects in self._layers if selects(task)]
+        layers = [chosen.layer for chosen in self._layers if task.task_id in chosen.task_ids]
         drive: Drive | None = with_resources(task.function, self._resources) if task.function.injected else None
         if layers and drive is None:
             drive = _run_bare
         for layer in reversed(layers):
             drive = layer.around(cast(Drive, drive))
         task.function.surround(drive)
+
+
+class _Chosen:
+    """A middleware, and its tasks. Whether a task is one is asked once: not again when a body has to end."""
+
+    def __init__(self, layer: Layer, selects: Callable[[AnyTask], bool]) -> None:
+        self.layer: Final = layer
+        self._selects: Final = selects
+        self.task_ids: Final[set[str]] = set()
+
+    def look_at(self, task: AnyTask) -> None:
+        """Take in a task if it is selected; raises what the user's function raises."""
+        if self._selects(task):
+            self.task_ids.add(task.task_id)
+        else:
+            self.task_ids.discard(task.task_id)
 
 
 def _run_bare(record: Record) -> Any:

@@ -47,9 +47,9 @@ def is_a(error: object, kind: type[BaseException]) -> bool:
     return issubclass(type(error), kind)
 
 
-def name_of(error: BaseException) -> str:
-    """Return the name of the class, whatever its metaclass says."""
-    return cast(str, _get_name(type(error)))
+def name_of(value: object) -> str:
+    """Return the name of the class of an exception, or of anything else, whatever its metaclass says."""
+    return cast(str, _get_name(type(value)))
 
 
 def brief(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from typing import Final, cast
 
 from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
-from pynenc_async.outcome import describe
+from pynenc_async.outcome import describe, value_error
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft, End
 from pynenc_async.scheduler.durability import LARGEST, Durable, durable_of, require_storable, tell_acceptance
@@ -30,7 +30,7 @@ from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PENDING, REGISTER
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Refusal, RefusalKind, encode_error
-from pynenc_async.user_errors import brief, is_a, name_of, traceback_of
+from pynenc_async.user_errors import is_a, name_of, traceback_of
 
 
 class Ending:
@@ -156,8 +156,8 @@ class WritingScheduler(Scheduler):
         if status is SUCCESS:
             try:
                 result = _encode_result(outcome)
-            except SerializationError as problem:
-                status, outcome, reason = FAILED, problem, ""
+            except BaseException as problem:  # noqa: BLE001  code of the value's class may raise anything
+                status, outcome, reason = FAILED, value_error(problem, "result"), ""
         if status is not SUCCESS and is_a(outcome, BaseException):
             failure = cast(BaseException, outcome)
             error = _encode_failure(failure)
@@ -262,12 +262,7 @@ class WritingScheduler(Scheduler):
 
 
 def _encode_result(value: object) -> bytes:
-    try:
-        data = encode(value, field="result")
-    except SerializationError:
-        raise
-    except BaseException as error:  # of the value's class: it is no more than a value that cannot be encoded
-        raise SerializationError("result", f"cannot be encoded: {brief(error)}") from error
+    data = encode(value, field="result")
     require_storable(data, "result")
     return data
 

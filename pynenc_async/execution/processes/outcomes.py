@@ -4,9 +4,9 @@ import sys
 from typing import Any
 
 from pynenc_async.codec import decode_with
-from pynenc_async.errors import PynencError, WorkerCrashedError
+from pynenc_async.errors import WorkerCrashedError
 from pynenc_async.execution.processes.process import signal_name
-from pynenc_async.outcome import ErrorData, rebuild
+from pynenc_async.outcome import ErrorData, rebuild, value_error
 from pynenc_async.record import Record
 
 Outcome = tuple[bool, Any]
@@ -17,8 +17,8 @@ def returned(record: Record, data: bytes) -> Outcome:
     """Decode a result to the annotation of the function."""
     try:
         return True, decode_with(record._task.function.result_decoder, data, "result")
-    except PynencError as error:
-        return False, error
+    except BaseException as problem:  # noqa: BLE001  code of the annotated classes runs here, too
+        return False, value_error(problem, "result")
 
 
 def raised(error: ErrorData) -> Outcome:

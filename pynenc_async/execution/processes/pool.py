@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pynenc_async.codec import decode_with
-from pynenc_async.errors import PynencError
 from pynenc_async.execution.desk import Desk, PoolPlace
 from pynenc_async.execution.processes.catalogue import Catalogue, encode_arguments
 from pynenc_async.execution.processes.driver import BodyDriver
@@ -18,6 +17,7 @@ from pynenc_async.execution.processes.staff import Launch, Staff
 from pynenc_async.execution.processes.streaming import Items, window_of
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.function import FunctionKind
+from pynenc_async.outcome import value_error
 from pynenc_async.record import Record
 
 AHEAD_SECONDS: Final = 0.002
@@ -85,8 +85,8 @@ class Processes:
             refuse_pool()
             body.task = self._catalogue.index_of(record)
             body.arguments = encode_arguments(record)
-        except PynencError as error:
-            body.final = False, error
+        except BaseException as problem:  # noqa: BLE001  code of the classes of its arguments runs here, too
+            body.final = False, value_error(problem, "arguments")
             self._loop.call_soon(self._conclude_late, body)
             return
         if record._task.function.kind is _STREAM:
@@ -199,8 +199,8 @@ class Processes:
         body = worker.bodies[message.ticket]
         try:
             item = decode_with(body.record._task.function.item_decoder, message.value, "item")
-        except PynencError as error:
-            body.final = False, error
+        except BaseException as problem:  # noqa: BLE001  code of the annotated class
+            body.final = False, value_error(problem, "item")
             self.stop(body)
             return
         self._items.put(body, item)

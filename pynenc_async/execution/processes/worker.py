@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from asyncio import CancelledError
 from collections.abc import Callable
 from socket import socket
 from typing import Any, Final
@@ -24,7 +23,8 @@ from pynenc_async.execution.processes.messages import Began, Raised, Ready, Retu
 from pynenc_async.execution.processes.outbox import Outbox
 from pynenc_async.execution.processes.setting import import_main, read_setting, settle_in
 from pynenc_async.execution.processes.stopping import Stopping, leave, raise_cancelled
-from pynenc_async.outcome import ErrorData, describe
+from pynenc_async.function import Function, Values
+from pynenc_async.outcome import ErrorData, describe, value_error
 
 _MP_MAIN: Final = "__mp_main__."
 """How the names of classes begin that are defined in the main module, in a worker."""
@@ -88,7 +88,7 @@ class Worker:
                 if self._stopping.requested:  # since the body was taken
                     raise_cancelled()
                 task = self._task(run.task)
-                values = decode_values(task.function, run.arguments) if task.function.names else ()
+                values = _values_of(run, task.function)
                 self._outbox.send(Began(run.ticket))
                 began = time.perf_counter()
                 invocation = InvocationAtWork(run, task, values, self._outbox, self._stopping)
@@ -96,11 +96,11 @@ class Worker:
                 seconds = time.perf_counter() - began
                 self._outbox.flush_progress()
                 if returned:
-                    return Returned(run.ticket, encode(outcome, field="result"), seconds)
+                    return _returned(run.ticket, outcome, seconds)
                 return Raised(run.ticket, _described(outcome), seconds)
             finally:
                 self._stopping.tell(None)
-        except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  whatever it is, the app is told
             return Raised(run.ticket, _described(error), time.perf_counter() - began)
 
     def _task(self, index: int) -> TaskAtWork:
@@ -117,6 +117,20 @@ class Worker:
                 enter(Phase.SERVING)
             task = self._tasks[index] = TaskAtWork(define.task_id, function)
         return task
+
+
+def _values_of(run: Run, function: Function) -> Values:
+    try:
+        return decode_values(function, run.arguments) if function.names else ()
+    except BaseException as problem:
+        raise value_error(problem, "arguments") from problem
+
+
+def _returned(ticket: int, value: object, seconds: float) -> Returned | Raised:
+    try:
+        return Returned(ticket, encode(value, field="result"), seconds)
+    except BaseException as problem:  # noqa: BLE001  code of the value's class runs here
+        return Raised(ticket, _described(value_error(problem, "result")), seconds)
 
 
 def main(text: str) -> None:

@@ -8,10 +8,10 @@ import msgspec
 
 from pynenc_async.arguments import decode_stored_values
 from pynenc_async.codec import decode_with
-from pynenc_async.errors import InvocationError, PynencError, RemoteError, SerializationError
+from pynenc_async.errors import InvocationError, RemoteError
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
-from pynenc_async.outcome import ErrorData, rebuild
+from pynenc_async.outcome import ErrorData, rebuild, value_error
 from pynenc_async.record import Record, each_waiter
 from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
@@ -46,8 +46,8 @@ def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | Non
     unreadable: Exception | None = None
     try:
         used, values = _with_overrides(task, stored.options), decode_stored_values(task.function, stored.arguments)
-    except (PynencError, msgspec.MsgspecError) as problem:  # an option may be wrong for what the task is now
-        unreadable, used, values = problem, task, (None,) * len(task.function.names)
+    except BaseException as problem:  # noqa: BLE001  an option that is wrong by now; code of the annotated classes
+        unreadable, used, values = value_error(problem, "arguments"), task, (None,) * len(task.function.names)
     kind: Any = DistributedInvocation
     record: Any = handle
     if record is None:
@@ -99,11 +99,9 @@ def _outcome(record: Record, stored: StoredInvocation) -> Any:
             return None
         known = {task.function.module, *(kind.__module__ for kind in task.options.retry_for)}
         error = rebuild(_decode_error(stored.error), known_modules=known)
-    except (SerializationError, msgspec.MsgspecError) as problem:
-        record._status = (
-            InvocationStatus.FAILED
-        )  # for who reads it here: there is an end, and no value that could be read
-        return problem if isinstance(problem, SerializationError) else SerializationError("error", str(problem))
+    except BaseException as problem:  # noqa: BLE001  code of the annotated classes runs here, too
+        record._status = InvocationStatus.FAILED  # for readers here: there is an end, and no value that can be read
+        return value_error(problem, "result" if stored.status is _SUCCESS else "error")
     cancelled = stored.status is InvocationStatus.CANCELLED and not isinstance(error, InvocationError | RemoteError)
     return None if cancelled else error
 
