@@ -97,10 +97,13 @@ class Admission(Stopping):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            agenda = self.agenda
-            limiter = Limiter(agenda.now, agenda.call_later, self.ageing_seconds, self._grant_permits)
+            limiter = Limiter(self.agenda, self.ageing_seconds, self._grant_permits, self._began_at)
             self._limiters[task_id] = limiter
         return limiter
+
+    def _began_at(self, record: Record) -> float:
+        """Return when the last attempt of `record` began that has, on the agenda's clock."""
+        return self.agenda.now() - (self.clock() - record._started_at)  # type: ignore[operator]  # it has begun
 
     def _enter(self, record: Record) -> None:
         """Queue `record`, with a permit where it needs one; let it wait for it, or drop it."""

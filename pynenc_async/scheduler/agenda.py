@@ -114,6 +114,11 @@ class Agenda:
         self.put(delay, Kind.CALL, call)
         return call
 
+    def cancel(self, call: Call) -> None:
+        """Make a call never; it must not have been made."""
+        call.cancel()
+        self.note_dead()
+
     def note_dead(self) -> None:
         """Count an entry that became stale; sweep when most are."""
         self._dead += 1

@@ -13,11 +13,11 @@ from typing import Any, Final
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.buckets import Buckets
+from pynenc_async.scheduler.buckets import BeganAt, Buckets
 from pynenc_async.scheduler.keys import Key, Mixed
 from pynenc_async.scheduler.needs import Needed
 from pynenc_async.scheduler.rules import Rule, in_words, narrowest
-from pynenc_async.scheduler.turns import NOBODY, Turns
+from pynenc_async.scheduler.turns import NOBODY, Timers, Turns
 
 _DISABLED: Final = ConcurrencyControlType.DISABLED
 _PLAIN: Final = frozenset({str, int, type(None)})
@@ -29,12 +29,12 @@ class Limiter:
 
     def __init__(
         self,
-        clock: Callable[[], float],
-        wake_later: Callable[[float, Callable[[], None]], object],
+        timers: Timers,
         ageing_seconds: float | None,
         has_room: "Callable[[Limiter], None]",
+        began_at: BeganAt,
     ) -> None:
-        self._clock: Final = clock
+        self._clock: Final = timers.now
         self._ageing_seconds: Final = ageing_seconds
         self._has_room: Final = has_room
         """Called when there may be room though no permit came back: let `grant` be called."""
@@ -43,9 +43,11 @@ class Limiter:
         self._total = 0
         self.newest: Record | None = None
         """Who was the last to get a permit; None once its attempt is over."""
-        self._turns: Final = Turns(wake_later, self._note_room, self._total_of)
+        self._turns: Final = Turns(timers, self._note_room, self._total_of)
         self._lines: Final = self._turns.lines
-        self._buckets: Final = Buckets(clock)
+        self._buckets: Final = Buckets(timers.now, began_at)
+        self._has_rates = False
+        """Whether any use of the task has one."""
         self._full_elsewhere: Final[dict[Key, int]] = {}
         """By key, the highest limit that other processes fill, as far as is known."""
         self._total_full_elsewhere = 0
@@ -57,6 +59,7 @@ class Limiter:
 
     def kind_of(self, options: TaskOptions) -> int:
         """Return the number of the limits of a use: uses with the same limits wait in the same lines. Most have 0."""
+        self._has_rates = self._has_rates or options.rate_limit is not None
         limits = options.running_concurrency, options.running_limit, options.running_total, options.rate_limit
         kind = self._kinds.setdefault(limits, len(self._kinds))
         if kind == len(self._totals):
@@ -131,7 +134,7 @@ class Limiter:
                 return Rule.KEY
             if self._full_elsewhere and self._full_elsewhere.get(key, 0) >= options.running_limit:
                 return Rule.KEY
-        if options.rate_limit is not None and self._buckets.wait(record, options.rate_limit):
+        if options.rate_limit is not None and self._buckets.wait(record):
             return Rule.RATE
         return None
 
@@ -146,13 +149,12 @@ class Limiter:
         more = record.need_more()
         more.held = False
         more.permit = key
-        rate = record._task.options.rate_limit
-        if rate is not None:
-            self._buckets.take(record, rate)
+        if record._task.options.rate_limit is not None:
+            self._buckets.promise(record)
 
     def _sleep_for_rate(self, record: Record, key: Key) -> None:
         """Let a line have a turn when its rate fits again: which may be so already, where that was known late."""
-        delay = self._buckets.wait(record, record._task.options.rate_limit)
+        delay = self._buckets.wait(record)
         self._turns.sleep(key, record._task.bucket_key(record._values), delay)
 
     # -- giving it back ------------------------------------------------------------------------------------------------
@@ -167,6 +169,8 @@ class Limiter:
         self._total -= 1
         if self.newest is record:
             self.newest = None
+        if self._has_rates and self._buckets.over(record):
+            self._turns.hurry(record._task.bucket_key(record._values))
         if not self._lines:
             return False
         self._turns.give_back(key)
@@ -238,8 +242,9 @@ class Limiter:
             self._total_full_elsewhere = max(self._total_full_elsewhere, options.running_total)
         elif rule is Rule.KEY:
             self._full_elsewhere[key] = max(self._full_elsewhere.get(key, 0), options.running_limit)
-        else:
-            self._buckets.put_off(record, options.rate_limit, wait)
+        if options.rate_limit is not None:
+            self._buckets.put_off(record, wait if rule is Rule.RATE else 0.0)
+            self._turns.hurry(record._task.bucket_key(record._values))
         return self.give_back(record, key)
 
     def look_again(self) -> None:

@@ -28,7 +28,8 @@ def rate_of(record: Record) -> RatePermit | None:
     rate = record._task.options.rate_limit
     if rate is None:
         return None
-    return RatePermit(_name(record, f"rate {record._task.bucket_key(record._values)!r}"), rate.interval, rate.capacity)
+    name = _name(record, f"rate {record._task.bucket_key(record._values)!r}")
+    return RatePermit(name, rate.interval, rate.capacity, rate.window)
 
 
 def rule_of(refusal: Refusal) -> Rule:

@@ -14,10 +14,10 @@ on how many wait.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final, Protocol
 
 from pynenc_async.scheduler.keys import Key, Mixed
 from pynenc_async.scheduler.lines import Line
@@ -28,16 +28,27 @@ NOBODY: Final = object()
 _since: Final = itemgetter(0)
 
 
+class Timers(Protocol):
+    """What is due later; the `Agenda` is it."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only moves forward."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Any:
+        """Call back in `delay` seconds, unless the returned call is cancelled."""
+        ...
+
+    def cancel(self, call: Any, /) -> None:
+        """Make a call never; it must not have been made."""
+        ...
+
+
 class Turns:
     """All lines of one task, by key."""
 
-    def __init__(
-        self,
-        wake_later: Callable[[float, Callable[[], None]], object],
-        woken: Callable[[], None],
-        total_of: Callable[[Key], int | None],
-    ) -> None:
-        self._wake_later: Final = wake_later
+    def __init__(self, timers: Timers, woken: Callable[[], None], total_of: Callable[[Key], int | None]) -> None:
+        self._timers: Final = timers
         self._woken: Final = woken
         """Called when time alone has given lines a turn."""
         self.lines: Final[dict[Key, Line]] = {}
@@ -50,8 +61,8 @@ class Turns:
         self._in_turn: Final[set[Key]] = set()
         self._parked: Final[dict[Key, dict[int, dict[Mixed, None]]]] = {}
         """By the key of a permit and by what the limits of a use are, lines that wait for such a permit."""
-        self._asleep: Final[dict[Key, dict[Key, None]]] = {}
-        """By the key of a bucket, the lines that wait for it."""
+        self._asleep: Final[dict[Key, tuple[Any, dict[Key, None]]]] = {}
+        """By the key of a bucket, the timer that will wake them, and the lines that wait for it."""
 
     def line(self, key: Key) -> Line:
         """Return a line, made on first use."""
@@ -117,9 +128,15 @@ class Turns:
         """Give a line a turn when its bucket has filled, in so many seconds unless others wait for it already."""
         asleep = self._asleep.get(bucket)
         if asleep is None:
-            asleep = self._asleep[bucket] = {}
-            self._wake_later(seconds, lambda: self._wake(bucket))
-        asleep[key] = None
+            asleep = self._asleep[bucket] = self._timers.call_later(seconds, lambda: self._wake(bucket)), {}
+        asleep[1][key] = None
+
+    def hurry(self, bucket: Key) -> None:
+        """Give the lines that wait for a bucket a turn now: it may fill at another time than was known."""
+        asleep = self._asleep.pop(bucket, None)
+        if asleep is not None:
+            self._timers.cancel(asleep[0])
+            self._take_living(asleep[1])
 
     # -- what they wait for --------------------------------------------------------------------------------------------
 
@@ -148,7 +165,10 @@ class Turns:
             del self._parked[permit]
 
     def _wake(self, bucket: Key) -> None:
-        for key in self._asleep.pop(bucket):
+        self._take_living(self._asleep.pop(bucket)[1])
+        self._woken()
+
+    def _take_living(self, keys: Iterable[Key]) -> None:
+        for key in keys:
             if key in self.lines:
                 self.take(key)
-        self._woken()

@@ -105,8 +105,11 @@ class Store(ABC):
 
         The first reason in the order above is the one given. A change that is refused leaves no trace: its key, its fire
         and its permits are free for others. The moment of a change, by which rates and stands are judged, is that of its
-        last step. Raises `InvocationStatusError`, and does nothing at all, where the steps of a change are no path of the
-        status table from the stored status on (of one that is STALE, they are not looked at).
+        last step. A start that is dated later than now, by more than its rate looks back, was made under a clock that has
+        been set back since: it counts as one of now.
+
+        Raises `InvocationStatusError`, and does nothing at all, where the steps of a change are no path of the status table
+        from the stored status on (of one that is STALE, they are not looked at).
 
         The history gets one entry for each step, in the same transaction as the status, with the runner's id.
         """
@@ -195,7 +198,7 @@ class Store(ABC):
         `Retention.count`. It may go as soon as the other one has ended, or its journal names it no more.
 
         What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired. What
-        cannot matter after `now` may go at any purge: a stand whose moment is past, a rate that has its whole capacity; the
+        cannot matter after `now` may go at any purge: a stand whose moment is past, starts that no rate counts any more; the
         fires of a schedule after a month, but the last.
         """
 

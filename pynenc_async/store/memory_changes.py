@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from pynenc_async.pacing import NONE, Starts, as_of, refused_until, started
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory_tables import OWNED, Stand, Tables, Transaction
 from pynenc_async.store.values import (
@@ -26,8 +27,6 @@ from pynenc_async.store.values import (
 
 _RUNNING: Final = InvocationStatus.RUNNING
 _RETRY: Final = InvocationStatus.RETRY
-_SLACK: Final = 1e-6
-"""Seconds by which a start may be early, as far as rates are concerned: timers are."""
 
 
 class Writer:
@@ -143,14 +142,21 @@ class Writer:
                 return Refusal(RefusalKind.LIMIT, permit.name)
         rate = change.rate
         if rate is not None:
-            fits_at = self._tables.buckets.get(rate.name, 0.0) - (rate.capacity - 1) * rate.interval
-            if fits_at - _moment(change.steps) > _SLACK:
-                return Refusal(RefusalKind.RATE, rate.name, fits_at)
+            retry_at = refused_until(rate, self._starts(rate, _moment(change.steps)), _moment(change.steps))
+            if retry_at is not None:
+                return Refusal(RefusalKind.RATE, rate.name, retry_at)
         return None
 
     def _start_at_rate(self, rate: RatePermit, now: float) -> None:
-        full_at = max(self._tables.buckets.get(rate.name, 0.0), now) + rate.interval
-        self._transaction.put(self._tables.buckets, rate.name, full_at)
+        self._transaction.put(self._tables.buckets, rate.name, started(rate, self._starts(rate, now), now))
+
+    def _starts(self, rate: RatePermit, now: float) -> Starts:
+        """Return what is remembered under a rate, brought to the clock of now."""
+        known = self._tables.buckets.get(rate.name, NONE)
+        starts = as_of(rate, known, now)
+        if starts is not known:
+            self._transaction.put(self._tables.buckets, rate.name, starts)
+        return starts
 
     def _settle_permits(self, row: StoredInvocation, steps: Sequence[Step], permits: Iterable[Permit]) -> None:
         before = self._tables.held.get(row.invocation_id, frozenset())

@@ -114,7 +114,7 @@ def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
     """Forget the stands and the rates that have had their time."""
     for key in [key for key, stand in tables.stands.items() if not stand.holds(now)]:
         transaction.drop(tables.stands, key)
-    for name in [name for name, full_at in tables.buckets.items() if full_at <= now]:
+    for name in [name for name, starts in tables.buckets.items() if starts.until <= now]:
         transaction.drop(tables.buckets, name)
 
 

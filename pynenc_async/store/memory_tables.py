@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
+from pynenc_async.pacing import Starts
 from pynenc_async.status import RULES, Ownership
 from pynenc_async.store.values import Fire, StoredInvocation, StoredStep
 
@@ -59,8 +60,8 @@ class Tables:
         """Which invocations hold a permit, by its name."""
         self.held: Final[dict[str, frozenset[str]]] = {}
         """The names of the permits that an invocation holds."""
-        self.buckets: Final[dict[str, float]] = {}
-        """When each rate has its whole capacity again: the generic cell rate algorithm."""
+        self.buckets: Final[dict[str, Starts]] = {}
+        """What is remembered of the starts under each rate, by its name."""
 
     def is_home(self, runner_id: str, row: StoredInvocation) -> bool:
         """Whether an invocation belongs to a runner, in its present life."""

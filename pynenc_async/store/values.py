@@ -61,11 +61,15 @@ class Permit(msgspec.Struct, frozen=True):
 
 
 class RatePermit(msgspec.Struct, frozen=True):
-    """A rate that a start must fit, by the generic cell rate algorithm: `capacity` at once, then one each `interval`."""
+    """A rate that a start must fit, kept as `pynenc_async.pacing` says: in any window, or evenly."""
 
     name: str
     interval: float
+    """Seconds from one start to the next, on average."""
     capacity: int
+    """How many may start at once."""
+    window: float = 0.0
+    """Seconds in which no more than `capacity` may start. 0: evenly, `capacity` at once, then one each `interval`."""
 
 
 class NewInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

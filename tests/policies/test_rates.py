@@ -31,8 +31,10 @@ def build(**options):
         (Rate(1), [0, 1, 2, 3, 4]),
         (Rate(1, per=10), [0, 10, 20, 30, 40]),
         (Rate(2, burst=1), [0, 0.5, 1, 1.5, 2]),
-        (Rate(2), [0, 0, 0.5, 1, 1.5]),
+        (Rate(2), [0, 0, 1, 1, 2]),
+        (Rate(2, burst=2), [0, 0, 0.5, 1, 1.5]),
         (Rate(0.5), [0, 2, 4, 6, 8]),
+        (Rate(2.5, burst=1), [0, 0.4, 0.8, 1.2, 1.6]),
         (Rate(1, burst=4), [0, 0, 0, 0, 1]),
     ],
 )
@@ -139,17 +141,40 @@ async def test_many_keys_that_came_once_are_forgotten():
     await assert_at_rest(app)
 
 
-@settings(deadline=None, max_examples=60)
+def evenly(rate, arrivals):
+    """When starts are due that are spread evenly, after `burst` at once."""
+    expected, full_at = [], 0.0
+    for moment in sorted(arrivals):
+        start = max(moment, full_at - (rate.burst - 1) * rate.interval)
+        full_at = max(full_at, start) + rate.interval
+        expected.append(start)
+    return expected
+
+
+def in_any_window(rate, arrivals):
+    """When starts are due of which no window may see more than `count`."""
+    count, window = max(1, int(rate.count)), max(rate.per, rate.per / rate.count)
+    expected = []
+    for moment in sorted(arrivals):
+        expected.append(
+            max([moment, *expected[-1:], *[one + window for one in expected[-count:][: len(expected) >= count]]])
+        )
+    return expected
+
+
+@settings(deadline=None, max_examples=100)
 @given(
     count=st.sampled_from([1, 2, 3, 0.5]),
     per=st.sampled_from([1, 10]),
     burst=st.sampled_from([None, 1, 3]),
-    arrivals=st.lists(st.tuples(st.floats(0, 30), st.sampled_from("ab")), min_size=1, max_size=25),
+    arrivals=st.lists(
+        st.tuples(st.integers(0, 60).map(lambda n: n / 4), st.sampled_from("ab")), min_size=1, max_size=25
+    ),
     scope=st.sampled_from(["task", "keys"]),
 )
 def test_no_window_ever_sees_more_starts_than_the_rate_allows_and_no_time_is_wasted(count, per, burst, arrivals, scope):
-    rate = Rate(count, per=per, burst=burst, scope=ConcurrencyControlType(scope))
-    app, work, starts = build(rate_limit=rate, key_arguments="key")
+    rate = Rate(count, per=per, burst=burst, scope=scope)
+    app, work, starts = build(rate_limit=rate, **({"key_arguments": "key"} if scope == "keys" else {}))
 
     async def arrive(moment, key):
         await asyncio.sleep(moment)
@@ -161,23 +186,13 @@ def test_no_window_ever_sees_more_starts_than_the_rate_allows_and_no_time_is_was
 
     run(main)
     assert len(starts) == len(arrivals)
-    by_key = defaultdict(list)
-    for key, moment in starts:
-        by_key[key if scope == "keys" else "all"].append(moment)
-    for moments in by_key.values():
-        for first in range(len(moments)):
-            for last in range(first, len(moments)):
-                span = moments[last] - moments[first]
-                assert (
-                    last - first + 1 <= rate.capacity + span / rate.interval + 2e-6
-                )  # one of them is the slack of timers
-    if scope == "task":
-        expected, full_at = [], 0.0
-        for moment, _ in sorted(arrivals):
-            start = max(moment, full_at - (rate.capacity - 1) * rate.interval)
-            full_at = max(full_at, start) + rate.interval
-            expected.append(start)
-        assert sorted(moment for _, moment in starts) == pytest.approx(sorted(expected), abs=1e-6)
+    begun, came = defaultdict(list), defaultdict(list)
+    for lists, moments in ((begun, starts), (came, [(key, moment) for moment, key in arrivals])):
+        for key, moment in moments:
+            lists[key if scope == "keys" else "all"].append(moment)
+    due = in_any_window if burst is None else evenly
+    for key, moments in begun.items():
+        assert sorted(moments) == pytest.approx(due(rate, came[key]), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +204,25 @@ def test_no_window_ever_sees_more_starts_than_the_rate_allows_and_no_time_is_was
         ({"count": 1, "per": float("inf")}, "per"),
         ({"count": 1, "burst": 0}, "burst"),
         ({"count": 1, "burst": 1.5}, "burst"),
+        ({"count": 1, "burst": True}, "burst"),
+        ({"count": True}, "count"),
+        ({"count": float("nan")}, "count"),
+        ({"count": 2.5}, r"count.*Rate\(5, per=2\), or burst=1"),
+        ({"count": 1, "per": "minute"}, "per"),
         ({"count": 1, "scope": ConcurrencyControlType.DISABLED}, "scope"),
+        ({"count": 1, "scope": "key"}, "scope.*'task', 'arguments', 'keys'"),
+        ({"count": 1, "scope": None}, "scope"),
+        ({"count": 1, "scope": []}, "scope"),
     ],
 )
 def test_wrong_rates_are_refused_and_named(options, named):
     with pytest.raises(InvalidTaskOptionsError, match=named):
         Rate(**options)
+
+
+def test_equal_rates_look_the_same():
+    """They are the same one to a store, which knows them by name."""
+    one, other = Rate(10, per=60, scope="keys"), Rate(10.0, per=60.0, scope=KEYS)
+    assert one == other
+    assert repr(one) == repr(other)
+    assert one.scope is KEYS

@@ -90,7 +90,7 @@ plain_news = st.builds(
 permits = st.lists(
     st.builds(Permit, st.sampled_from(["p", "q"]), st.integers(1, 2)), max_size=2, unique_by=lambda p: p.name
 )
-rates = st.builds(RatePermit, st.sampled_from(["r", "s"]), st.just(3.0), st.integers(1, 2))
+rates = st.builds(RatePermit, st.sampled_from(["r", "s"]), st.just(3.0), st.integers(1, 2), st.sampled_from([0.0, 6.0]))
 
 
 def at_its_own_moment(change):

@@ -1,15 +1,14 @@
-"""Running limits and rates across all processes: who holds which permit, and when a bucket is full."""
+"""Running limits and rates across all processes: who holds which permit, and when others have started."""
 
 import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection
+from struct import pack, unpack
 from typing import Final
 
+from pynenc_async.pacing import NONE, Starts, as_of, refused_until, started
 from pynenc_async.store.values import Permit, RatePermit
-
-_EARLY: Final = 1e-6
-"""Seconds by which a start may be early, as far as rates are concerned: sums of floats do not meet."""
 
 
 class Permits:
@@ -68,32 +67,49 @@ class Permits:
 
 
 class Buckets:
-    """The rates that a batch is concerned with: the generic cell rate algorithm, which is one moment for each name."""
+    """The rates that a batch is concerned with, and what is remembered of the starts under each of them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: Final = connection
-        self._full_at: dict[str, float] = {}
-        self._changed: set[str] = set()
+        self._starts: Final[dict[str, Starts]] = {}
+        self._changed: Final[set[str]] = set()
 
     def look(self, names: Collection[str]) -> None:
-        """Read when the buckets are full."""
+        """Read what is remembered."""
         if names:
-            question = "SELECT name, full_at FROM bucket WHERE name IN (SELECT value FROM json_each(?))"
-            self._full_at = dict(self._connection.execute(question, (json.dumps([*names]),)).fetchall())
+            question = "SELECT name, full_at, starts FROM bucket WHERE name IN (SELECT value FROM json_each(?))"
+            for name, until, data in self._connection.execute(question, (json.dumps([*names]),)):
+                self._starts[name] = _unpack(until, data)
 
     def take(self, rate: RatePermit, now: float) -> float | None:
         """Let one start; or return when it fits."""
-        full_at = self._full_at.get(rate.name, now)
-        fits_at = full_at - (rate.capacity - 1) * rate.interval
-        if fits_at > now + _EARLY:
-            return fits_at
-        self._full_at[rate.name] = max(full_at, now) + rate.interval
-        self._changed.add(rate.name)
-        return None
+        known = self._starts.get(rate.name, NONE)
+        starts = as_of(rate, known, now)
+        retry_at = refused_until(rate, starts, now)
+        if retry_at is None:
+            starts = started(rate, starts, now)
+        if starts is not known:
+            self._starts[rate.name] = starts
+            self._changed.add(rate.name)
+        return retry_at
 
     def write(self) -> None:
         """Write what has changed."""
         for name in self._changed:
+            starts = self._starts[name]
             self._connection.execute(
-                "INSERT OR REPLACE INTO bucket (name, full_at) VALUES (?, ?)", (name, self._full_at[name])
+                "INSERT OR REPLACE INTO bucket (name, full_at, starts) VALUES (?, ?, ?)",
+                (name, starts.until, _pack(starts)),
             )
+
+
+def _pack(starts: Starts) -> bytes | None:
+    """Return the moments as little-endian doubles, behind the number of the next start; None: there are none."""
+    return pack(f"<Q{len(starts.moments)}d", starts.number, *starts.moments) if starts.moments else None
+
+
+def _unpack(until: float, data: bytes | None) -> Starts:
+    if data is None:
+        return Starts(until)
+    number, *moments = unpack(f"<Q{len(data) // 8 - 1}d", data)
+    return Starts(until, tuple(moments), number)

@@ -214,7 +214,10 @@ _JOURNALS_NAME: Final = (
     f"CREATE INDEX invocation_spared ON invocation (ended_at) WHERE {IS_SPARED}",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME)
+_WINDOWS: Final = ("ALTER TABLE bucket ADD COLUMN starts BLOB",)
+"""For rates that hold in any window: the moments of their starts. `full_at` is when nothing of a row matters any more."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)

@@ -25,7 +25,7 @@ RUNNERS: Final = 3
 SLOTS: Final = 8
 """How many different invocations a program can speak of."""
 PERMITS: Final[Mapping[str, int]] = MappingProxyType({"one": 1, "two": 2})
-RATE: Final = RatePermit("rate", 3.0, 1)
+RATES: Final = (RatePermit("rate", 3.0, 1), RatePermit("window", 1.5, 2, window=3.0))
 UNIQUES: Final = (
     Unique("plain"),
     Unique("plain"),
@@ -194,6 +194,6 @@ def _transition(part: Walk, row: StoredInvocation | None, now: float) -> Transit
         result=b'"done"' if status is S.SUCCESS else None,
         error=b'{"message":"no"}' if status in (S.FAILED, S.CANCELLED) else None,
         permits=tuple(Permit(name, PERMITS[name]) for name in part.permits),
-        rate=RATE if part.has_rate else None,
+        rate=RATES[part.slot % len(RATES)] if part.has_rate else None,
         taken=part.taken,
     )

@@ -1,4 +1,4 @@
-"""Rates: how often something may start, by the generic cell rate algorithm."""
+"""Rates: how often something may start, evenly or in any window, as `pynenc_async.pacing` says."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from pynenc_async.testing.store_checks.check import BrokenRuleError, Subject, ex
 
 RATING: Final = Subject("rating")
 _RATE: Final = RatePermit("rate", 10.0, 3)
+_WINDOW: Final = RatePermit("window", 10 / 3, 3, window=10.0)
 _NEAR: Final = 1e-3
 """Seconds by which a moment that was calculated may differ."""
 
@@ -57,6 +58,81 @@ async def intervals(bench: Bench) -> None:
     expect(
         {name for name, is_made in zip(moments, made, strict=True) if is_made}, {f"a{n}" for n in range(1, 9)}, "made"
     )
+
+
+@RATING.rule
+async def any_window(bench: Bench) -> None:
+    """With a `window`, no such span sees more starts than `capacity`, and a rest brings back no more than that."""
+    runner = await bench.runner()
+    moments = {
+        "a1": NOW,
+        "a2": NOW + 4,
+        "a3": NOW + 4,
+        "too early": NOW + 9,
+        "a4": NOW + 10,
+        "too early again": NOW + 13,
+        "a5": NOW + 14,
+        "a6": NOW + 15,
+        "one too many": NOW + 15,
+        "a7": NOW + 1_000,
+        "a8": NOW + 1_000,
+        "a9": NOW + 1_000,
+        "one more than the capacity": NOW + 1_000,
+        "still too early": NOW + 1_009,
+        "a10": NOW + 1_010,
+    }
+    made = await _starts(runner, moments, _WINDOW)
+    expect(
+        {name for name, is_made in zip(moments, made, strict=True) if is_made}, {f"a{n}" for n in range(1, 11)}, "made"
+    )
+    expect_made(await runner.commit(new("z")))
+    (refusal,) = await runner.commit(start("z", at=NOW + 1_010, rate=_WINDOW))
+    expect(refusal, None, "a start for which there is room")
+    expect_made(await runner.commit(new("y"), new("x"), start("y", at=NOW + 1_010, rate=_WINDOW)))
+    (refusal,) = await runner.commit(start("x", at=NOW + 1_011, rate=_WINDOW))
+    expect((refusal or Refusal(RefusalKind.STALE)).retry_at, NOW + 1_020, "when it fits")
+
+
+@RATING.rule
+async def many_in_a_window(bench: Bench) -> None:
+    """So it is with hundreds of starts, which all fit again when a window is over; other runners count them, too."""
+    runner, other = await bench.runners(2)
+    rate = RatePermit("many", 0.1, 300, window=30.0)
+    first = {f"a{n}": NOW + n / 100 for n in range(301)}
+    expect(sum(await _starts(runner, first, rate)), 300, "starts in the first window")
+    later = {f"b{n}": NOW + 33 for n in range(301)}
+    expect(sum(await _starts(other, later, rate)), 300, "starts in the second one")
+
+
+@RATING.rule
+async def order_of_moments(bench: Bench) -> None:
+    """A start that comes to the store behind a later one counts with its own moment."""
+    runner = await bench.runner()
+    rate = RatePermit("two", 5.0, 2, window=10.0)
+    moments = {
+        "b": NOW + 5,
+        "a": NOW + 4,
+        "too early": NOW + 13,
+        "c": NOW + 14,
+        "too early too": NOW + 14.5,
+        "d": NOW + 15,
+    }
+    expect(await _starts(runner, moments, rate), [True, True, False, True, False, True], "made")
+
+
+@RATING.rule
+async def clock_set_back(bench: Bench) -> None:
+    """Starts under a clock that was set back an hour since hold up a rate for no longer than if they were made now."""
+    runner = await bench.runner()
+    hour = NOW + 3_600
+    for kind, rate, wait in (("evenly", _RATE, 10.0), ("window", _WINDOW, 10.0)):
+        expect(await _starts(runner, {f"{kind} {n}": hour for n in "abc"}, rate), [True] * 3, f"made before, {kind}")
+        expect(await _starts(runner, {f"{kind} d": NOW}, rate), [False], f"made at once, {kind}")
+        (refusal,) = await runner.commit(start(f"{kind} d", at=NOW, rate=rate))
+        retry_at = (refusal or Refusal(RefusalKind.RATE)).retry_at
+        if retry_at is None or not NOW < retry_at <= NOW + wait + _NEAR:
+            raise BrokenRuleError(f"retry_at, {kind}: expected at most {NOW + wait}, got {retry_at}")
+        expect(await _starts(runner, {f"{kind} e": retry_at}, rate), [True], f"made when it fits, {kind}")
 
 
 @RATING.rule
