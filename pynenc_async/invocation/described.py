@@ -81,11 +81,18 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def status(self) -> InvocationStatus:
-        """Where it stands now: for what another process has, as the store says."""
+        """Where it stands now: for what another process has, as the store says.
+
+        Raises:
+            InvocationNotFoundError: The store has forgotten what another process had.
+        """
+        self._look_from_afar()
+        return self._status
+
+    def _look_from_afar(self) -> None:
         more = self._more
         if more is not None and more.is_stored and self._ended_at is None and is_away(self):
             self._task.runtime.refresh(self)
-        return self._status
 
     @property
     def stop_requested(self) -> bool:
@@ -105,7 +112,8 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def num_retries(self) -> int:
-        """How many attempts were followed by another."""
+        """How many attempts were followed by another: for what another process has, as the store says; see `status`."""
+        self._look_from_afar()
         return self._retries
 
     @property

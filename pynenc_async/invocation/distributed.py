@@ -25,6 +25,7 @@ from pynenc_async.invocation.streaming import InvocationStream
 from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, run_in_body, suspend
 from pynenc_async.record import Record
+from pynenc_async.scheduler.durability import lost_of
 from pynenc_async.status import InvocationStatus
 from pynenc_async.user_errors import put_traceback
 
@@ -95,13 +96,17 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             yield from self._wait_for_end(current_body(), detect_cycles=False)
 
     async def wait(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  the handle's own vocabulary
-        """Wait for the end, at most `timeout` seconds; say whether it has come. Never raises what the function raised."""
+        """Wait for the end, at most `timeout` seconds; say whether it has come. Never raises what the function raised.
+
+        Raises `InvocationNotFoundError` for what another process had, and the store has forgotten.
+        """
         if self._ended_at is None:
             try:
                 async with asyncio.timeout(timeout):
                     await self.until_ended()
             except TimeoutError:
                 pass
+            self._require_found()
         return self._ended_at is not None
 
     async def accepted(self) -> Self:
@@ -133,6 +138,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         for record in tree:
             if record._ended_at is None:
                 await record._until_stopped()
+        self._require_found()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED
         return CancelOutcome.NEVER_STARTED if self._started_at is None else CancelOutcome.STOPPED
@@ -190,10 +196,18 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         """Return what the function raised, or None. Before the end like `result`."""
         if self._ended_at is None:
             self._block(None)
+            self._require_found()
         return None if self._status is _SUCCESS else self._failure()
+
+    def _require_found(self) -> None:
+        """Raise `InvocationNotFoundError` where the store has forgotten the invocation, and nobody knows its end."""
+        lost = lost_of(self)
+        if lost is not None:
+            raise lost
 
     def _block(self, timeout: float | None) -> None:
         if _get_running_loop() is not None:
+            self._require_found()
             raise InvocationNotFinalError(
                 self.invocation_id,
                 f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it: `await invocation`",
@@ -203,7 +217,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
     def _failure(self) -> BaseException:
         more = self._more
         if self._ended_at is None:
-            return InvocationNotFinalError(
+            return lost_of(self) or InvocationNotFinalError(
                 self.invocation_id,
                 f"invocation {self.invocation_id} is not over, and its app is not running; the next start goes on with it",
             )
@@ -225,6 +239,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         """Write the invocation down: one flat JSON object. Raises `SerializationError` naming task and field."""
         identity = self._identity()
         self._require_readable()
+        self._look_from_afar()
         return write_plain(self, identity) or write(self, identity, self._failure)
 
     @classmethod

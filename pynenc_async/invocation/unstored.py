@@ -24,6 +24,9 @@ class Unstored:
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably: at once in memory."""
 
+    def expect(self, record: Record) -> None:
+        """Let the waiters of `record` be told, who have just come, where it is not run here: in memory, all is."""
+
     def journal_keeper(self, record: Record) -> Callable[[int], None] | None:
         """Return what writes the journal of a workflow down as it grows; None in memory."""
         del record

@@ -283,6 +283,7 @@ class ThreadWait(BodyWaiter):
             self._tell()
             return
         record.add_waiter(self)
+        record._task.runtime.expect(record)  # first it has a waiter: else its end is not asked for
         if body is not None and body._ended_at is not None:
             self._body = body = None  # abandoned meanwhile: it has no slot to give away
         if body is not None and body._driver.cancelled:

@@ -48,7 +48,7 @@ class Durable(More, eq=False, kw_only=True):
     away: bool = False
     """Whether another runner has it now, or will have it: this process only watches."""
     failure: Exception | None = None
-    """Why the store did not take it."""
+    """Why the store does not have it: it did not take it, or has forgotten it, which is known of what another runner had."""
     unreadable: Exception | None = None
     """Why its arguments, or the options of this call, mean nothing to this release of the task; then it has no values."""
     acceptance: "list[Future[None]] | None" = None
@@ -86,6 +86,15 @@ def is_away(record: Record) -> bool:
         invocation_id, parent_id, _ = record._restored
         make_durable(record, Durable(invocation_id=invocation_id, parent_id=parent_id, known=True, away=True))
     return durable_of(record).away
+
+
+def lost_of(record: Record) -> Exception | None:
+    """Return why nobody will ever hear how an invocation has ended; None: it has ended here, or still may."""
+    more = record._more
+    if record._ended_at is not None or more is None or not more.is_stored:
+        return None
+    failure = durable_of(record).failure
+    return None if failure is None else failure.with_traceback(None)
 
 
 async def wait_for_acceptance(durable: Durable, loop: AbstractEventLoop) -> None:

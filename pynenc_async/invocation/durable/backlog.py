@@ -100,6 +100,14 @@ class BacklogKeeper:
         """Return what lies there as far as somebody here holds it."""
         return [record for record in self.away.values() if record._ended_at is None]
 
+    def give_up(self) -> list[Record]:
+        """What lies there, and what was claimed, belongs to others from now on: return the handles to it that are held here."""
+        handles = self.handles()
+        self.away.clear()
+        self._claimed.clear()
+        self.size = 0
+        return handles
+
     @property
     def _room(self) -> int:
         """How many more may wait in memory; less than 0 where others than those put off exceed the window."""

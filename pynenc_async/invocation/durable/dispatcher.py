@@ -24,6 +24,7 @@ from pynenc_async.record import Identity, Record
 from pynenc_async.scheduler.durability import (
     Durable,
     durable_of,
+    is_away,
     make_durable,
     require_storable,
     tell_acceptance,
@@ -121,8 +122,14 @@ class DurableDispatcher(StoreBound):
         self._session.attendant.fill()
 
     async def until_accepted(self, record: Record) -> None:
-        """Return when the store holds the invocation durably. Raises `StoreError` where it cannot."""
-        if record._more is not None and record._more.is_stored:
+        """Return when the store holds the invocation durably.
+
+        Raises `StoreError` where it cannot, `InvocationNotFoundError` for a handle to what it does not have.
+        """
+        if record._ended_at is None and is_away(record) and durable_of(record).known:
+            self.require_own_loop(record)
+            self.refresh(record)
+        elif record._more is not None and record._more.is_stored:
             await wait_for_acceptance(durable_of(record), self.require_own_loop(record))
 
     def journal_keeper(self, record: Record) -> Callable[[int], None]:

@@ -20,7 +20,7 @@ from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.invocation.finding import InvocationPage
 from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.record import Record
-from pynenc_async.scheduler.durability import durable_of, is_away, tell_acceptance
+from pynenc_async.scheduler.durability import durable_of, is_away, lost_of, tell_acceptance
 from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.store.base import Store
@@ -278,8 +278,15 @@ class StoreBound(Dispatcher):
         if record is not None and is_away(record):
             if self._opening is None:
                 raise cast(Handle, record)._failure()
+            if lost_of(record) is not None:
+                self.refresh(record)  # raises, unless the store has it after all
             self._follow_from_afar(record)
         return super().require_loop(None)
+
+    def expect(self, record: Record) -> None:
+        """Let the waiters of `record` be told, who have just come, where it is not run here."""
+        if self._opening is not None and is_away(record):
+            self._follow_from_afar(record)
 
     def _hand_over(self, record: Record) -> None:
         self._records.pop(record._number, None)
@@ -307,7 +314,7 @@ class StoreBound(Dispatcher):
     # -- what others take, and what lies in the store ------------------------------------------------------------------
 
     def _declared_dead(self) -> None:
-        for record in super().living():
+        for record in (*super().living(), *self._session.backlog.give_up()):
             if durable_of(record).known:
                 self._desk.leave_to(record)
                 self._hand_over(record)

@@ -13,7 +13,7 @@ from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild, value_error
 from pynenc_async.record import Record, each_waiter
-from pynenc_async.scheduler.durability import Durable, durable_of
+from pynenc_async.scheduler.durability import Durable, durable_of, lost_of
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import StoredInvocation
 
@@ -58,8 +58,7 @@ def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | Non
     record._context = record._driver = None
     record._registered_at, record._started_at = stored.registered_at, stored.started_at
     record._ended_at = record._outcome = None
-    record._retries = max(0, stored.attempt - (stored.status not in _BETWEEN_ATTEMPTS))
-    record._status = stored.status
+    take_standing(record, stored)
     record._more = Durable(
         invocation_id=stored.invocation_id,
         parent_id=stored.parent_invocation_id,
@@ -81,11 +80,14 @@ _BETWEEN_ATTEMPTS: Final = frozenset(
 """In these, the attempt of the store is one that is over: the next one has the next number."""
 
 
+def take_standing(record: Record, stored: StoredInvocation) -> None:
+    """Let a handle know where the invocation stands in the store."""
+    record._status, record._started_at = stored.status, stored.started_at
+    record._retries = max(0, stored.attempt - (stored.status not in _BETWEEN_ATTEMPTS), stored.num_retries)
+
+
 def take_end(record: Record, stored: StoredInvocation) -> None:
     """Let a handle know the end that the store has. Its waiters are told by whoever calls this."""
-    record._status = stored.status
-    record._started_at = stored.started_at
-    record._retries = max(0, stored.attempt - 1)
     record._outcome = _outcome(record, stored)
     record._ended_at = stored.ended_at
 
@@ -124,6 +126,7 @@ class _Follower:
         record = self._record
         record._status, record._outcome, record._retries = leader._status, leader._outcome, leader._retries
         record._started_at, record._ended_at = leader._started_at, leader._ended_at
+        durable_of(record).failure = lost_of(leader)
         tell_waiters(record)
 
 

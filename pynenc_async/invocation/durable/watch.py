@@ -4,8 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
+from pynenc_async.errors import InvocationNotFoundError
 from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.durable.stored import Handle, follow, handle_of, take_end, tell_waiters
+from pynenc_async.invocation.durable.stored import (
+    Handle,
+    follow,
+    handle_of,
+    take_end,
+    take_standing,
+    tell_waiters,
+)
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.store.base import Store
@@ -75,28 +83,48 @@ class Watch:
     async def look(self) -> None:
         """Read where everything stands for whose end somebody waits, and tell them."""
         awaited = [found for found, handle in list(self._handles.items()) if handle._waiters is not None]
-        if awaited:
-            for stored in await self._backing.load(awaited):
-                self._see(stored)
+        if not awaited:
+            return
+        missing = dict.fromkeys(awaited)
+        for stored in await self._backing.load(awaited):
+            missing.pop(stored.invocation_id, None)
+            self._see(stored)
+        for invocation_id in missing:
+            self._lose(invocation_id)
 
     def refresh(self, record: Record) -> None:
-        """Read where one invocation stands, without waiting; callable in any thread."""
-        stored = self._backing.peek(cast(Handle, record).invocation_id)
-        if stored is None:
-            return
-        record._status = stored.status
-        if stored.ended_at is not None and record._waiters is None:  # else `look` tells those who wait
-            take_end(record, stored)
+        """Read where one invocation stands, without waiting; callable in any thread.
+
+        Raises `InvocationNotFoundError` for one that the store has forgotten.
+        """
+        invocation_id, durable = cast(Handle, record).invocation_id, durable_of(record)
+        stored = self._backing.peek(invocation_id)
+        if stored is not None:
+            durable.failure = None
+            take_standing(record, stored)
+            if stored.ended_at is not None and record._waiters is None:  # else `look` tells those who wait
+                take_end(record, stored)
+        elif durable.known:  # else its registration is on its way
+            raise InvocationNotFoundError(invocation_id)
 
     def _see(self, stored: StoredInvocation) -> None:
         record = self._handles.get(stored.invocation_id)
         if record is None or record._ended_at is not None:
             return
-        record._status = stored.status
+        take_standing(record, stored)
         if stored.ended_at is not None:
             take_end(record, stored)
             del self._handles[stored.invocation_id]
             tell_waiters(record)
+
+    def _lose(self, invocation_id: str) -> None:
+        """The store has forgotten an invocation: it ended, and whoever waits for that came too late."""
+        record = self._handles.get(invocation_id)
+        if record is None or record._ended_at is not None or not durable_of(record).known:
+            return
+        durable_of(record).failure = InvocationNotFoundError(invocation_id)
+        del self._handles[invocation_id]
+        tell_waiters(record)
 
     def note_fork(self) -> None:
         """In a child: whoever waits for an end waits in the parent."""
