@@ -45,6 +45,11 @@ class Clock:
                 self._passed += time.monotonic() - self._began
                 self._began = None
 
+    def jump(self, seconds):
+        """Pass over seconds in which nothing was done, as when the process was stopped."""
+        with self._lock:
+            self._passed += seconds
+
     def block(self, seconds):
         """Block this thread while the clock goes on."""
         with self.going_on():
