@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextlib import contextmanager, suppress
 
+import pytest
 from msgspec import UNSET
 
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
@@ -12,6 +13,11 @@ from pynenc_async.store.sqlite import lease
 S = InvocationStatus
 USUAL = [S.REGISTERED, S.PENDING, S.RUNNING]
 TURNS_TO_REST = 10
+
+
+def slow(value):
+    """Return a parameter of a test with which it is slow; without the others the default run would show too little."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def statuses(invocation):

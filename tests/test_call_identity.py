@@ -113,6 +113,7 @@ def test_ids_are_the_same_whatever_the_hash_seed(ids_elsewhere):
         assert other == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_ids_are_the_same_in_every_python(ids_elsewhere, version):
     interpreter = interpreters().get(version)

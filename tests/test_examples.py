@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 WITHOUT_UVLOOP = """
 import sys
 sys.modules["uvloop"] = None
@@ -37,6 +39,7 @@ def tables_of(output):
     return tables
 
 
+@pytest.mark.slow
 def test_the_quickstart_measures_the_standard_library():
     output = run_python("-m", "pynenc_async.examples.quickstart")
     tables = tables_of(output)

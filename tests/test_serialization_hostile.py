@@ -109,6 +109,7 @@ def mutated(draw):
     return json.dumps(payload)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(mutated())
 def test_a_mutated_payload_is_read_or_refused(text):

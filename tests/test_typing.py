@@ -68,7 +68,11 @@ def pyright(tmp_path_factory):
 
 
 checkers = pytest.mark.parametrize(
-    "checker", [pytest.param("mypy", marks=needed("mypy")), pytest.param("pyright", marks=needed("pyright"))]
+    "checker",
+    [
+        pytest.param("mypy", marks=needed("mypy")),
+        pytest.param("pyright", marks=[needed("pyright"), pytest.mark.slow]),
+    ],
 )
 
 

@@ -22,6 +22,7 @@ async def opens(path):
     await store.close()
 
 
+@pytest.mark.slow
 def test_while_the_disk_is_full_what_is_new_is_refused_and_all_goes_on_when_there_is_room(scene):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_DISK, resource.RLIM_INFINITY))
@@ -37,6 +38,7 @@ def test_while_the_disk_is_full_what_is_new_is_refused_and_all_goes_on_when_ther
     assert figures["crashed"] == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_another_process_holds_locked_is_waited_for(scene):
     scene.finish("--submit", 3)
     holder = sqlite3.connect(scene.database, isolation_level=None)
@@ -49,6 +51,7 @@ def test_a_file_that_another_process_holds_locked_is_waited_for(scene):
     asyncio.run(judge(scene))
 
 
+@pytest.mark.slow
 def test_a_file_that_stays_locked_is_reported_in_words(scene):
     scene.finish("--submit", 3)
     holder = sqlite3.connect(scene.database, isolation_level=None)
@@ -90,6 +93,7 @@ def test_a_file_of_a_newer_version_is_refused(scene):
         asyncio.run(opens(scene.database))
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_refused_or_leaves_the_rest_readable_and_never_gives_an_empty_store(scene):
     scene.finish("--submit", 40)
     whole = scene.database.read_bytes()
@@ -131,6 +135,7 @@ asyncio.run(main())
     asyncio.run(judge(scene))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_by_an_hour_kills_nobody(scene, hours):
     program = f"""

@@ -6,6 +6,7 @@ import random
 import signal
 
 import pytest
+from helpers import slow
 from judge import PATIENCE, judge, pause
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "200"))
@@ -13,7 +14,7 @@ LEASE = 10
 """Seconds: longer than any victim is silent. Its death is seen at once, however long that is."""
 LINE = 64
 """About the bytes of a line of the ledger."""
-POINTS = ("before-register", "after-register", "before-start", "after-start", "before-end", "after-end", "after-claim")
+POINTS = ("before-register", "after-register", "before-start", "before-end", "after-end", "after-claim")
 
 pytestmark = pytest.mark.timeout(4 * PATIENCE)
 
@@ -28,6 +29,7 @@ def kill_after(scene, rng, *, most_lines):
     victim.wait(PATIENCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_a_random_time(scene, seed):
     rng = random.Random(seed)
@@ -38,7 +40,7 @@ def test_killed_at_a_random_time(scene, seed):
     assert figures["rows"] >= figures["accepted"]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", ["after-start", *map(slow, POINTS)])
 def test_killed_at_a_named_point(scene, point):
     victim = scene.start("--submit", 80 if point == "after-claim" else 15, "--die", f"{point}:2", "--lease", LEASE)
     victim.wait(PATIENCE)

@@ -4,12 +4,13 @@ import asyncio
 import signal
 
 import pytest
+from helpers import slow
 from judge import PATIENCE, judge, pause
 
 pytestmark = pytest.mark.timeout(3 * PATIENCE)
 
 
-@pytest.mark.parametrize("when", ["idle", "busy", "twice"])
+@pytest.mark.parametrize("when", [slow("idle"), "busy", slow("twice")])
 def test_sigterm_stops_in_order(scene, when):
     submitted = 0 if when == "idle" else 40
     victim = scene.start("--submit", submitted, "--seconds", 0.2, "--stay")
@@ -24,6 +25,7 @@ def test_sigterm_stops_in_order(scene, when):
     assert when == "twice" or figures["crashed"] == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stopped_for_three_leases_is_replaced_and_writes_nothing_when_it_wakes(scene):
     sleeper = scene.start("--submit", 10, "--seconds", 1, "--lease", 0.5)
     scene.wait_for(3, "began")
@@ -38,6 +40,7 @@ def test_a_process_that_is_stopped_for_three_leases_is_replaced_and_writes_nothi
     assert ended
 
 
+@pytest.mark.slow
 def test_a_blocked_loop_is_not_death(scene):
     go_on = scene.folder / "go-on"
     blocked = scene.start("--block", go_on, "--lease", 60)
@@ -54,7 +57,7 @@ def test_a_blocked_loop_is_not_death(scene):
     assert not any(line[2] != "1" for line in began)
 
 
-@pytest.mark.parametrize("poison", ["exit", "segv"])
+@pytest.mark.parametrize("poison", ["exit", slow("segv")])
 def test_poison_is_given_up_and_its_neighbours_are_not(scene, poison):
     scene.start("--submit", 12, "--poison", poison, "--seconds", 0.02).wait(PATIENCE)
     for _ in range(6):

@@ -282,6 +282,7 @@ def storm(examples, steps):
     )
 
 
+@pytest.mark.slow
 def test_storms():
     storm(60, 25)
 

@@ -154,6 +154,7 @@ async def test_a_call_of_a_task_in_a_worker_says_what_to_do(func):
             await in_process(app, func)(1)
 
 
+@pytest.mark.slow
 async def test_limits_of_slots_and_of_processes_hold_together():
     async with Pynenc(max_processes=2) as app:
         spans = await in_process(app, bodies.span).parallelize([(0.01,)] * 12)
@@ -168,6 +169,7 @@ def most_at_once(spans):
     return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
 
 
+@pytest.mark.slow
 async def test_a_long_body_keeps_nobody_waiting_while_another_worker_is_idle(tmp_path):
     """What was sent ahead to a worker is taken back from it."""
     gate = new_gate(tmp_path / "gate")
@@ -185,6 +187,7 @@ async def test_a_long_body_keeps_nobody_waiting_while_another_worker_is_idle(tmp
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_run_of_many_bodies_gives_all_their_results():
     async with Pynenc(max_processes=2) as app:
         assert await in_process(app, bodies.add).parallelize([(n,) for n in range(500)]) == [n + 1 for n in range(500)]

@@ -43,6 +43,7 @@ async def test_a_crash_fails_its_own_invocation_alone(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_what_was_sent_ahead_to_a_worker_that_dies_runs_elsewhere(tmp_path):
     async with Pynenc(max_processes=1) as app:
         add = in_process(app, bodies.add)
@@ -65,6 +66,7 @@ async def test_a_crash_is_retried_as_any_failure(tmp_path):
         assert_lawful(invocation)
 
 
+@pytest.mark.slow
 async def test_what_has_crashed_too_often_is_not_tried_again(tmp_path):
     async with Pynenc(max_processes=1) as app:
         path = tmp_path / "count"
@@ -87,6 +89,7 @@ async def test_a_body_that_runs_out_of_memory_fails_alone():
         assert await in_process(app, bodies.add)(1) == 2
 
 
+@pytest.mark.slow
 async def test_an_idle_worker_that_dies_is_replaced():
     async with Pynenc(max_processes=1) as app:
         pid = in_process(app, bodies.pid)
@@ -111,6 +114,7 @@ async def test_a_crash_is_noticed_though_a_child_of_the_worker_holds_its_channel
             os.kill(int(Path(f"{path}.child").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.slow
 async def test_a_module_that_kills_whoever_imports_it_fails_what_needs_it():
     import deadly_module  # noqa: PLC0415  it chooses the process that it spares
 

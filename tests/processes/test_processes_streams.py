@@ -54,6 +54,7 @@ async def test_a_failure_comes_after_the_items():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_generator_that_waits_for_its_readers_is_cancelled(tmp_path):
     async with Pynenc(max_processes=1) as app:
         invocation = in_process(app, bodies.count_and_tell, stream_buffer=1)(10_000, str(tmp_path / "count"))

@@ -212,6 +212,7 @@ def test_every_transition_fires_exactly_once(calls, limited, drop, seed):
     run(all_in_time(World(limited=limited, drop=drop), calls), seed=seed)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     calls=CALLS,
