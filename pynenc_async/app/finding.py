@@ -1,7 +1,7 @@
 """What an app knows of its invocations."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
@@ -9,10 +9,9 @@ from pynenc_async.app.wiring import Wired
 from pynenc_async.errors import InvocationNotFoundError, PynencError
 from pynenc_async.invocation.counting import statistics_of
 from pynenc_async.invocation.distributed import DistributedInvocation
-from pynenc_async.invocation.finding import InvocationPage, as_query
+from pynenc_async.invocation.finding import InvocationPage, Statuses, as_query, statuses_of, task_ids_of
 from pynenc_async.scheduler.observers import Observation, Observer
 from pynenc_async.statistics import AppStatistics
-from pynenc_async.status import InvocationStatus
 from pynenc_async.task import Task
 
 
@@ -31,20 +30,25 @@ class Finding(Wired):
         return cast("DistributedInvocation[Any, Any] | None", self.runtime.find(invocation_id))
 
     def invocations(
-        self, *, status: InvocationStatus | None = None, task: Task[Any, Any] | None = None
+        self, *, status: Statuses = None, task: Task[Any, Any] | str | None = None
     ) -> list[DistributedInvocation[Any, Any]]:
-        """Return the living and retained invocations, oldest first, of one status or task where given."""
+        """Return the living and retained invocations, oldest first, of one status or task where given; see `find`.
+
+        Raises:
+            ValueError: `status` or `task` is none; it names what was probably meant.
+        """
+        statuses, task_ids = statuses_of(status), self._task_ids(task)
         return [
             one
             for one in self._all()
-            if (status is None or one.status is status) and (task is None or one.task.task_id == task.task_id)
+            if (not statuses or one.status in statuses) and (not task_ids or one.task.task_id in task_ids)
         ]
 
     async def find(
         self,
         *,
-        status: InvocationStatus | Iterable[InvocationStatus] | None = None,
-        task: Task[Any, Any] | None = None,
+        status: Statuses = None,
+        task: Task[Any, Any] | str | None = None,
         parent: str | None = None,
         text: str = "",
         registered: tuple[datetime | None, datetime | None] = (None, None),
@@ -55,13 +59,35 @@ class Finding(Wired):
     ) -> InvocationPage:
         """Return a page of the invocations that fit all that is given: those in memory, or all that the store has.
 
-        `registered`, `ended`: from the first moment (included) to the second. `text`: occurs in the task id, the arguments,
-        the result or the error. `after`: `next` of the page before.
+        Args:
+            status: One status, or several: members of `InvocationStatus`, or their names.
+            task: A task, its id, or the name of its function.
+            parent: The id of the invocation in whose body they were submitted.
+            text: What occurs in the task id, the arguments, the result or the error.
+            registered: From the first moment (included) to the second; None: without such an end.
+            ended: The same for the moment of the end.
+            newest_first: Whether what was submitted last comes first.
+            limit: How many at most; 1 or more.
+            after: `next` of the page before.
+
+        Raises:
+            ValueError: An argument is none of these; it names the argument, and what was probably meant.
         """
         query = as_query(
-            status, task, parent, text, registered, ended, newest_first=newest_first, limit=limit, after=after
+            statuses_of(status),
+            self._task_ids(task),
+            parent,
+            text,
+            registered,
+            ended,
+            newest_first=newest_first,
+            limit=limit,
+            after=after,
         )
-        return await self._dispatcher.find_page(query)
+        return await self.runtime.find_page(query)  # type: ignore[no-any-return]
+
+    def _task_ids(self, task: Task[Any, Any] | str | None) -> tuple[str, ...]:
+        return task_ids_of(task, self._registry.tasks, others_exist=self._dispatcher.has_store)
 
     def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
         return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())

@@ -17,7 +17,7 @@ from pynenc_async.function import Function, Values
 from pynenc_async.invocation.binding import LoopBound, Phase
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
-from pynenc_async.invocation.finding import InvocationPage, find_in_memory
+from pynenc_async.invocation.finding import InvocationPage, find_in_memory, number_after
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.invocation.roster import is_sized
 from pynenc_async.invocation.waiting import wait_for_room
@@ -218,4 +218,6 @@ class Dispatcher(LoopBound):
 
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what is known of."""
-        return find_in_memory(self.all(), query)
+        self.store.drop_aged(self.scheduler.clock())
+        records = self.store.from_number(number_after(query), newest_first=query.newest_first)
+        return find_in_memory(records, query)

@@ -1,19 +1,26 @@
 """Finding invocations by what is known of them, a page at a time: the same question to memory and to a store."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from itertools import islice
+from typing import Any, Final, cast
 
+from pynenc_async.codec import encode
 from pynenc_async.errors import SerializationError
 from pynenc_async.invocation.distributed import DistributedInvocation
+from pynenc_async.option_rules import did_you_mean
 from pynenc_async.record import Record, TaskRecord
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import Query
+from pynenc_async.store.values import Query, spellings
 
+_SUCCESS: Final = InvocationStatus.SUCCESS
 Handle = DistributedInvocation[Any, Any]
 Span = tuple[datetime | None, datetime | None]
 """From a moment (included) to another one; None: without such an end."""
+Statuses = InvocationStatus | str | Iterable[InvocationStatus | str] | None
+"""One status, or several, as members of the enum or by name; None: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +33,8 @@ class InvocationPage:
 
 
 def as_query(
-    status: InvocationStatus | Iterable[InvocationStatus] | None,
-    task: TaskRecord | None,
+    statuses: tuple[InvocationStatus, ...],
+    task_ids: tuple[str, ...],
     parent: str | None,
     text: str,
     registered: Span,
@@ -37,13 +44,19 @@ def as_query(
     limit: int,
     after: str | None,
 ) -> Query:
-    """Return the question for a page of the invocations that fit all that is given."""
+    """Return the question for a page of the invocations that fit all that is given.
+
+    Raises:
+        ValueError: `limit` is not a number of 1 or more.
+    """
+    if type(limit) is not int or limit < 1:
+        raise ValueError(f"limit must be an integer of 1 or more, not {limit!r}")
     registered_from, registered_before, ended_from, ended_before = (
         None if moment is None else moment.timestamp() for moment in (*registered, *ended)
     )
     return Query(
-        statuses=(status,) if isinstance(status, InvocationStatus) else tuple(status or ()),
-        task_ids=() if task is None else (task.task_id,),
+        statuses=statuses,
+        task_ids=task_ids,
         parent_invocation_id=parent,
         text=text,
         registered_from=registered_from,
@@ -56,16 +69,77 @@ def as_query(
     )
 
 
+def statuses_of(wanted: Statuses) -> tuple[InvocationStatus, ...]:
+    """Return the statuses that are meant: members of the enum, or their names, in any case.
+
+    Raises:
+        ValueError: One is no status; it names it, and the one that was probably meant.
+    """
+    return tuple(map(_status, _several(wanted)))
+
+
+def _several(wanted: object) -> Iterable[object]:
+    if wanted is None:
+        return ()
+    return (wanted,) if isinstance(wanted, str) or not isinstance(wanted, Iterable) else wanted
+
+
+def _status(wanted: object) -> InvocationStatus:
+    names = {status.value: status for status in InvocationStatus}
+    found = names.get(wanted.lower()) if isinstance(wanted, str) else None
+    if found is None:
+        known = did_you_mean(str(wanted), names) or f"; there are {', '.join(names)}"
+        raise ValueError(f"status={wanted!r} is no status{known}")
+    return found
+
+
+def task_ids_of(wanted: TaskRecord | str | None, known: Collection[str], *, others_exist: bool) -> tuple[str, ...]:
+    """Return the ids of the task that is meant: a task, its id, or the name of its function where one task alone has it.
+
+    `others_exist`: whether there may be invocations of tasks that are not known here, which are found by their whole id.
+
+    Raises:
+        ValueError: The text names no task, or several.
+    """
+    if wanted is None:
+        return ()
+    if not isinstance(wanted, str):
+        return (wanted.task_id,)
+    if wanted in known:
+        return (wanted,)
+    named = [task_id for task_id in known if task_id.endswith(f".{wanted}")]
+    if len(named) == 1:
+        return tuple(named)
+    if named:
+        raise ValueError(f"task={wanted!r} may be each of {', '.join(sorted(named))}; give the whole id")
+    if others_exist and "." in wanted:
+        return (wanted,)
+    names = [*known, *(task_id.rpartition(".")[2] for task_id in known)]
+    raise ValueError(f"task={wanted!r} is no task of this app{did_you_mean(wanted, names)}")
+
+
 def find_in_memory(records: Iterable[Record], query: Query) -> InvocationPage:
-    """Return a page of the records that fit. `records` are the living and retained ones, oldest first."""
-    found = [cast(Handle, record) for record in records if _fits(cast(Handle, record), query)]
-    if query.newest_first:
-        found.reverse()
-    if query.after is not None:
-        last = int(query.after)
-        found = [one for one in found if (one._number < last if query.newest_first else one._number > last)]
-    page = tuple(found[: query.limit])
-    return InvocationPage(invocations=page, next=str(page[-1]._number) if len(found) > query.limit else None)
+    """Return a page of the records that fit; they come in the order of the query, and behind its `after`.
+
+    A page reads no further than to the first record that is not on it.
+    """
+    fitting = (handle for handle in cast("Iterable[Handle]", records) if _fits(handle, query))
+    page = tuple(islice(fitting, query.limit))
+    is_last = next(fitting, None) is None
+    return InvocationPage(invocations=page, next=None if is_last else str(page[-1]._number))
+
+
+def number_after(query: Query) -> int | None:
+    """Return the number behind which a page of `find_in_memory` begins.
+
+    Raises:
+        ValueError: `after` is not the `next` of a page.
+    """
+    if query.after is None:
+        return None
+    if not (query.after.isascii() and query.after.isdecimal()):
+        raise ValueError(f"after={query.after!r} is not the `next` of a page")
+    return int(query.after)
 
 
 def _fits(handle: Handle, query: Query) -> bool:
@@ -75,7 +149,7 @@ def _fits(handle: Handle, query: Query) -> bool:
         and (query.parent_invocation_id is None or handle.parent_invocation_id == query.parent_invocation_id)
         and _within(handle._registered_at, query.registered_from, query.registered_before)
         and _within(handle._ended_at, query.ended_from, query.ended_before)
-        and (not query.text or _mentions(handle, query.text.casefold()))
+        and (not query.text or _mentions(handle, query.text))
     )
 
 
@@ -86,8 +160,18 @@ def _within(moment: float | None, first: float | None, before: float | None) -> 
 
 
 def _mentions(handle: Handle, text: str) -> bool:
-    try:
-        words = handle.to_json()
-    except SerializationError:
-        words = str(handle)
-    return text in words.casefold()
+    words = _words(handle).casefold()
+    return any(needle in words for needle in spellings(text))
+
+
+def _words(handle: Handle) -> str:
+    """Return what an invocation says in JSON; of what cannot be written down, as much as can."""
+    with suppress(SerializationError):
+        return handle.to_json()
+    words = [handle._task.task_id]
+    with suppress(SerializationError):
+        words += handle.serialized_arguments.values()
+    if handle._status is _SUCCESS:
+        with suppress(SerializationError):
+            words.append(encode(handle._outcome, field="result").decode())
+    return " ".join(words)

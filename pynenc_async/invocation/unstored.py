@@ -1,7 +1,7 @@
 """What an app with a store does in its own way: here as it is done in memory, where nothing outlives the process."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pynenc_async.errors import PynencError
 from pynenc_async.history import HistoryEntry
@@ -11,6 +11,9 @@ from pynenc_async.record import Record
 
 class Unstored:
     """The part of a runtime that knows whether there is a store: there is none."""
+
+    has_store: ClassVar[bool] = False
+    """Whether there may be invocations of which this process knows nothing."""
 
     def __init__(self, name: str) -> None:
         self._name: Final = name

@@ -46,8 +46,8 @@ class DurableScheduler(WritingScheduler):
         self._suspects: Final = Suspects(super().queue)
         self.hand_over: Callable[[Record], None] = nobody_listens
         """Called with what belongs to another runner from now on, or to none."""
-        self.refused: Callable[[Draft, Refusal], None] = nobody_listens
-        """Called when a registration was refused because of what others have registered: see `forget`."""
+        self.refused: Callable[[Record, Refusal], None] = nobody_listens
+        """Called when a registration was refused by a rule that holds across processes: see `forget`."""
         self.wanted: Callable[[Record], None] = nobody_listens
         """Called with what is not here, and is awaited by a body."""
         self.stopping = False
@@ -145,9 +145,7 @@ class DurableScheduler(WritingScheduler):
     def cancel(self, record: Record, reason: str) -> None:
         """Cancel an invocation of this runner; ask its owner where it is another's."""
         more = durable_of(record)
-        if more.leader is not None:
-            self.cancel(more.leader, reason)
-        elif record._number == 0 or more.away:
+        if record._number == 0 or more.away:
             self.ledger.ask(CancelRequest(invocation_id=more.invocation_id, reason=reason))
         else:
             super().cancel(record, reason)
@@ -197,8 +195,6 @@ class DurableScheduler(WritingScheduler):
             more.ancestry.forget(record)
             more.ancestry = None
         self.let_go(record, more)
-        if more.registration is not None:  # which calls are its duplicates from here on, the store says
-            self.registry.leave(more.registration, record)
         if driver is not None:
             driver.cancel("another runner has the invocation")
 
@@ -211,19 +207,16 @@ class DurableScheduler(WritingScheduler):
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         record = draft.record
         durable = durable_of(record)
-        if record._ended_at is not None:
-            return
-        if draft.is_new:  # also where it was left to others meanwhile: nobody has it
-            self.refused(draft, refusal)
-            return
-        if durable.away:
+        if durable.away or record._ended_at is not None:
             return
         if is_lost(refusal):
             durable.ending = False
             self._leave(record)
             return
         durable.revision -= len(draft.steps)
-        if durable.ending:
+        if draft.is_new:
+            self.refused(record, refusal)
+        elif durable.ending:
             del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
         else:
             self._wait_for_others(draft, refusal)

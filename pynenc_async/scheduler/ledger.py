@@ -22,7 +22,7 @@ from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.marks import Marks
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import CancelRequest, JournalChange, NewInvocation, Refusal
+from pynenc_async.store.values import CancelRequest, JournalChange, Refusal
 from pynenc_async.telemetry import log
 
 T = TypeVar("T")
@@ -56,8 +56,7 @@ class Settlement(Protocol):
         ...
 
 
-OtherChange = CancelRequest | JournalChange | NewInvocation
-Other = tuple[OtherChange, Callable[[Refusal | None], None] | None]
+Other = tuple[CancelRequest | JournalChange, Callable[[Refusal | None], None] | None]
 """A change that belongs to no draft, and who wants to hear of it."""
 
 
@@ -118,12 +117,7 @@ class Ledger:
         self._new[record._number] = self.put_off.pop(record._number)
         durable_of(record).taken = True
 
-    def drop(self, record: Record) -> None:
-        """Forget what has been decided about an invocation and is not under way to the store."""
-        for waiting in (self._drafts, self._begun, self._new, self.put_off):
-            waiting.pop(record._number, None)
-
-    def ask(self, change: OtherChange, told: Callable[[Refusal | None], None] | None = None) -> None:
+    def ask(self, change: CancelRequest | JournalChange, told: Callable[[Refusal | None], None] | None = None) -> None:
         """Commit a change that is no step of an invocation of this runner.
 
         It goes ahead of the drafts: what a workflow has asked for is known before that is done.

@@ -45,8 +45,6 @@ class Ending:
 
 
 ENDING: Final = Ending()
-_OWN: Final = Refusal(RefusalKind.EXISTS)
-"""The answer to a registration that this runner has committed before, without hearing of it."""
 
 
 class WritingScheduler(Scheduler):
@@ -207,7 +205,7 @@ class WritingScheduler(Scheduler):
         """The change of a draft was made, or refused."""
         record = draft.record
         more = durable_of(record)
-        if refusal is not None and not (draft.is_new and refusal == _OWN):
+        if refusal is not None and not (draft.is_new and refusal.kind is RefusalKind.EXISTS):
             self._refused(draft, refusal)
             return
         if draft.is_new:

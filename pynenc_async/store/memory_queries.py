@@ -5,7 +5,7 @@ from itertools import islice
 
 from pynenc_async.errors import StoreError
 from pynenc_async.store.memory_tables import Tables, Transaction
-from pynenc_async.store.values import Page, Query, Retention, StoredInvocation
+from pynenc_async.store.values import Page, Query, Retention, StoredInvocation, spellings
 
 _Place = tuple[float, str]
 """Where an invocation is in the order of a page: its registration, its id."""
@@ -51,7 +51,7 @@ def _fits(row: StoredInvocation, query: Query) -> bool:
         and query.home in (None, row.home)
         and _is_between(row.registered_at, query.registered_from, query.registered_before)
         and _is_between(row.ended_at, query.ended_from, query.ended_before)
-        and (not query.text or any(query.text.casefold() in text.casefold() for text in _texts(row)))
+        and (not query.text or _mentions(row, query.text))
     )
 
 
@@ -59,6 +59,11 @@ def _is_between(moment: float | None, first: float | None, end: float | None) ->
     if first is None and end is None:
         return True
     return moment is not None and (first is None or first <= moment) and (end is None or moment < end)
+
+
+def _mentions(row: StoredInvocation, text: str) -> bool:
+    needles = spellings(text)
+    return any(needle in written.casefold() for written in _texts(row) for needle in needles)
 
 
 def _texts(row: StoredInvocation) -> Iterator[str]:

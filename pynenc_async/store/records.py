@@ -1,6 +1,7 @@
 """Records in memory: found by number while they live, and after their end for as long as retention keeps them."""
 
 import weakref
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -54,6 +55,18 @@ class Records:
     def find(self, number: int) -> Record | None:
         """Return the record, the very object that its handles are where one still lives."""
         return self._originals.get(number) or self.records.get(number)
+
+    def from_number(self, after: int | None, *, newest_first: bool) -> Iterator[Record]:
+        """Yield the records in the order of their numbers, or in the opposite one, from behind `after` on."""
+        numbers = sorted(self.records)  # which they nearly are already
+        if newest_first:
+            numbers = numbers[: len(numbers) if after is None else bisect_left(numbers, after)][::-1]
+        elif after is not None:
+            numbers = numbers[bisect_right(numbers, after) :]
+        for number in numbers:
+            record = self.find(number)
+            if record is not None:
+                yield record
 
     def __iter__(self) -> Iterator[Record]:
         for number, record in list(self.records.items()):

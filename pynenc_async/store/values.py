@@ -157,7 +157,7 @@ class RefusalKind(StrEnum):
     STALE = "stale"
     """It is in another revision, of another runner, or has ended: somebody else has written meanwhile."""
     EXISTS = "exists"
-    """The store has an invocation with this id already: committed before, by this runner or by another one."""
+    """The store has an invocation with this id already: the same change was committed before."""
     DUPLICATE = "duplicate"
     """Another one stands under its unique key."""
     FIRED = "fired"
@@ -172,8 +172,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     kind: RefusalKind
     detail: str = ""
-    """DUPLICATE: the id of the invocation that stands. LIMIT, RATE: the name of the permit. EXISTS: the id of the runner that
-    has registered it, and empty where that is the one that asks."""
+    """DUPLICATE: the id of the invocation that stands. LIMIT, RATE: the name of the permit."""
     retry_at: float | None = None
     """RATE: when it fits."""
 
@@ -233,12 +232,22 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     ended_from: float | None = None
     ended_before: float | None = None
     text: str = ""
-    """A text that occurs in the task id, the arguments, the result or the error, whatever the case of its letters."""
+    """A text that occurs in the task id, the arguments, the result or the error, whatever the case of its letters.
+
+    It is found as JSON spells it and as it is: see `spellings`.
+    """
     newest_first: bool = True
     """Ordered by registration; those registered at one moment have an order, too, which stays."""
     limit: int = 100
     after: str | None = None
     """`Page.next` of the page before."""
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """Return how a text may be spelled in JSON, in small letters: as it is, and with what JSON escapes (quotes, newlines)."""
+    small = text.casefold()
+    escaped = msgspec.json.encode(small).decode()[1:-1]
+    return (small,) if escaped == small else (small, escaped)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

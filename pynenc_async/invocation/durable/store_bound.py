@@ -41,6 +41,7 @@ class Session:
 class StoreBound(Dispatcher):
     """Has a store between its start and its stop, and finds there what does not live here."""
 
+    has_store: ClassVar[bool] = True
     scheduler_type: ClassVar[type[Scheduler]] = DurableScheduler
 
     def __init__(

@@ -11,6 +11,7 @@ from pynenc_async.errors import InvocationNotFinalError
 from pynenc_async.forks import tell_of_forks
 from pynenc_async.function import Function, Values
 from pynenc_async.ids import IdSource
+from pynenc_async.invocation.finding import InvocationPage, find_in_memory, number_after
 from pynenc_async.invocation.synchronous.group import SynchronousInvocationGroup
 from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
 from pynenc_async.invocation.synchronous.record import SynchronousRecord
@@ -22,6 +23,7 @@ from pynenc_async.record import Record, TaskRecord
 from pynenc_async.scheduler.ancestors import refuse_repeated_ancestor
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
+from pynenc_async.store.values import Query
 from pynenc_async.telemetry import report_unseen
 
 Invocation = SynchronousInvocation[Any, Any]
@@ -159,6 +161,15 @@ class SynchronousRuntime:
         """Every known invocation, oldest first."""
         with self.lock:
             return iter(list(self._known.values()))
+
+    async def find_page(self, query: Query) -> InvocationPage:
+        """Return a page of what is known of."""
+        after = number_after(query)
+        known = (
+            one for one in self.all() if after is None or (one._number - after) * (-1 if query.newest_first else 1) > 0
+        )
+        records = sorted(known, key=lambda one: one._number, reverse=query.newest_first)
+        return find_in_memory(records, query)
 
     def require_own_loop(self, record: Record) -> AbstractEventLoop:
         """Return the running loop; raise where the items of a stream come up in another one."""

@@ -20,7 +20,7 @@ from pynenc_async.store.sqlite.codes import CODES, FINAL
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.reading import WHOLE, cell, read_all
 from pynenc_async.store.sqlite.schema import FORGETTABLE, IS_SPARED
-from pynenc_async.store.values import Page, Query
+from pynenc_async.store.values import Page, Query, spellings
 
 _SUCCESS: Final = CODES[InvocationStatus.SUCCESS]
 _FITS: Final = "fits"
@@ -104,21 +104,23 @@ def _narrow(connection: sqlite3.Connection, names: Names, query: Query, tasks: d
             walk = walk.where(condition, bound)
     if query.after is not None:
         walk = walk.where(f"(registered_at, id) {'<' if query.newest_first else '>'} (?, ?)", *_position(query.after))
-    return _with_text(query.text.casefold(), tasks, walk) if query.text else walk
+    return _with_text(spellings(query.text), tasks, walk) if query.text else walk
 
 
-def _with_text(needle: str, tasks: dict[int, str], walk: _Walk) -> _Walk:
+def _with_text(needles: Sequence[str], tasks: dict[int, str], walk: _Walk) -> _Walk:
     """Where the text is in the name of the task, nothing else is looked at."""
-    named = _json(key for key, task_id in tasks.items() if needle in task_id.casefold())
-    if not needle.isascii():
-        anywhere = [f"{_FITS}(?, {cell(name)})" for name in ("arguments", "result", "error")]
-        values: list[str] = [needle] * len(anywhere)
-    else:
-        # SQLite knows the case of ASCII letters only, and is fast; a value with other letters is looked at by Python.
-        anywhere = [_ascii_fits(cell(name)) for name in ("arguments", "result", "error")]
-        values = [f"%{needle.translate(_ESCAPES)}%", needle] * len(anywhere)
-    condition = " OR ".join(["task IN (SELECT value FROM json_each(?))", *anywhere])
-    return walk.where(f"({condition})", named, *values)
+    named = _json(key for key, task_id in tasks.items() if any(needle in task_id.casefold() for needle in needles))
+    conditions, values = ["task IN (SELECT value FROM json_each(?))"], [named]
+    for needle in needles:
+        for name in ("arguments", "result", "error"):
+            if needle.isascii():
+                # SQLite knows the case of ASCII letters only, and is fast; a value with other letters is looked at by Python.
+                conditions.append(_ascii_fits(cell(name)))
+                values.append(f"%{needle.translate(_ESCAPES)}%")
+            else:
+                conditions.append(f"{_FITS}(?, {cell(name)})")
+            values.append(needle)
+    return walk.where(f"({' OR '.join(conditions)})", *values)
 
 
 def _ascii_fits(value: str) -> str:
