@@ -7,9 +7,9 @@ from typing import Any, Final, Self, cast
 
 import msgspec
 
-from pynenc_async.codec import decode_with, encode
+from pynenc_async.codec import decode_with, encode, encode_in_order, read_back, refuse_loss
 from pynenc_async.errors import SerializationError
-from pynenc_async.function import Function, Values
+from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.user_errors import name_of
 
 NO_ARGS: Final = "no_args"
@@ -75,6 +75,50 @@ class Arguments:
         return f"Arguments({', '.join(f'{name}={show(value)}' for name, value in self.kwargs.items())})"
 
 
+def encode_values(function: Function, values: Values) -> bytes:
+    """Return the arguments of a call as a JSON object.
+
+    Raise `SerializationError`, naming task and parameter, for what the body would not be given as it is here.
+    """
+    plain_kinds = function.plain_kinds
+    try:
+        index = 0
+        for kinds in plain_kinds:  # not by `zip` or `enumerate`, which take longer than all of the loop
+            if type(values[index]) not in kinds:
+                return _encode_carefully(function, values)
+            index += 1  # noqa: SIM113
+        try:
+            return _encode_plain(function.values_type(*values))
+        except (ValueError, OverflowError):  # msgspec cannot say which value it choked on
+            return _encode_carefully(function, values)
+    except SerializationError as error:
+        raise SerializationError(error.field, f"{error.problem} (task {function.task_id})") from error
+
+
+def require_encodable(function: Function, values: Values, *, items: bool) -> None:
+    """Raise `SerializationError` for arguments that the body would not be given as they are here.
+
+    Raise it, too, where nobody could tell what to make of the result (with `items`, of what a generator yields): then the
+    work would be in vain.
+    """
+    if function.names:
+        encode_values(function, values)
+    _ = function.item_wire if items and function.kind is FunctionKind.STREAM else function.result_wire
+
+
+def _encode_carefully(function: Function, values: Values) -> bytes:
+    names, wires = function.names, function.wires
+    data = encode_in_order(dict(zip(names, values, strict=True)), field="arguments")
+    unclear = [
+        index for index, wire in enumerate(wires) if not (type(values[index]) in wire.kinds or wire.fits(values[index]))
+    ]
+    if unclear:
+        back = _as_tuple(read_back(function.arguments_decoder, data, "arguments"))
+        for index in unclear:
+            refuse_loss(values[index], back[index], f"arguments.{names[index]}")
+    return data
+
+
 def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:
     """Decode a JSON object to the annotations of the function; raise `SerializationError` naming the parameter."""
     values: Values = _as_tuple(decode_with(function.arguments_decoder, raw, "arguments"))
@@ -88,6 +132,7 @@ def decode_stored_values(function: Function, raw: bytes) -> Values:
 
 
 _as_tuple: Final = msgspec.structs.astuple
+_encode_plain: Final = msgspec.json.Encoder().encode
 
 
 def same_values(left: Values, right: Values) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from pynenc_async.binder import compile_binder, compile_caller
-from pynenc_async.codec import decoder_for
-from pynenc_async.errors import TaskDefinitionError
-from pynenc_async.hints import UNRESOLVED, resolve_hint
+from pynenc_async.codec import Wire, decoder_for
+from pynenc_async.errors import SerializationError, TaskDefinitionError
+from pynenc_async.hints import evaluate_hint, show_hint
 from pynenc_async.resource import injected_parameters
 
 Values = tuple[Any, ...]
@@ -73,43 +73,90 @@ class Function:
         """Whether the function lives in another one, where no other process can find it by name."""
         return "<locals>" in self.qualname
 
-    @cached_property
-    def annotations(self) -> dict[str, Any]:
-        """Resolved annotations by parameter name and `return`; what cannot be resolved is left out."""
-        raw = inspect.get_annotations(inspect.unwrap(self.func))
-        return {
-            name: found
-            for name, hint in raw.items()
-            if (found := resolve_hint(self.func, name, hint)) is not UNRESOLVED
-        }
+    def annotation(self, name: str) -> Any:
+        """Return the annotation of a parameter, or of `return`; `Any` where there is none.
 
-    def value_annotation(self, name: str) -> Any:
+        Raises `SerializationError` for one that cannot be resolved: what is encoded would come back as something else.
+        """
+        parameter = self.signature.parameters.get(name)
+        hint = self.signature.return_annotation if parameter is None else parameter.annotation
+        if hint is _P.empty:
+            return Any
+        try:
+            found = evaluate_hint(self.func, name, hint)
+            # `x: int = None` is no annotation for a type checker any more, and still what many write.
+            return typing.Optional[found] if parameter is not None and parameter.default is None else found  # noqa: UP045
+        except Exception as error:
+            raise self._unresolved(name, hint, error) from error
+
+    def _unresolved(self, name: str, hint: object, error: Exception) -> SerializationError:
+        field = "result" if name == "return" else f"arguments.{name}"
+        return SerializationError(
+            field,
+            f"its annotation {show_hint(hint)} in task {self.task_id} cannot be resolved ({error}), so that nobody could tell "
+            f"what to make of its JSON; define or import what it names at the level of {self.module}, and not only under "
+            "`if TYPE_CHECKING:`",
+        )
+
+    def _value_annotation(self, name: str) -> Any:
         """The type of the bound value of a parameter: `*args: int` binds a `tuple[int, ...]`."""
-        hint = self.annotations.get(name, Any)
+        hint = self.annotation(name)
         kind = self.signature.parameters[name].kind
+        if kind in (_P.VAR_POSITIONAL, _P.VAR_KEYWORD) and typing.get_origin(hint) is typing.Unpack:
+            return typing.get_args(hint)[0]  # of all of them together
         if kind is _P.VAR_POSITIONAL:
             return types.GenericAlias(tuple, (hint, ...))
         return types.GenericAlias(dict, (str, hint)) if kind is _P.VAR_KEYWORD else hint
+
+    @cached_property
+    def wires(self) -> tuple[Wire, ...]:
+        """How the values of a call are encoded, one for each parameter; raises `SerializationError` like `annotation`."""
+        return tuple([Wire(self._value_annotation(name)) for name in self.names])
+
+    @cached_property
+    def plain_kinds(self) -> tuple[frozenset[type], ...]:
+        """For each parameter, the exact types of which msgspec alone writes all values so that they come back."""
+        return tuple([wire.kinds for wire in self.wires])
+
+    @cached_property
+    def result_wire(self) -> Wire:
+        """How a result is encoded; raises `SerializationError` likewise. What an async generator returns is None."""
+        annotation = None if self.kind is FunctionKind.STREAM else self.annotation("return")
+        return Wire(annotation, lists_for_tuples=self._returns_anything)
+
+    @cached_property
+    def item_wire(self) -> Wire:
+        """How one item of an async generator is encoded, as its items are annotated; raises `SerializationError` likewise."""
+        items = typing.get_args(self.annotation("return"))
+        return Wire(items[0] if items else Any, lists_for_tuples=self._returns_anything)
+
+    @property
+    def _returns_anything(self) -> bool:
+        """Whether nothing is said of results: not even that work was done in vain, because it gave a tuple."""
+        return self.signature.return_annotation is _P.empty
 
     @cached_property
     def values_type(self) -> type[msgspec.Struct]:
         """A struct with one field per parameter, in order of declaration, as their annotations type them."""
         # Fields have names of their own: a parameter may be called anything, a field of a struct may not.
         # Values of this type live for one call: the collector need not know them (gc=False).
-        fields = [(f"v{index}", self.value_annotation(name)) for index, name in enumerate(self.names)]
+        fields = [(f"v{index}", wire.annotation) for index, wire in enumerate(self.wires)]
         rename = {f"v{index}": name for index, name in enumerate(self.names)}
         return msgspec.defstruct(self.qualname, fields, rename=rename, forbid_unknown_fields=True, gc=False)
 
     @cached_property
     def arguments_decoder(self) -> msgspec.json.Decoder[Any]:
         """Decodes the arguments of a call to `values_type`; raises `SerializationError` where an annotation forbids it."""
+        for name, wire in zip(self.names, self.wires, strict=True):
+            wire.decoder(f"arguments.{name}")  # which says which of them it is
         return decoder_for(self.values_type, "arguments")
 
     @cached_property
     def stored_arguments_decoder(self) -> msgspec.json.Decoder[Any]:
         """The same for what an earlier release may have stored: a parameter that is new since then has its default."""
         fields = [
-            (f"v{index}", self.value_annotation(name), self._field(name)) for index, name in enumerate(self.names)
+            (f"v{index}", wire.annotation, self._field(name))
+            for index, (name, wire) in enumerate(zip(self.names, self.wires, strict=True))
         ]
         known = msgspec.defstruct(self.qualname, fields, kw_only=True, forbid_unknown_fields=True, gc=False)
         return decoder_for(known, "arguments")
@@ -130,13 +177,12 @@ class Function:
     @cached_property
     def result_decoder(self) -> msgspec.json.Decoder[Any]:
         """Decodes a result to the annotation of the return value; raises `SerializationError` likewise."""
-        return decoder_for(self.annotations.get("return", Any), "result")
+        return self.result_wire.decoder("result")
 
     @cached_property
     def item_decoder(self) -> msgspec.json.Decoder[Any]:
         """Decodes one item of an async generator to the annotation of its items; raises `SerializationError` likewise."""
-        items = typing.get_args(self.annotations.get("return", Any))
-        return decoder_for(items[0] if items else Any, "item")
+        return self.item_wire.decoder("item")
 
 
 def _kind_of(func: Any, task_id: str) -> FunctionKind:

@@ -178,7 +178,7 @@ class TaskOptions:
             )
         if self.delay and self.at is not None:
             raise InvalidTaskOptionsError(owner, "at", "is given together with delay; give one of the two")
-        if self.workflow and self.runs_in in _ELSEWHERE:
+        if self.workflow and self.runs_elsewhere:
             raise InvalidTaskOptionsError(
                 owner,
                 "runs_in",
@@ -208,6 +208,11 @@ class TaskOptions:
             or self.registration_concurrency is not _DISABLED
             or any(span is not None for span in (self.timeout, self.deadline, self.expires_in))
         )
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether its body runs where only JSON goes: in another process, or another interpreter."""
+        return self.runs_in in _ELSEWHERE
 
     @property
     def starts_later(self) -> bool:

@@ -66,7 +66,9 @@ class Task(Generic[Params, Result]):
         self._arity: Final = function.arity
         self._bind: Final = function.bind
         self.queue: Callable[[Any], None] = app.runtime.queue_of(self)
-        self.submit_values: Final[Callable[[Any, Values], Any]] = app.runtime.submitter_of(options)
+        self.submit_values: Final[Callable[[Any, Values], Any]] = app.runtime.submitter_of(options, function)
+        self.refuse: Final[Callable[[Values], None] | None] = app.runtime.refusal_of(options, function)
+        """Raises for arguments that would be encoded and not come back as they are; None where none are encoded."""
         self.__name__ = function.qualname.rpartition(".")[2]
         self.__qualname__ = function.qualname
         self.__module__ = function.module

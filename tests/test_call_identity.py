@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pydantic
 import pytest
 
 from pynenc_async import Call, Pynenc, SerializationError
@@ -260,3 +261,25 @@ def test_calls_with_equal_ids_compare_equal():
     for one, other in (((1,), [1]), (uuid.UUID(int=1), str(uuid.UUID(int=1))), ({"a", "b"}, ["a", "b"])):
         left, right = one_of_any.args(one), one_of_any.args(other)
         assert (left == right) is (left.args_id == right.args_id), (one, other)
+
+
+class Login(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+
+def login(password):
+    return Login(password=pydantic.SecretStr(password))
+
+
+def test_a_model_that_keeps_what_it_does_not_write_has_no_id():
+    with pytest.raises(SerializationError) as caught:
+        _ = one_of_any.args(login("a")).args_id
+    assert caught.value.field == "arguments.value.password"
+
+
+async def test_calls_that_differ_in_a_secret_are_no_duplicates():
+    task = one_of_any.with_options(registration_concurrency="arguments", delay=60)
+    one, other = task(login("a")), task(login("b"))
+    assert one.invocation_id != other.invocation_id
+    await one.cancel()
+    await other.cancel()

@@ -1,5 +1,8 @@
 """Arguments, results and exceptions in JSON: typed by annotations, originals where they are known."""
 
+from typing import Any
+
+import msgspec
 import pytest
 from helpers import S, turns
 from test_serialization import VALUES, elsewhere, new_app
@@ -139,6 +142,54 @@ async def test_a_task_that_this_app_does_not_have_is_named():
     with pytest.raises(SerializationError, match="import the module") as caught:
         DistributedInvocation.from_json(Pynenc(), invocation.to_json())
     assert caught.value.field == "task_id"
+
+
+class Animal(msgspec.Struct):
+    name: str
+
+
+class Dog(Animal):
+    breed: str = "mutt"
+
+
+UNRESOLVED = "Missing"
+LOSSY = {
+    "a subclass": (Animal, Dog("rex"), "value"),
+    "a tuple in Any": (Any, {"a": (1,)}, "value.a"),
+    "another type than is annotated": (int, True, "value"),
+    "an annotation that cannot be resolved": (list[UNRESOLVED], [1], "value"),
+}
+
+
+@pytest.mark.parametrize(("annotation", "value", "path"), LOSSY.values(), ids=LOSSY)
+async def test_to_json_refuses_what_from_json_would_change(annotation, value, path):
+    async def take(value): ...
+
+    async def give():
+        return value
+
+    take.__annotations__["value"] = give.__annotations__["return"] = annotation
+    taken, given_back = Pynenc().task(take)(value), Pynenc().task(give)()
+    assert await taken is None
+    assert await given_back is value
+    for invocation, field in ((taken, f"arguments.{path}"), (given_back, path.replace("value", "result"))):
+        with pytest.raises(SerializationError) as caught:
+            invocation.to_json()
+        assert caught.value.field == field
+
+
+async def test_dicts_and_keywords_keep_their_order():
+    async def take(value: dict[str, int], **more: int) -> dict[str, int]:
+        return value
+
+    invocation = Pynenc().task(take)({"z": 1, "a": 2}, y=1, b=2)
+    await invocation
+    app = Pynenc()
+    app.task(take)
+    restored = DistributedInvocation.from_json(app, invocation.to_json())
+    assert [list(one) for one in restored.arguments.kwargs.values()] == [["z", "a"], ["y", "b"]]
+    assert list(restored.result) == ["z", "a"]
+    assert restored.call_id == invocation.call_id
 
 
 async def test_to_json_of_a_failure_counts_as_looking_at_it(caplog):

@@ -7,8 +7,10 @@ The app may be used from any thread, and in one loop after another. It is bound 
 from asyncio.events import _get_running_loop
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final
 
+from pynenc_async.arguments import require_encodable
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import AppNotStartedError
 from pynenc_async.execution.processes.inside import refuse_call
@@ -99,11 +101,20 @@ class Dispatcher(LoopBound):
         """Return what queues the invocations of a task or a use of it: looked up once, not for each call."""
         return self.watches.enrol(use)
 
-    def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
-        """Return what submits a call with these options."""
-        if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
-            return recording(self._duplicates.submit)  # which asks for room for what is no duplicate
-        return self.submit if self._room is None else recording(self.submit_if_room)
+    def submitter_of(self, options: TaskOptions, function: Function) -> Callable[[Any, Values], Any]:
+        """Return what submits a call of a function with these options."""
+        unique = options.registration_concurrency is not ConcurrencyControlType.DISABLED
+        if unique:
+            submit = recording(self._duplicates.submit)  # which asks for room for what is no duplicate
+        else:
+            submit = self.submit if self._room is None else recording(self.submit_if_room)
+        refuse = self.refusal_of(options, function)
+        # Else a call in a store is refused as it is encoded; but not after it has replaced another one.
+        return _unless_refused(refuse, submit) if refuse is not None and (unique or options.runs_elsewhere) else submit
+
+    def refusal_of(self, options: TaskOptions, function: Function) -> Callable[[Values], None] | None:
+        """Return what raises for arguments that do not get where the body runs; None where it is given the very objects."""
+        return partial(require_encodable, function, items=True) if options.runs_elsewhere else None
 
     def submit_if_room(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
         """Like `submit`; raise `QueueFullError` where no more may wait."""
@@ -221,3 +232,13 @@ class Dispatcher(LoopBound):
         self.store.drop_aged(self.scheduler.clock())
         records = self.store.from_number(number_after(query), newest_first=query.newest_first)
         return find_in_memory(records, query)
+
+
+def _unless_refused(
+    refuse: Callable[[Values], None], submit: Callable[[Any, Values], Any]
+) -> Callable[[Any, Values], Any]:
+    def check_and_submit(task: Any, values: Values) -> Any:
+        refuse(values)
+        return submit(task, values)
+
+    return check_and_submit

@@ -73,7 +73,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)
             task.runtime.require_room(task.task_id, self._total or 0)
-            self._roster.submit_all(cast("Iterable[Any]", source))
+            self._roster.submit_all(cast("Iterable[Any]", source), task.refuse)
         else:
             self._roster = WindowedRoster(
                 submit,

@@ -61,13 +61,16 @@ class Roster(BodyWaiter):
 
     # -- members -------------------------------------------------------------------------------------------------------
 
-    def submit_all(self, source: Iterable[Any]) -> None:
-        """Bind everything, then submit everything: a wrong element raises before anything runs."""
+    def submit_all(self, source: Iterable[Any], refuse: Callable[[Values], None] | None) -> None:
+        """Bind everything, then submit everything: a wrong element raises before anything runs, if `refuse` raises for it."""
         function, submit, arity = self._function, self._submit, self._function.arity
         bound: list[Values] = [
             params if params.__class__ is tuple and len(params) == arity else bind_params(function, params)
             for params in source
         ]
+        if refuse is not None:
+            for values in bound:
+                refuse(values)
         self.members = [submit(values) for values in bound]
         self.submitted = len(self.members)
 

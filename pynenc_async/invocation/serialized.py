@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw, UnsetType
 
-from pynenc_async.arguments import decode_values
-from pynenc_async.codec import PLAIN, decode_with, encode
+from pynenc_async.arguments import decode_values, encode_values
+from pynenc_async.codec import decode_with
 from pynenc_async.envelope import MAX_SIZE, Envelope, Outgoing, encode_envelope, from_json, to_json
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
@@ -27,18 +27,21 @@ def write_plain(record: Record, identity: Identity) -> str | None:
     Plain values are embedded as they are: one call of msgspec writes it all.
     """
     task, values, result = record._task, record._values, record._outcome
-    if record._status is not _SUCCESS or type(result) not in PLAIN:
+    function = task.function
+    if record._status is not _SUCCESS or type(result) not in function.result_wire.kinds:
         return None
-    for value in values:
-        if type(value) not in PLAIN:
+    index = 0
+    for kinds in function.plain_kinds:  # not by `zip` or `enumerate`, which take longer than all of the loop
+        if type(values[index]) not in kinds:
             return None
+        index += 1  # noqa: SIM113
     try:
         data = encode_envelope(
             Outgoing(  # by position, which is twice as fast as by keyword
                 1,
                 identity[0],
                 task.task_id,
-                task.function.values_type(*values),
+                function.values_type(*values),
                 identity[1],
                 _SUCCESS_TEXT,
                 record._retries,
@@ -62,9 +65,9 @@ def write(record: Record, identity: Identity, failure: Callable[[], BaseExceptio
     task = record._task
     result: Raw | UnsetType = UNSET
     error: ErrorData | UnsetType = UNSET
-    arguments = Raw(_encode(task, "arguments", dict(zip(task.function.names, record._values, strict=True))))
+    arguments = Raw(encode_values(task.function, record._values))
     if record._status is _SUCCESS:
-        result = Raw(_encode(task, "result", record._outcome))
+        result = Raw(_encode_result(task, record._outcome))
     elif record._ended_at is not None:
         error = describe(failure())
     return to_json(
@@ -86,9 +89,9 @@ def write(record: Record, identity: Identity, failure: Callable[[], BaseExceptio
     )
 
 
-def _encode(task: TaskRecord, field: str, value: object) -> bytes:
+def _encode_result(task: TaskRecord, value: object) -> bytes:
     try:
-        return encode(value, field=field)
+        return task.function.result_wire.encode(value, field="result")
     except SerializationError as error:
         raise SerializationError(error.field, f"{error.problem} (task {task.task_id})") from error
 

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-from pynenc_async.codec import encode
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
 from pynenc_async.outcome import describe, value_error
 from pynenc_async.record import Record
@@ -155,7 +154,7 @@ class WritingScheduler(Scheduler):
         result = error = None
         if status is SUCCESS:
             try:
-                result = _encode_result(outcome)
+                result = _encode_result(record, outcome)
             except BaseException as problem:  # noqa: BLE001  code of the value's class may raise anything
                 status, outcome, reason = FAILED, value_error(problem, "result"), ""
         if status is not SUCCESS and is_a(outcome, BaseException):
@@ -261,8 +260,8 @@ class WritingScheduler(Scheduler):
         raise NotImplementedError
 
 
-def _encode_result(value: object) -> bytes:
-    data = encode(value, field="result")
+def _encode_result(record: Record, value: object) -> bytes:
+    data: bytes = record._task.function.result_wire.encode(value, field="result")
     require_storable(data, "result")
     return data
 

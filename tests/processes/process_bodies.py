@@ -65,6 +65,18 @@ def untyped(*values, **more):
     return [values, more]
 
 
+def order_of(values: dict[str, int], **more: int) -> list[str]:
+    return [*values, *more]
+
+
+def tuples_in_a_list() -> list[list[int]]:
+    return [(1,)]
+
+
+async def tuples_one_by_one() -> AsyncIterator[list[int]]:
+    yield (1,)
+
+
 def describe_me(a: int) -> dict[str, object]:
     me = current_invocation()
     return {

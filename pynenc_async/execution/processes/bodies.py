@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextvars import Context
 from typing import Any, Final
 
-from pynenc_async.codec import encode
+from pynenc_async.codec import Wire
 from pynenc_async.context import CURRENT
 from pynenc_async.execution.plain import no_coroutine
 from pynenc_async.execution.processes.at_work import InvocationAtWork
@@ -41,7 +41,7 @@ class Bodies:
             return context.run(_call, function, values)
         body = context.run(function.call, *values)
         if function.kind is FunctionKind.STREAM:
-            body = self._send_items(body, ticket)
+            body = self._send_items(body, ticket, function.item_wire)
         return self._run_in_loop(body, context)
 
     def close(self) -> None:
@@ -66,12 +66,12 @@ class Bodies:
                 loop.remove_reader(self._inbox.fileno())
             _end_the_rest(loop)
 
-    async def _send_items(self, items: AsyncGenerator[Any, None], ticket: int) -> None:
+    async def _send_items(self, items: AsyncGenerator[Any, None], ticket: int, wire: Wire) -> None:
         """Send what a generator yields, as long as there is room for it."""
         inbox, outbox = self._inbox, self._outbox
         try:
             async for item in items:
-                data = encode(item, field="item")
+                data = wire.encode(item, field="item")
                 while not inbox.credit:
                     await self._wait_for_credit()
                 inbox.credit -= 1

@@ -1,9 +1,8 @@
 """The tasks that workers are told of, and the check that they can be run elsewhere at all."""
 
-from typing import Any, Final
+from typing import Final
 
-from pynenc_async.codec import encode
-from pynenc_async.errors import SerializationError
+from pynenc_async.arguments import encode_values
 from pynenc_async.execution.processes.finding import refuse_lost
 from pynenc_async.execution.processes.messages import Define
 from pynenc_async.function import Function
@@ -37,11 +36,4 @@ class Catalogue:
 def encode_arguments(record: Record) -> bytes:
     """Return the arguments as JSON; raise `SerializationError` that names task and parameter."""
     function: Function = record._task.function
-    if not function.names:
-        return _NO_ARGUMENTS
-    values: dict[str, Any] = dict(zip(function.names, record._values, strict=True))
-    try:
-        return encode(values, field="arguments")
-    except SerializationError as error:
-        problem = f"{error.problem} (task {function.task_id} runs in another process)"
-        raise SerializationError(error.field, problem) from error
+    return encode_values(function, record._values) if function.names else _NO_ARGUMENTS

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from pynenc_async.arguments import decode_values
-from pynenc_async.codec import encode
 from pynenc_async.execution.processes.at_work import InvocationAtWork, TaskAtWork
 from pynenc_async.execution.processes.bodies import Bodies
 from pynenc_async.execution.processes.finding import MAIN, find
@@ -96,7 +95,7 @@ class Worker:
                 seconds = time.perf_counter() - began
                 self._outbox.flush_progress()
                 if returned:
-                    return _returned(run.ticket, outcome, seconds)
+                    return _returned(run.ticket, task.function, outcome, seconds)
                 return Raised(run.ticket, _described(outcome), seconds)
             finally:
                 self._stopping.tell(None)
@@ -126,9 +125,9 @@ def _values_of(run: Run, function: Function) -> Values:
         raise value_error(problem, "arguments") from problem
 
 
-def _returned(ticket: int, value: object, seconds: float) -> Returned | Raised:
+def _returned(ticket: int, function: Function, value: object, seconds: float) -> Returned | Raised:
     try:
-        return Returned(ticket, encode(value, field="result"), seconds)
+        return Returned(ticket, function.result_wire.encode(value, field="result"), seconds)
     except BaseException as problem:  # noqa: BLE001  code of the value's class runs here
         return Raised(ticket, _described(value_error(problem, "result")), seconds)
 

@@ -5,21 +5,21 @@ backlog), and is claimed as there is room again. So memory is bounded by the win
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
 
-from pynenc_async.codec import PLAIN, encode
-from pynenc_async.errors import SerializationError
+from pynenc_async.arguments import encode_values, require_encodable
 from pynenc_async.execution.processes.inside import refuse_call
 from pynenc_async.family import guardian_of, is_told_to_stop
-from pynenc_async.function import Values
+from pynenc_async.function import Function, Values
 from pynenc_async.invocation.duplicates import refused_duplicate
 from pynenc_async.invocation.durable.overrides import write_overrides
 from pynenc_async.invocation.durable.store_bound import StoreBound
 from pynenc_async.invocation.durable.stored import Handle, follow
 from pynenc_async.limit import ConcurrencyControlType
-from pynenc_async.options import OnDuplicate
+from pynenc_async.options import OnDuplicate, TaskOptions
 from pynenc_async.record import Identity, Record
 from pynenc_async.scheduler.durability import (
     Durable,
@@ -36,7 +36,6 @@ from pynenc_async.store.values import JournalChange, Refusal, RefusalKind, Uniqu
 
 _SCHEDULED: Final = InvocationStatus.SCHEDULED
 _RETRY: Final = InvocationStatus.RETRY
-_encode_plain: Final = msgspec.json.Encoder().encode
 
 
 class DurableDispatcher(StoreBound):
@@ -63,6 +62,10 @@ class DurableDispatcher(StoreBound):
         self._session  # noqa: B018  raises unless the app has been started
         super()._admit(parent)
 
+    def refusal_of(self, options: TaskOptions, function: Function) -> Callable[[Values], None]:
+        """Return what raises for a call that cannot be stored; it is encoded, whatever its options."""
+        return partial(require_encodable, function, items=options.runs_elsewhere)
+
     def _choose_way(self) -> None:
         self._plain_loop = self  # every invocation is written down: none takes the way that costs nothing
 
@@ -87,7 +90,8 @@ class DurableDispatcher(StoreBound):
         """Return what is to be stored; raise `StoreError` while nothing can be, `SerializationError` for wrong arguments."""
         if self.ledger.failure is not None:
             raise self.ledger.failure
-        arguments = _encode_arguments(task, values)
+        arguments = encode_values(task.function, values)
+        task.function.result_wire  # noqa: B018  raises where nobody could tell what to make of the result
         require_storable(arguments, "arguments")
         own, options = self._tasks[task.task_id].options, task.options
         durable = Durable(
@@ -181,18 +185,3 @@ class DurableDispatcher(StoreBound):
 
 def _waits_for_retry(record: Record) -> bool:
     return record._status is _RETRY and record._more is not None and record._more.held
-
-
-def _encode_arguments(task: Any, values: Values) -> bytes:
-    for value in values:
-        if type(value) not in PLAIN:
-            break
-    else:
-        try:
-            return _encode_plain(task.function.values_type(*values))
-        except (ValueError, OverflowError):
-            pass  # msgspec cannot say which value it choked on: `encode` can
-    try:
-        return encode(dict(zip(task.function.names, values, strict=True)), field="arguments")
-    except SerializationError as error:
-        raise SerializationError(error.field, f"{error.problem} (task {task.task_id})") from error

@@ -117,10 +117,13 @@ class SynchronousRuntime:
     def queue_of(self, use: object) -> None:
         """There is none: nothing waits to be run here, so priorities mean nothing."""
 
-    def submitter_of(self, options: TaskOptions) -> Callable[[Any, Values], Any]:
+    def submitter_of(self, options: TaskOptions, function: Function) -> Callable[[Any, Values], Any]:
         """Every call is submitted: nothing waits here that could be a duplicate or too much."""
-        del options
+        del options, function
         return self.submit
+
+    def refusal_of(self, options: TaskOptions, function: Function) -> None:
+        """Nothing is encoded: all bodies run here."""
 
     def require_room(self, task_id: str, count: int) -> None:
         """There is always room."""
