@@ -99,6 +99,10 @@ class Driver(Protocol):
         """Ask the body to stop. It may take its time, and it may refuse."""
         ...
 
+    def revoke(self) -> bool:
+        """Take the body back before it begins; say whether that was possible: not once it has begun."""
+        ...
+
     def insist(self) -> bool:
         """Make a body stop that was asked before; say whether that can be done here, which is so once at most."""
         ...

@@ -73,6 +73,10 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         if self.task is not None and not self.task.get_loop().is_closed():
             self.task.cancel(reason)
 
+    def revoke(self) -> bool:
+        """A body is begun as soon as it is here, or what surrounds it is."""
+        return False
+
     def insist(self) -> bool:
         """A body that swallows its cancellation cannot be stopped."""
         return False

@@ -172,7 +172,7 @@ class Slots:
         self.in_use += 1
         record._started_at = self.now
         place = record._task.place
-        on_loop = place is None or record._task.function.drive is not None
+        on_loop = begins_on_loop(record)
         record._status = RUNNING if on_loop else PENDING  # whoever begins the body at a place makes it RUNNING
         if place is not None:
             place.in_use += 1
@@ -260,3 +260,8 @@ class Slots:
             place.in_use -= 1
         if self._returning:
             self._grant()
+
+
+def begins_on_loop(record: Record) -> bool:
+    """Whether the loop begins an attempt: its body, or what surrounds a body at another place."""
+    return record._task.place is None or record._task.function.drive is not None

@@ -24,7 +24,7 @@ from pynenc_async.scheduler.durability import LARGEST, Durable, durable_of, requ
 from pynenc_async.scheduler.ledger import Ledger
 from pynenc_async.scheduler.permits import permits_of, rate_of
 from pynenc_async.scheduler.scheduler import Scheduler
-from pynenc_async.scheduler.slots import Wiring
+from pynenc_async.scheduler.slots import Wiring, begins_on_loop
 from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PENDING, REGISTERED, RUNNABLE, RUNNING, SUCCESS
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
@@ -39,6 +39,10 @@ class Ending:
         """Too late."""
 
     def revoke(self) -> bool:
+        """Too late."""
+        return False
+
+    def insist(self) -> bool:
         """Too late."""
         return False
 
@@ -93,7 +97,7 @@ class WritingScheduler(Scheduler):
             more = durable_of(record)
             if record._status is not PENDING or more.ending or more.away:
                 continue
-            if record._task.place is None:
+            if begins_on_loop(record):
                 record._status = RUNNING
                 if more.trail is not None or more.watch is not None:
                     self.note(record, RUNNING, record._retries + 1)
