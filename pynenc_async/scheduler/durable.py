@@ -117,9 +117,9 @@ class DurableScheduler(WritingScheduler):
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised: give it back if that is because the app stops."""
-        more = record._more
-        told = self.stopping and isinstance(error, CancelledError)
-        if told and more is not None and more.cancel_reason is None and more.timed_out is None:
+        more = durable_of(record)
+        told = self.stopping and isinstance(error, CancelledError) and more.handed is None
+        if told and more.cancel_reason is None and more.timed_out is None:
             self.give_back(record, "the app was shut down")
         else:
             super().failed(record, error)
@@ -154,15 +154,15 @@ class DurableScheduler(WritingScheduler):
 
     def stop(self, record: Record) -> None:
         """The app stops: a body that is under way is told so, and given back when it has ended; the rest stays as it is."""
-        driver = record._driver
+        driver, more = record._driver, durable_of(record)
         if driver is None or driver is ENDING:
-            if not durable_of(record).ending:
+            if not more.ending:
                 self.give_back(record, "the app was shut down")
         elif record._status is PENDING and driver.revoke():
             self.give_back(record, "the app was shut down")
         else:
             self.stopping = True
-            driver.cancel("the app was shut down")
+            (more.handed or driver).cancel("the app was shut down")
 
     def give_back(self, record: Record, reason: str) -> None:
         """Let another runner, or the next start, run what will not be run to its end here."""
@@ -189,14 +189,16 @@ class DurableScheduler(WritingScheduler):
         elif record._status is PAUSED:
             self.paused -= 1
         record._status = KILLED  # neither queued nor waiting for anything here; what it is, the store says
-        driver, record._driver = record._driver, None
         more.held = False
-        if more.ancestry is not None:
-            more.ancestry.forget(record)
-            more.ancestry = None
-        self.let_go(record, more)
-        if driver is not None:
+        if more.registration is not None:
+            self.registry.leave(more.registration, record)  # whether it stands in the way of others, the store says
+        driver, record._driver = record._driver, None
+        was_stopped = driver is None or driver.revoke()
+        self.release(record, more)
+        if not was_stopped:
             driver.cancel("another runner has the invocation")
+            if record._task.place is not None:
+                record._task.place.abandon(driver)
 
     def _leave(self, record: Record) -> None:
         self.leave_to(record)

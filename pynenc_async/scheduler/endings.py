@@ -196,7 +196,12 @@ class Endings(Slots):
         return record._retries + (record._status is not RETRY)
 
     def _clear(self, record: Record, more: More) -> None:
-        more.children = more.blocked_on = more.journal = more.watch = None
+        more.children = more.journal = more.watch = None
+        self.release(record, more)
+
+    def release(self, record: Record, more: More) -> None:
+        """Nothing more comes of it here: give back what it held, and tell those who wait for its body or its items."""
+        more.blocked_on = None
         if more.ancestry is not None:
             more.ancestry.forget(record)
             more.ancestry = None
