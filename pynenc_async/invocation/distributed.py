@@ -219,7 +219,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         if self._ended_at is None:
             return lost_of(self) or InvocationNotFinalError(
                 self.invocation_id,
-                f"invocation {self.invocation_id} is not over, and its app is not running; the next start goes on with it",
+                f"invocation {self.invocation_id} is not over, and goes on in another process or at the next start",
             )
         if self._status is _CANCELLED:
             if isinstance(self._outcome, PynencError):

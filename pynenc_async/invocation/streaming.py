@@ -46,6 +46,8 @@ class InvocationStream(Generic[Item]):
 
     def _stop(self) -> NoReturn:
         self.close()
+        if self._invocation._ended_at is None:  # it was given away; first of all, this may be another loop
+            self._invocation._task.runtime.require_own_loop(self._invocation)
         if self._invocation.status is not InvocationStatus.SUCCESS:
             raise self._invocation._failure()
         raise StopAsyncIteration

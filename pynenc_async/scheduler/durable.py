@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from pynenc_async.errors import StoreError
+from pynenc_async.guard import serve_each
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
-from pynenc_async.scheduler.commits import is_lost
 from pynenc_async.scheduler.drafts import Draft
-from pynenc_async.scheduler.durability import Durable, durable_of
+from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
 from pynenc_async.scheduler.permits import rule_of
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import (
@@ -30,9 +31,10 @@ from pynenc_async.scheduler.statuses import (
     SCHEDULED,
 )
 from pynenc_async.scheduler.suspects import Suspects
+from pynenc_async.scheduler.telling import tell_waiters
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.scheduler.writing import ENDING, WritingScheduler
-from pynenc_async.store.values import CancelRequest, Refusal
+from pynenc_async.store.values import CancelRequest, Refusal, RefusalKind
 
 _DUE_IN: Final = {Kind.START: SCHEDULED, Kind.RETRY: RETRY}
 """The status that ends when such an entry of the agenda is due: one that came from the store is not in it any more."""
@@ -211,14 +213,14 @@ class DurableScheduler(WritingScheduler):
         durable = durable_of(record)
         if durable.away or record._ended_at is not None:
             return
-        if is_lost(refusal):
+        if refusal.kind in (RefusalKind.STALE, RefusalKind.UNKNOWN):  # somebody else has it now
             durable.ending = False
             self._leave(record)
             return
         durable.revision -= len(draft.steps)
         if draft.is_new:
             self.refused(record, refusal)
-        elif durable.ending:
+        elif durable.ending and draft.end is None:
             del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
         else:
             self._wait_for_others(draft, refusal)
@@ -258,11 +260,29 @@ class DurableScheduler(WritingScheduler):
         for queue in (self.ready, *(place.queue for place in self._places)):
             queue.clear()
 
-    def lost(self) -> None:
+    def not_settled(self, draft: Draft, refusal: Refusal | None, error: BaseException) -> None:
+        """What follows from a commit has raised here: an end that the store has counts, and nothing else goes on."""
+        record = draft.record
+        self._report(record, error, "settling a commit")
+        if record._ended_at is not None:
+            tell_waiters(record)
+        elif draft.end is None or refusal is not None:
+            self._end_here(record, error)
+        elif not durable_of(record).away:
+            self._leave(record)
+
+    def lost(self, error: StoreError) -> None:
         """Nothing will be committed any more: no body can come to an end here that counts, and none must be waited for."""
-        for record in self.store:
-            if record._ended_at is None and not durable_of(record).away:
-                self.leave_to(record)
+        living = [record for record in self.store if record._ended_at is None and not durable_of(record).away]
+        serve_each(living, lambda record: self._lose(record, error), "leaving what can end here no more")
+
+    def _lose(self, record: Record, error: StoreError) -> None:
+        durable = durable_of(record)
+        self._leave(record)
+        if not durable.known:
+            durable.failure = error
+            tell_acceptance(durable)
+        tell_waiters(record)
 
 
 def _is_here(durable: Durable) -> bool:

@@ -15,7 +15,7 @@ from asyncio import CancelledError
 
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.family import leave_family
-from pynenc_async.record import More, Record, each_waiter
+from pynenc_async.record import More, Record
 from pynenc_async.scheduler.slots import Slots
 from pynenc_async.scheduler.statuses import (
     CANCELLED,
@@ -27,6 +27,7 @@ from pynenc_async.scheduler.statuses import (
     RUNNING,
     SUCCESS,
 )
+from pynenc_async.scheduler.telling import tell_each
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import Alarm
 from pynenc_async.user_errors import brief, is_a, traceback_of
@@ -146,14 +147,13 @@ class Endings(Slots):
         if task.has_policies or more.deadline is not None:
             self.let_go(record, more)
         waiters, record._waiters = record._waiters, None
+        if isinstance(waiters, dict):
+            tell_each(waiters, record)
+        elif waiters is not None:
+            waiters.notify(record)
         self._finished.append(record)  # `keep_finished`, without a call
         if len(self._finished) > self._retain_count:
             self.store.drop_oldest()
-        if isinstance(waiters, dict):
-            for waiter in each_waiter(waiters):
-                waiter.notify(record)
-        elif waiters is not None:
-            waiters.notify(record)
 
     def _end_in_full(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
         self.now = now
@@ -181,8 +181,7 @@ class Endings(Slots):
             self._sound_alarm(record)
         else:
             self.store.keep_finished(record)
-        for waiter in each_waiter(waiters):
-            waiter.notify(record)
+        tell_each(waiters, record)
 
     def _keep_reason(self, record: Record, reason: str) -> None:
         record.need_more().end_reason = reason

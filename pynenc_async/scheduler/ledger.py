@@ -9,20 +9,22 @@ Only invocations that it was to register are sent back: whoever submitted them i
 
 import asyncio
 from asyncio import AbstractEventLoop, Future, Task
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from contextvars import Context
 from itertools import islice
 from operator import attrgetter
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from pynenc_async.errors import StoreError
+from pynenc_async.guard import report_failure, serve_each
 from pynenc_async.record import Record
-from pynenc_async.scheduler.commits import commit
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.marks import Marks
+from pynenc_async.scheduler.settling import Settlement, Settling
 from pynenc_async.store.base import Store
-from pynenc_async.store.values import CancelRequest, JournalChange, Refusal
+from pynenc_async.store.values import CancelRequest, JournalChange
 from pynenc_async.telemetry import log
 
 T = TypeVar("T")
@@ -36,28 +38,8 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 """How long the ledger waits before it tries a store again that has failed."""
 
 
-class Settlement(Protocol):
-    """What follows from a commit; `writing.WritingScheduler` is it."""
-
-    def settled(self, draft: Draft, refusal: Refusal | None) -> None:
-        """The change of a draft was made, or refused."""
-        ...
-
-    def not_registered(self, record: Record, error: StoreError) -> None:
-        """The store did not take a new invocation."""
-        ...
-
-    def batch_settled(self) -> None:
-        """All drafts of a batch were settled."""
-        ...
-
-    def lost(self) -> None:
-        """Nothing will be committed any more."""
-        ...
-
-
-Other = tuple[CancelRequest | JournalChange, Callable[[Refusal | None], None] | None]
-"""A change that belongs to no draft, and who wants to hear of it."""
+Other = CancelRequest | JournalChange
+"""A change that belongs to no draft."""
 
 
 class Ledger:
@@ -76,6 +58,9 @@ class Ledger:
         self._others: list[Other] = []
         self._failed: list[Draft] = []
         """What a failed commit has left, to go first."""
+        self._singly: Final[deque[Draft | Other]] = deque()
+        """What was in a batch with a change that no store can take, to go before all else, each by itself."""
+        self._settling: Final = Settling(settlement)
         self._wanted: Future[None] | None = None
         """What the committer waits for while there is nothing to do."""
         self._committer: Task[None] | None = None
@@ -117,12 +102,12 @@ class Ledger:
         self._new[record._number] = self.put_off.pop(record._number)
         durable_of(record).taken = True
 
-    def ask(self, change: CancelRequest | JournalChange, told: Callable[[Refusal | None], None] | None = None) -> None:
+    def ask(self, change: Other) -> None:
         """Commit a change that is no step of an invocation of this runner.
 
         It goes ahead of the drafts: what a workflow has asked for is known before that is done.
         """
-        self._others.append((change, told))
+        self._others.append(change)
         if self._wanted is not None:
             self._wake()
 
@@ -130,10 +115,16 @@ class Ledger:
     def is_idle(self) -> bool:
         """Whether everything that was decided is committed."""
         is_at_rest = self._committer is None or self._wanted is not None or self.failure is not None
-        return is_at_rest and not self._has_work()
+        return is_at_rest and not self._has_work() and not self._settling
 
     def _has_work(self) -> bool:
-        return bool(self._drafts or self._begun or self._new or self.put_off or self._others or self._failed)
+        waiting = self._drafts or self._begun or self._new or self.put_off or self._others
+        return bool(waiting or self._failed or self._singly)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is committed any more."""
+        return self._committer is None
 
     async def flush(self) -> None:
         """Return when everything that has been decided is committed."""
@@ -156,7 +147,7 @@ class Ledger:
 
     def start(self, store: Store, loop: AbstractEventLoop) -> None:
         """Commit to `store`, from a Task of `loop`."""
-        self._wanted = None
+        self._wanted = self.failure = None
         self._committer = loop.create_task(self._commit_until_stopped(store), name="pynenc-ledger", context=Context())
 
     async def stop(self) -> None:
@@ -166,8 +157,9 @@ class Ledger:
         if self.failure is None:
             await self.flush()
         committer, self._committer = self._committer, None
-        committer.cancel()
-        await asyncio.wait([committer])
+        if committer is not None:
+            committer.cancel()
+            await asyncio.wait([committer])
         self._wanted = None
         self._marks.release()
 
@@ -175,6 +167,8 @@ class Ledger:
         """The loop that committed is gone, and with it what it had not committed."""
         self._drafts, self._begun, self._new, self._others, self._failed = {}, {}, {}, [], []
         self.put_off.clear()
+        self._singly.clear()
+        self._settling.forget()
         self._committer = self._wanted = None
 
     def _wake(self) -> None:
@@ -184,11 +178,27 @@ class Ledger:
 
     async def _commit_until_stopped(self, store: Store) -> None:
         try:
-            await self._commit_for_ever(store)
+            while True:
+                try:
+                    await self._commit_for_ever(store)
+                except Exception as error:  # noqa: BLE001  nobody else would commit what comes
+                    report_failure(error, "committing")
+                    await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:
             if self._committer is not None:  # not by `stop`: the loop is on its way out, and waits for the bodies
-                self._marks.release()
-                self._settlement.lost()
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Somebody else has ended the Task that commits: tell everybody who waits for it."""
+        self.failure = StoreError(
+            "the asyncio Task that commits to the store was cancelled from outside, as asyncio.run does when it ends; what "
+            "is under way goes on in the next start"
+        )
+        self._settling.settle()
+        self.forget()
+        self._settlement.lost(self.failure)
+        self._tell_idle()
+        self._marks.release()
 
     async def _commit_for_ever(self, store: Store) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -197,37 +207,49 @@ class Ledger:
             batch, others = self._take()
             answered = self._marks.taken(draft.record._number for draft in batch) if self._marks else ()
             try:
-                refusals = await commit(store, [*(change for change, _ in others), *map(_fixed_change, batch)])
+                refusals = await store.commit([*others, *map(_fixed_change, batch)])
             except StoreError as error:
+                self._settling.settle()
                 # It is raised elsewhere: see `without_our_frames`.
                 self._keep(batch, others, error.with_traceback(None))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
+            except Exception as error:  # noqa: BLE001  a change that no store can take must not hold up the others
+                self._single_out(batch, others, error)
+                self._marks.answer(answered)
+                continue
             if self.failure is not None:
                 log.warning("the store can be written again")
                 self.failure, pause = None, FIRST_PAUSE_SECONDS
+            self._settling.put(batch, refusals[len(others) :])
             if self._has_work() and not any(refusals):
                 # The next batch goes first: what follows from this one is seen to while the store works on that.
-                asyncio.get_running_loop().call_soon(self._settle, batch, others, refusals)
+                asyncio.get_running_loop().call_soon(self._settling.settle)
                 asyncio.get_running_loop().call_soon(self._marks.answer, answered)
             else:
-                self._settle(batch, others, refusals)
+                self._settling.settle()
                 self._marks.answer(answered)
 
     async def _until_wanted(self) -> None:
         if self._has_work():
             return
-        idle, self._idle = self._idle, []
-        for future in idle:
-            if not future.done():
-                future.set_result(None)
+        self._tell_idle()
         self._marks.release()
         if self.failure is None:  # else nothing new is admitted, and only a commit can tell that the store works again
             self._wanted = asyncio.get_running_loop().create_future()
             await self._wanted
 
+    def _tell_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for future in idle:
+            if not future.done():
+                future.set_result(None)
+
     def _take(self) -> tuple[list[Draft], list[Other]]:
+        if self._singly:
+            alone = self._singly.popleft()
+            return ([alone], []) if isinstance(alone, Draft) else ([], [alone])
         batch, self._failed = self._failed, []
         room = max(0, MOST_AT_ONCE - len(batch))
         taken = _take_first(self._drafts, room)
@@ -236,41 +258,49 @@ class Ledger:
         new = _take_first(self._new, room)
         new += _take_first(self.put_off, room - len(new))
         taken += [Draft(record, is_new=True) for record in new]
-        batch += [part.fix() for draft in taken for part in draft.parts()]
+        batch += [part for draft in taken for part in self._fix(draft)]
         others, self._others = self._others, []
         return batch, others
 
+    def _fix(self, draft: Draft) -> Sequence[Draft]:
+        try:
+            return [part.fix() for part in draft.parts()]
+        except Exception as error:  # noqa: BLE001  the others are committed all the same
+            self._settling.refuse(draft, error)
+            return ()
+
+    def _single_out(self, batch: list[Draft], others: list[Other], error: Exception) -> None:
+        """The commit has raised what says nothing of the store: each change is tried alone, to find the one at fault."""
+        if len(batch) + len(others) > 1:
+            self._singly.extendleft(reversed([*others, *batch]))
+            return
+        self._settling.settle()
+        for draft in batch:
+            self._settling.refuse(draft, error)
+        for change in others:
+            report_failure(error, f"committing {change!r}")
+
     def _keep(self, batch: list[Draft], others: list[Other], error: StoreError) -> None:
+        """Nothing was committed: what the store knows of is tried again, and what it was to register is sent back."""
         if self.failure is None:
             log.error("the store cannot be written, and is tried again until it can be: %s", error)
         self.failure = error
         self._marks.release()
-        self._others = others + self._others
-        sent_back = {draft.record._number for draft in batch if draft.is_new}
+        for alone in self._singly:
+            (batch if isinstance(alone, Draft) else others).append(alone)  # type: ignore[arg-type]
+        self._singly.clear()
+        sent_back = {draft.record._number: draft.record for draft in batch if draft.is_new}
+        sent_back.update((number, draft.record) for number, draft in self._begun.items())
+        sent_back.update(self._new)
+        sent_back.update(self.put_off)
         self._failed = [draft for draft in batch if draft.record._number not in sent_back]
-        for draft in batch:
-            if draft.is_new:
-                self._send_back(draft.record, error)
-        for draft in list(self._begun.values()):
-            self._send_back(draft.record, error)
-        for record in [*self._new.values(), *self.put_off.values()]:
-            self._send_back(record, error)
-
-    def _send_back(self, record: Record, error: StoreError) -> None:
-        self._new.pop(record._number, None)
-        self.put_off.pop(record._number, None)
-        self._begun.pop(record._number, None)
-        self._drafts.pop(record._number, None)  # what was decided about it meanwhile
-        self._settlement.not_registered(record, error)
-
-    def _settle(self, batch: Sequence[Draft], others: Sequence[Other], refusals: list[Refusal | None]) -> None:
-        settled = self._settlement.settled
-        for (_, told), refusal in zip(others, refusals, strict=False):
-            if told is not None:
-                told(refusal)
-        for draft, refusal in zip(batch, refusals[len(others) :], strict=True):
-            settled(draft, refusal)
-        self._settlement.batch_settled()
+        self._others = others + self._others
+        for waiting in (self._begun, self._new, self.put_off):
+            waiting.clear()
+        for number in sent_back:
+            self._drafts.pop(number, None)  # what was decided about it meanwhile
+        refuse = self._settlement.not_registered
+        serve_each(sent_back.values(), lambda record: refuse(record, error), "sending an invocation back")
 
 
 _fixed_change: Final = attrgetter("change")

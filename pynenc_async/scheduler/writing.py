@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
+from pynenc_async.guard import report_failure
 from pynenc_async.outcome import describe, value_error
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft, End
@@ -25,7 +26,16 @@ from pynenc_async.scheduler.ledger import Ledger
 from pynenc_async.scheduler.permits import permits_of, rate_of
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.scheduler.slots import Wiring, begins_on_loop
-from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PENDING, REGISTERED, RUNNABLE, RUNNING, SUCCESS
+from pynenc_async.scheduler.statuses import (
+    CANCELLED,
+    FAILED,
+    HOLDS_SLOT,
+    PENDING,
+    REGISTERED,
+    RUNNABLE,
+    RUNNING,
+    SUCCESS,
+)
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Refusal, RefusalKind, encode_error
@@ -256,10 +266,37 @@ class WritingScheduler(Scheduler):
         self.store.records[record._number] = record
         self.end_at(self.clock(), record, status, outcome, reason)
 
+    def not_storable(self, draft: Draft, error: Exception) -> None:
+        """The store can never make this change: whoever waits for its invocation is told so."""
+        self._report(draft.record, error, "committing a change")
+        failure = StoreError(f"the store cannot take a change of this invocation: {type(error).__name__}: {error}")
+        if draft.is_new:
+            self.not_registered(draft.record, failure)
+        else:
+            self._end_here(draft.record, failure)
+
+    def _report(self, record: Record, error: BaseException, doing: str) -> None:
+        report_failure(error, doing, invocation_id=durable_of(record).invocation_id, task_id=record._task.task_id)
+
+    def _end_here(self, record: Record, error: BaseException) -> None:
+        """End for this process what cannot go on; in the store it stands as before, for who takes over from this one."""
+        more = durable_of(record)
+        if record._ended_at is not None or more.away:
+            return
+        driver, more.ending = record._driver, True
+        status = FAILED if record._status in HOLDS_SLOT else CANCELLED
+        self.end_at(self.clock(), record, status, error, "what became of it cannot be stored")
+        if driver is not None:
+            driver.cancel("what became of it cannot be stored")
+
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         raise NotImplementedError
 
-    def lost(self) -> None:
+    def not_settled(self, draft: Draft, refusal: Refusal | None, error: BaseException) -> None:
+        """What follows from a commit has raised."""
+        raise NotImplementedError
+
+    def lost(self, error: StoreError) -> None:
         """Nothing will be committed any more."""
         raise NotImplementedError
 

@@ -46,12 +46,13 @@ class _Phase(Enum):
 class MemoryStore(Store):
     """The view that one runner has of a `MemoryHub`.
 
-    What a runner asks for is done one after the other, and none of it before the loop has turned once. To look for what
-    goes wrong elsewhere:
+    What a runner asks for is done one after the other, and, unless `latency` says otherwise, none of it before the loop has
+    turned once. To look for what goes wrong elsewhere:
 
     * `before(name, changes)` is called before a coroutine does anything. It may raise `StoreError`: then nothing was done.
     * `after(name, changes)` is called when it is done, and before the caller knows.
-    * `latency()` says how many seconds pass before it is done, and as many again until the caller knows.
+    * `latency()` says how many seconds pass before it is done, and as many again until the caller knows; with None it is
+      done before the loop turns, as a store on a local disk may do what is little.
 
     Both hooks may call `kill`.
     """
@@ -62,7 +63,7 @@ class MemoryStore(Store):
         *,
         before: Hook | None = None,
         after: Hook | None = None,
-        latency: Callable[[], float] | None = None,
+        latency: Callable[[], float | None] | None = None,
     ) -> None:
         self._hub: Final = hub
         self._tables: Final = hub.tables
@@ -310,7 +311,9 @@ class MemoryStore(Store):
             return result
 
     async def _pause(self) -> None:
-        await asyncio.sleep(self._latency())
+        seconds = self._latency()
+        if seconds is not None:
+            await asyncio.sleep(seconds)
 
     def _require_open(self) -> None:
         if self._phase is not _Phase.OPEN:

@@ -34,7 +34,7 @@ class Records:
 
     def drop_oldest(self) -> None:
         """Drop the record that ended first."""
-        del self.records[self.finished.popleft()._number]
+        self.records.pop(self.finished.popleft()._number, None)  # it may have been given away meanwhile
 
     def keep_twin(self, record: Record) -> None:
         """Hold a twin of the ended record, so that the record itself goes when its last handle goes (see `alarm`)."""
@@ -50,7 +50,7 @@ class Records:
         """Drop what ended too long before `now`."""
         finished, horizon = self.finished, now - self.retain_seconds
         while finished and (finished[0]._ended_at or 0.0) < horizon:
-            del self.records[finished.popleft()._number]
+            self.drop_oldest()
 
     def find(self, number: int) -> Record | None:
         """Return the record, the very object that its handles are where one still lives."""

@@ -12,8 +12,13 @@ class World:
         self.stores = []
 
     def app(self, *, before=None, after=None, latency=None, **options):
+        return self.app_on(MemoryStore, before=before, after=after, latency=latency, **options)
+
+    def app_on(self, kind, *, before=None, after=None, latency=None, **options):
+        """Return an app whose stores are of this kind."""
+
         def new_store():
-            self.stores.append(MemoryStore(self.hub, before=before, after=after, latency=latency))
+            self.stores.append(kind(self.hub, before=before, after=after, latency=latency))
             return self.stores[-1]
 
         return Pynenc(store=new_store, **options)

@@ -58,6 +58,13 @@ class Faults:
 
     latency: float = 0.0
     failing: int = 0
+    prompt: int = 0
+    """Of so many questions, one is answered before the loop turns, as by a store on a local disk; 0: none."""
+    asked: int = 0
+
+    def delay(self):
+        self.asked += 1
+        return None if self.prompt and self.asked % self.prompt == 0 else self.latency
 
     def before(self, name, changes):
         del changes
@@ -179,10 +186,10 @@ class Program:
         self.waiters = []
         self.has_failed = False
         for _ in range(setting["processes"]):
-            faults = Faults(latency=setting["latency"])
+            faults = Faults(latency=setting["latency"], prompt=setting["prompt"])
             app = self.world.app(
                 before=faults.before,
-                latency=lambda faults=faults: faults.latency,
+                latency=faults.delay,
                 store_window=setting["window"],
                 max_concurrency=setting["slots"],
                 retain_count=setting["retained"],
@@ -306,14 +313,14 @@ class Program:
 
 
 class Errors(logging.Handler):
-    """Keeps what the ledger reports of changes that are no path of the table."""
+    """Keeps what is reported of decisions that raised, and of changes that are no path of the table."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
         self.messages = []
 
     def emit(self, record):
-        if "forbids" in record.getMessage():
+        if "everything else goes on" in record.getMessage():
             self.messages.append(record.getMessage())
 
 
@@ -338,6 +345,7 @@ SETTINGS = st.fixed_dictionaries(
     {
         "processes": st.integers(1, 2),
         "latency": st.sampled_from([0, 0.05, 0.3, 2]),
+        "prompt": st.sampled_from([0, 0, 1, 2, 3]),
         "window": st.sampled_from([2, 1_000]),
         "slots": st.sampled_from([1, 2, 100]),
         "retained": st.sampled_from([2, 1_000]),

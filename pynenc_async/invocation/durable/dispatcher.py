@@ -134,7 +134,10 @@ class DurableDispatcher(StoreBound):
             self.require_own_loop(record)
             self.refresh(record)
         elif record._more is not None and record._more.is_stored:
-            await wait_for_acceptance(durable_of(record), self.require_own_loop(record))
+            durable = durable_of(record)
+            if durable.failure is not None:
+                raise durable.failure
+            await wait_for_acceptance(durable, self.require_own_loop(record))
 
     def journal_keeper(self, record: Record) -> Callable[[int], None]:
         """Return what writes the journal of a workflow down as it grows."""

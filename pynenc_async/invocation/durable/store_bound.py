@@ -1,6 +1,7 @@
 """What the runtime of an app has to do with its store: it opens it and lets it go, and looks into it."""
 
 from asyncio import AbstractEventLoop
+from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
@@ -174,8 +175,7 @@ class StoreBound(Dispatcher):
     def _leave(self, record: Record) -> None:
         self._desk.leave_to(record)
         self._records.pop(record._number, None)
-        if not durable_of(record).known:
-            self._doubtful.append(record)
+        self._note_doubt(record)
 
     def _leave_to_parent(self, record: Record) -> None:
         durable_of(record).acceptance = None
@@ -183,12 +183,12 @@ class StoreBound(Dispatcher):
 
     async def _clear_up(self) -> None:
         """Tell those who wait for what a lost loop may not have registered any more: the store knows."""
-        if not self._doubtful:
+        doubtful = {durable_of(record).invocation_id: record for record in self._doubtful if _is_doubtful(record)}
+        if not doubtful:
             return
-        doubtful = {durable_of(record).invocation_id: record for record in self._doubtful}
         for stored in await self._session.store.load(list(doubtful)):
             accepted = durable_of(doubtful.pop(stored.invocation_id))
-            accepted.known = True
+            accepted.known, accepted.failure = True, None
             tell_acceptance(accepted)
         error = StoreError("the event loop in which it was submitted was lost before the store had it; submit it again")
         for record in doubtful.values():
@@ -221,6 +221,7 @@ class StoreBound(Dispatcher):
             self._hand_over(record)
         if unwritten:
             log.error("the ends of %d invocations could not be stored: they will be run again", len(unwritten))
+        self._doubtful[:] = filter(_is_doubtful, self._doubtful)
         self._opening = None
         await session.store.close()
         session.watch.let_go()
@@ -277,7 +278,7 @@ class StoreBound(Dispatcher):
     def require_loop(self, record: Record | None) -> AbstractEventLoop:
         """Return the loop on which an invocation will end, wherever it is run."""
         if record is not None and is_away(record):
-            if self._opening is None:
+            if self._opening is None or (self.ledger.has_ended and self.loop is _get_running_loop()):
                 raise cast(Handle, record)._failure()
             if lost_of(record) is not None:
                 self.refresh(record)  # raises, unless the store has it after all
@@ -291,7 +292,12 @@ class StoreBound(Dispatcher):
 
     def _hand_over(self, record: Record) -> None:
         self._records.pop(record._number, None)
+        self._note_doubt(record)
         self._follow_from_afar(record)
+
+    def _note_doubt(self, record: Record) -> None:
+        if _is_doubtful(record):
+            self._doubtful.append(record)
 
     def _adopt_late(self, record: Record) -> None:
         """Let what has been in the backlog be cancelled with its parent, which may have happened meanwhile."""
@@ -345,3 +351,7 @@ class StoreBound(Dispatcher):
         session = self._session
         self.require_own_loop(None)
         await session.store.backup(target)
+
+
+def _is_doubtful(record: Record) -> bool:
+    return record._ended_at is None and not durable_of(record).known

@@ -12,8 +12,9 @@ from pynenc_async.errors import InvocationError, RemoteError
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.outcome import ErrorData, rebuild, value_error
-from pynenc_async.record import Record, each_waiter
+from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import Durable, durable_of, lost_of
+from pynenc_async.scheduler.telling import tell_waiters
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import StoredInvocation
 
@@ -106,13 +107,6 @@ def _outcome(record: Record, stored: StoredInvocation) -> Any:
         return value_error(problem, "result" if stored.status is _SUCCESS else "error")
     cancelled = stored.status is InvocationStatus.CANCELLED and not isinstance(error, InvocationError | RemoteError)
     return None if cancelled else error
-
-
-def tell_waiters(record: Record) -> None:
-    """Tell everybody who waits for the end of what is not run here."""
-    waiters, record._waiters = record._waiters, None
-    for waiter in each_waiter(waiters):
-        waiter.notify(record)
 
 
 class _Follower:

@@ -6,16 +6,10 @@ from weakref import WeakValueDictionary
 
 from pynenc_async.errors import InvocationNotFoundError
 from pynenc_async.history import HistoryEntry
-from pynenc_async.invocation.durable.stored import (
-    Handle,
-    follow,
-    handle_of,
-    take_end,
-    take_standing,
-    tell_waiters,
-)
+from pynenc_async.invocation.durable.stored import Handle, follow, handle_of, take_end, take_standing
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import durable_of
+from pynenc_async.scheduler.telling import tell_waiters
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
 

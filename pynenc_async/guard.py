@@ -1,0 +1,46 @@
+"""Keeps one failure from ending the service of everybody else.
+
+Whatever serves many, one after the other (the ledger its changes, a timer what is due, an inbox its messages), serves each
+in a `try` of its own, and hands what is raised to `report_failure`: it is logged, and the next one is served.
+"""
+
+from asyncio.events import _get_running_loop
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeVar
+
+from pynenc_async.telemetry import log
+
+Item = TypeVar("Item")
+
+
+def report_failure(error: BaseException, doing: str, **ids: str) -> None:
+    """Log what was raised while `doing` something for one of many; return, so that the others are served.
+
+    What is to end the program (`KeyboardInterrupt`, `SystemExit`) is raised again: in an event loop by a callback of its
+    own, so that the decisions that are under way are complete first.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        _raise_soon(error)
+        return
+    named = "".join(f", {name.replace('_id', '')} {value}" for name, value in ids.items())
+    log.error("%s failed%s; everything else goes on", doing, named, exc_info=error, extra=ids)
+
+
+def serve_each(items: Iterable[Item], serve: Callable[[Item], Any], doing: str) -> None:
+    """Serve each item; what one of them raises is reported, and keeps nothing from the others."""
+    for item in items:
+        try:
+            serve(item)
+        except BaseException as error:  # noqa: BLE001  whatever it is, the others are served
+            report_failure(error, doing)
+
+
+def _raise_soon(error: BaseException) -> None:
+    loop = _get_running_loop()
+    if loop is None:
+        raise error
+    loop.call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
