@@ -221,7 +221,7 @@ async def test_a_timeout_of_the_middleware_waits_for_the_thread_and_is_its_error
         await invocation
     assert asked == [1]
     assert invocation.status is S.FAILED
-    assert limited.__name__ in str(app._surroundings._layers[0][0].name), "it is not broken"
+    assert limited.__name__ in str(app._surroundings._layers[0].layer.name), "it is not broken"
     for child in app.invocations(task=endless):
         await child.cancel()
     await assert_at_rest(app)
