@@ -13,6 +13,7 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
+    DEFAULT_RETAIN_BYTES,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
     DEFAULT_STORE_RETAIN_SECONDS,
@@ -36,7 +37,8 @@ class Pynenc(Defining):
     processes of one host may share; `sync://` runs inline when a result is read (tests and scripts only).
     `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
     `max_processes`: how many in worker processes; None: as many as there are processors.
-    `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
+    `retain_count`, `retain_seconds`, `retain_bytes`: up to how many, for how long, and with results of about how much memory
+    ended invocations are kept, to be found by id; `retain_bytes=None`: of any.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
     `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
@@ -61,6 +63,7 @@ class Pynenc(Defining):
         max_processes: int | None = None,
         retain_count: int = DEFAULT_RETAIN_COUNT,
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
+        retain_bytes: int | None = DEFAULT_RETAIN_BYTES,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
         max_queued: int | None = None,
@@ -84,6 +87,7 @@ class Pynenc(Defining):
                 "max_processes": max_processes,
                 "retain_count": retain_count,
                 "retain_seconds": retain_seconds,
+                "retain_bytes": retain_bytes,
                 "drain_seconds": drain_seconds,
                 "ageing_seconds": ageing_seconds,
                 "max_queued": max_queued,

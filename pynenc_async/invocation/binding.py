@@ -61,6 +61,7 @@ class LoopBound(Unstored):
         max_processes: int,
         retain_count: int,
         retain_seconds: float,
+        retain_bytes: int | None,
         ageing_seconds: float | None,
         max_queued: int | None,
         watchdog_seconds: float | None,
@@ -71,7 +72,7 @@ class LoopBound(Unstored):
         )
         self.threads: Final = self.places.threads
         self.ids: Final = IdSource()
-        self.store: Final = Records(retain_count, retain_seconds)
+        self.store: Final = Records(retain_count, retain_seconds, retain_bytes)
         self.scheduler: Final = self.scheduler_type(
             Wiring(
                 store=self.store,
@@ -150,6 +151,7 @@ class LoopBound(Unstored):
         self.observers.bind(loop)
         self.watches.backlog.bind(loop)
         self._choose_way()
+        self.store.bind(scheduler.clock, loop.call_later)
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
@@ -244,6 +246,7 @@ class LoopBound(Unstored):
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
         self.scheduler.agenda.leave_loop()
+        self.store.leave_loop()
         living = [record for record in self.store if record._ended_at is None]
         for record in living:
             record._waiters = None  # they belonged to the same loop
