@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from pickle import PicklingError, UnpicklingError
@@ -46,7 +47,7 @@ class Task(Generic[Params, Result]):
     def __init__(self, app: TaskApp, function: Function, options: TaskOptions) -> None:
         self.app: Final[Any] = app
         self.function: Final = function
-        self.options: Final = options
+        self.options: TaskOptions = options
         self.task_id: Final = function.task_id
         self.fire: Fire | None = None
         """The moment of a schedule for which this use of the task runs."""
@@ -94,10 +95,15 @@ class Task(Generic[Params, Result]):
         return await self(*args, **kwargs).accepted()
 
     def queued_by(self, queue: Callable[[Any], None]) -> Self:
-        """Return the same task for one use, whose invocation `queue` takes in."""
+        """Return the same task for one use, whose invocation `queue` takes in at once, whatever its delay."""
         use = copy(self)
+        use.options = self._undelayed
         use.queue = self.runtime.watches.watched(self.task_id, queue)
         return use
+
+    @cached_property
+    def _undelayed(self) -> TaskOptions:
+        return replace(self.options, delay=0.0, at=None)
 
     def for_fire(self, fire: Fire, *, alone: bool) -> Self:
         """Return the same task for one use, which a schedule makes of it."""

@@ -19,6 +19,7 @@ from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.forks import UNDER_WAY_IN_PARENT, keep_for_parent, tell_of_forks
+from pynenc_async.guard import serve_each
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.invocation.placement import Placement
@@ -336,11 +337,19 @@ class LoopBound(Unstored):
     def _empty_inbox(self) -> None:
         inbox = self._inbox
         while inbox:
-            record, guardian = inbox.popleft()
-            self._queue(record)
-            if guardian is not None and is_told_to_stop(guardian):
-                self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
+            serve_each((inbox.popleft(),), self._take_posted, "taking in a call from another thread")
         self.crew.settle()
+
+    def _take_posted(self, posted: tuple[Record, Record | None]) -> None:
+        record, guardian = posted
+        try:
+            self._queue(record)
+        except BaseException as error:
+            if record._ended_at is None:  # nothing else would end it
+                self.scheduler.withdraw(record, error, "it could not be queued")
+            raise
+        if guardian is not None and is_told_to_stop(guardian):
+            self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
 
     # -- who waits for it ----------------------------------------------------------------------------------------------
 
