@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from pynenc_async.errors import PynencError, RemoteError, SerializationError
+from pynenc_async.printable import printable_lines
 from pynenc_async.user_errors import brief, cause_of, context_of, is_a, members_of, put_cause, traceback_of
 
 MAX_TEXT: Final = 16 * 1024
@@ -207,11 +208,12 @@ def _cause(exc: BaseException) -> BaseException | None:
 def _rebuild(data: ErrorData, find: _Find, depth: int) -> BaseException:
     cls = find(data.type_name)
     exc = _original(cls, data, find, depth) if cls else None
-    notes = data.notes
+    # What Python prints as it is must be fit for a terminal.
+    notes, traceback = [printable_lines(note) for note in data.notes], printable_lines(data.traceback)
     if exc is None:
-        exc = RemoteError(data.type_name, data.message, data.traceback)
-    elif data.traceback:
-        notes = [*notes, _REMOTE + data.traceback]
+        exc = RemoteError(data.type_name, data.message, traceback)
+    elif traceback:
+        notes.append(_REMOTE + traceback)
     # Past the `__setattr__` of the class: a frozen dataclass is an exception, too.
     if notes:
         _attributes(exc)["__notes__"] = [*notes]

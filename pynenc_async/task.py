@@ -17,6 +17,7 @@ from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.printable import printable
 from pynenc_async.scheduler.keys import bucket_key, line_key, permit_key
 from pynenc_async.store.values import Fire
 
@@ -196,5 +197,5 @@ class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
         ids = {"task_id": (self.extra or {})["task_id"]}
         if current is not None:
             ids["invocation_id"] = current.invocation_id
-            msg = f"[{current.invocation_id}] {msg}"
+            msg = f"[{printable(current.invocation_id)}] {msg}"
         return msg, {**kwargs, "extra": {**kwargs.get("extra", {}), **ids}}
