@@ -12,7 +12,6 @@ from typing import Final
 from pynenc_async import status_render
 from pynenc_async.app import Pynenc
 from pynenc_async.errors import PynencError
-from pynenc_async.printable import printable_lines
 
 _STATUS_FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
@@ -50,7 +49,7 @@ def _explain_options(arguments: argparse.Namespace) -> int:
     try:
         app = Pynenc() if arguments.app is None else _find_app(arguments.app)
     except (PynencError, ImportError, AttributeError, TypeError) as error:
-        _complain(f"{error}")
+        sys.stderr.write(f"{error}\n")
         return 1
     return _write(app.explain_options() + "\n", None)
 
@@ -80,7 +79,7 @@ def _write(text: str, output: Path | None) -> int:
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        _complain(f"cannot write {output}: {error.strerror}")
+        sys.stderr.write(f"cannot write {output}: {error.strerror}\n")
         return 1
     return 0
 
@@ -91,11 +90,7 @@ def _print(text: str) -> int:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # else whoever reads has seen enough
-            _complain(f"cannot write to standard output: {error.strerror}")
+            sys.stderr.write(f"cannot write to standard output: {error.strerror}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
         return 1
     return 0
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(printable_lines(text) + "\n")

@@ -40,6 +40,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def is_unknown(name: str, known: Iterable[str], *, what: str = "the options are") -> str:
+    """Return what is wrong with a name that is none of those that are known, and which of them was probably meant."""
+    names = list(known)
+    return f"is unknown; {what} {', '.join(names)}{did_you_mean(name, names)}"
+
+
 def rules_of(options: type) -> dict[str, Rule]:
     """Return what each field of a class of options accepts, as its annotation says, in the order of declaration."""
     return {name: hint.__metadata__[0] for name, hint in get_type_hints(options, include_extras=True).items()}

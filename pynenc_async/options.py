@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.errors import InvalidTaskOptionsError
 from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.option_needs import implied, is_off, without_effect
 from pynenc_async.option_rules import (
     COUNT,
     EXCEPTIONS,
@@ -21,11 +22,12 @@ from pynenc_async.option_rules import (
     SECONDS,
     SPAN,
     Rule,
+    is_unknown,
     one_of,
     rules_of,
 )
 
-RATE: Final = Rule(lambda value: isinstance(value, Rate), "a Rate").or_none()
+RATE: Final = Rule(lambda value: isinstance(value, Rate), "a Rate, as in Rate(10, per=60)").or_none()
 _DISABLED: Final = ConcurrencyControlType.DISABLED
 
 
@@ -157,10 +159,23 @@ class TaskOptions:
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:
         """Check `values`; raise `InvalidTaskOptionsError` that names `owner` and the option."""
-        return cls().replaced(owner, values)
+        return cls().changed(owner, values)
 
     def replaced(self, owner: str, values: Mapping[str, Any]) -> Self:
-        """Return these options with `values` in place of their own; checks like `build`."""
+        """Return these options with `values`, all given in one place, in place of their own; checks like `build`.
+
+        Raises as well for what has no effect beside the others.
+        """
+        values = {**values, **implied(values, self.running_concurrency)}
+        options = self.changed(owner, values)
+        for name in values:
+            problem = without_effect(name, options, [one for one in values if is_off(getattr(options, one))])
+            if problem is not None:
+                raise InvalidTaskOptionsError(owner, name, problem)
+        return options
+
+    def changed(self, owner: str, values: Mapping[str, Any]) -> Self:
+        """Return these options with `values` in place of their own, whether or not all have an effect; checks like `build`."""
         options = replace(
             self, **{name: rule_of(owner, name).check(owner, name, value) for name, value in values.items()}
         )
@@ -265,5 +280,5 @@ def rule_of(owner: str, name: str) -> Rule:
     """Return what an option accepts; raise `InvalidTaskOptionsError` when there is no such option."""
     rule = RULES.get(name)
     if rule is None:
-        raise InvalidTaskOptionsError(owner, name, f"is unknown; the options are {', '.join(RULES)}")
+        raise InvalidTaskOptionsError(owner, name, is_unknown(name, RULES))
     return rule

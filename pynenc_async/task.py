@@ -2,9 +2,8 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from pickle import PicklingError, UnpicklingError
@@ -13,11 +12,10 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpa
 from pynenc_async.arguments import Arguments
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.function import Function, Values
+from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
-from pynenc_async.printable import printable
 from pynenc_async.scheduler.keys import bucket_key, line_key, permit_key
 from pynenc_async.store.values import Fire
 
@@ -48,7 +46,7 @@ class Task(Generic[Params, Result]):
     def __init__(self, app: TaskApp, function: Function, options: TaskOptions) -> None:
         self.app: Final[Any] = app
         self.function: Final = function
-        self.options: TaskOptions = options
+        self.options: Final = options
         self.task_id: Final = function.task_id
         self.fire: Fire | None = None
         """The moment of a schedule for which this use of the task runs."""
@@ -96,15 +94,10 @@ class Task(Generic[Params, Result]):
         return await self(*args, **kwargs).accepted()
 
     def queued_by(self, queue: Callable[[Any], None]) -> Self:
-        """Return the same task for one use, whose invocation `queue` takes in at once, whatever its delay."""
+        """Return the same task for one use, whose invocation `queue` takes in."""
         use = copy(self)
-        use.options = self._undelayed
         use.queue = self.runtime.watches.watched(self.task_id, queue)
         return use
-
-    @cached_property
-    def _undelayed(self) -> TaskOptions:
-        return replace(self.options, delay=0.0, at=None)
 
     def for_fire(self, fire: Fire, *, alone: bool) -> Self:
         """Return the same task for one use, which a schedule makes of it."""
@@ -133,7 +126,17 @@ class Task(Generic[Params, Result]):
 
     def with_options(self, **options: Unpack[TaskOptionsDict]) -> "Task[Params, Result]":
         """Return the same task with other options for this use. Raises `InvalidTaskOptionsError`."""
-        return Task(self.app, self.function, self.options.replaced(f"task {self.task_id}", dict(options)))
+        owner = f"task {self.task_id}"
+        changed = self.options.replaced(owner, dict(options))
+        refuse_for_function(owner, self.function, options)
+        return Task(self.app, self.function, changed)
+
+    def with_options_of_before(self, options: Mapping[str, Any]) -> "Task[Params, Result]":
+        """Return the same task with what `with_options` has said in another process, of this release or another one.
+
+        An option that has no effect any more, because the task itself has changed, is no reason to refuse the call.
+        """
+        return Task(self.app, self.function, self.options.changed(f"task {self.task_id}", options))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as the name by which another process finds the task, and what `with_options` has said."""
@@ -163,6 +166,12 @@ class Task(Generic[Params, Result]):
         return f"<Task {self.task_id}>"
 
 
+def refuse_for_function(owner: str, function: Function, names: Collection[str]) -> None:
+    """Raise `InvalidTaskOptionsError` for an option among `names` that has no effect on a function of this kind."""
+    if "stream_buffer" in names and function.kind is not FunctionKind.STREAM:
+        raise InvalidTaskOptionsError(owner, "stream_buffer", "has no effect on what is no async generator")
+
+
 def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
     """Return the task that a loaded module has under a name, be it a direct task."""
     found: Any = sys.modules.get(module_name)
@@ -171,13 +180,13 @@ def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
     return next((one for one in (found, getattr(found, "task", None)) if isinstance(one, Task)), None)
 
 
-def _unpickle(module_name: str, qualname: str, options: TaskOptionsDict) -> Task[Any, Any]:
+def _unpickle(module_name: str, qualname: str, options: Mapping[str, Any]) -> Task[Any, Any]:
     if module_name not in sys.modules:
         import_module(module_name)
     found = _task_called(module_name, qualname)
     if found is None:
         raise UnpicklingError(f"{module_name} has no task as {qualname} here, as it had where the task was pickled")
-    return found.with_options(**options) if options else found
+    return found.with_options_of_before(options) if options else found
 
 
 def _indexes(function: Function, names: tuple[str, ...]) -> tuple[int, ...]:
@@ -197,5 +206,5 @@ class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
         ids = {"task_id": (self.extra or {})["task_id"]}
         if current is not None:
             ids["invocation_id"] = current.invocation_id
-            msg = f"[{printable(current.invocation_id)}] {msg}"
+            msg = f"[{current.invocation_id}] {msg}"
         return msg, {**kwargs, "extra": {**kwargs.get("extra", {}), **ids}}

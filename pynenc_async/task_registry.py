@@ -9,7 +9,7 @@ from pynenc_async.configuration.configuration import Resolved
 from pynenc_async.errors import TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.options import TaskOptions
-from pynenc_async.task import Task, TaskApp
+from pynenc_async.task import Task, TaskApp, refuse_for_function
 
 
 class TaskRegistry:
@@ -53,6 +53,7 @@ class TaskRegistry:
                 "give one of the two functions another name",
             )
         resolved = self._resolve(function.task_id, options)
+        refuse_for_function(f"task {function.task_id}", function, resolved.named)
         task: Task[Any, Any] = Task(self._app, function, resolved.options)
         self._surround(task)
         self.options[function.task_id] = resolved

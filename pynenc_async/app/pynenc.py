@@ -13,18 +13,19 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
-    DEFAULT_RETAIN_BYTES,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
     DEFAULT_STORE_RETAIN_SECONDS,
     DEFAULT_WATCHDOG_SECONDS,
     DEFAULT_WINDOW,
+    refusing_unknown_options,
 )
 from pynenc_async.configuration.configuration import Configuration
 from pynenc_async.options import TaskOptionsDict
 from pynenc_async.printable import printable
 from pynenc_async.signals import run_interruptible
 from pynenc_async.store.base import Store
+from pynenc_async.telemetry import log
 
 Result = TypeVar("Result")
 
@@ -37,8 +38,7 @@ class Pynenc(Defining):
     processes of one host may share; `sync://` runs inline when a result is read (tests and scripts only).
     `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
     `max_processes`: how many in worker processes; None: as many as there are processors.
-    `retain_count`, `retain_seconds`, `retain_bytes`: up to how many, for how long, and with results of about how much memory
-    ended invocations are kept, to be found by id; `retain_bytes=None`: of any.
+    `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
     `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
     `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
     `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
@@ -53,6 +53,7 @@ class Pynenc(Defining):
     Raises `InvalidTaskOptionsError` for a wrong option, `ConfigurationError` for a file that cannot be used.
     """
 
+    @refusing_unknown_options
     def __init__(
         self,
         url: str = "memory://",
@@ -63,7 +64,6 @@ class Pynenc(Defining):
         max_processes: int | None = None,
         retain_count: int = DEFAULT_RETAIN_COUNT,
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
-        retain_bytes: int | None = DEFAULT_RETAIN_BYTES,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
         max_queued: int | None = None,
@@ -87,7 +87,6 @@ class Pynenc(Defining):
                 "max_processes": max_processes,
                 "retain_count": retain_count,
                 "retain_seconds": retain_seconds,
-                "retain_bytes": retain_bytes,
                 "drain_seconds": drain_seconds,
                 "ageing_seconds": ageing_seconds,
                 "max_queued": max_queued,
@@ -97,7 +96,8 @@ class Pynenc(Defining):
                 "store_retain_bytes": store_retain_bytes,
                 "lease_seconds": lease_seconds,
                 "watchdog_seconds": watchdog_seconds,
-            }
+            },
+            has_store=store is not None,
         )
         super().__init__(configuration, app_options, store)
         self._drain_seconds: Final = app_options.options.drain_seconds
@@ -106,6 +106,8 @@ class Pynenc(Defining):
 
     async def start(self) -> None:
         """Admit calls, run them in the running loop, and let schedules fire. In memory the first call admits calls, too."""
+        if lost := self._configuration.without_task(self._registry.tasks):
+            log.warning("app %r has no task for these settings, which have no effect: %s", self.app_id, "; ".join(lost))
         if not self.is_synchronous:
             await self._dispatcher.start(asyncio.get_running_loop())
             self._shutdown.begin()

@@ -17,6 +17,11 @@
 In short: what names the task beats what is said for all tasks; among equals, the environment beats the file, and the file
 the code.
 
+**An option that can have no effect** beside the others is refused where it names the task or the app, with what it needs:
+`@app.task(retry_delay=5)` without `max_retries`. What is said for all tasks is a default for those that can use it; and what
+a stronger source switches off (`PYNENC__TASK__SHOP_SEND__MAX_RETRIES=0`), or the same one, takes its companions with it. The
+table is `pynenc_async.option_needs`. `running_limit` alone is a limit of the task.
+
 **The file** is what `Pynenc(config=...)` or else `PYNENC__CONFIG` names: TOML, or YAML (extra `yaml`). Without either it is
 the table `[tool.pynenc_async]` of the `pyproject.toml` in the current directory, if there is one.
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from pynenc_async.configuration.settings import Setting, Source
 from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.option_rules import is_unknown
 from pynenc_async.options import RULES
 
 PREFIX: Final = "PYNENC__"
@@ -35,7 +36,7 @@ def _put_task_setting(source: Source, variable: str, name: str, setting: Setting
     task, separator, option = name.rpartition("__")
     option = option.lower()
     if option not in RULES:
-        problem = f"is unknown; the options of a task are {', '.join(RULES)}"
+        problem = is_unknown(option, RULES, what="the options of a task are")
         raise InvalidTaskOptionsError(f"environment variable {variable}", option, problem)
     if separator:
         source.by_task.setdefault(task, {})[option] = setting

@@ -10,9 +10,11 @@ from typing import Any, Final, cast
 
 from pynenc_async.configuration.settings import Setting, Source
 from pynenc_async.errors import ConfigurationError
+from pynenc_async.options import RULES
 
 PYPROJECT: Final = "pyproject.toml"
 _TABLE: Final = ("tool", "pynenc_async")
+_MISSPELT: Final = "pynenc-async"
 _ALL_TASKS: Final = "task"
 _BY_TASK: Final = "tasks"
 
@@ -32,6 +34,10 @@ def read_file(path: str | os.PathLike[str] | None) -> Source:
     data = _parse(file.absolute(), stat.st_mtime_ns, stat.st_size)
     if file.name != PYPROJECT:
         return _source(file, "", data)
+    if _MISSPELT in _section(file, _TABLE[0], data.get(_TABLE[0], {})):
+        raise ConfigurationError(
+            str(file), f"has a table [tool.{_MISSPELT}], which is not read; write [{'.'.join(_TABLE)}]"
+        )
     for key in _TABLE:
         data = _section(file, key, data.get(key, {}))
     return _source(file, ".".join(_TABLE), data)
@@ -80,9 +86,14 @@ def _source(file: Path, table: str, data: Mapping[str, Any]) -> Source:
         return {name: Setting(value, f"{file}: {key(*names, name)}") for name, value in values.items()}
 
     by_task = _section(file, key(_BY_TASK), data.get(_BY_TASK, {}))
+    for_all = _section(file, key(_ALL_TASKS), data.get(_ALL_TASKS, {}))
+    for name, value in for_all.items():
+        if isinstance(value, dict) and name not in RULES:
+            hint = f'options of one task belong to [{key(_BY_TASK)}."module.name"]'
+            raise ConfigurationError(str(file), f"[{key(_ALL_TASKS, name)}] is no option of all tasks; {hint}")
     return Source(
         app=settings({name: value for name, value in data.items() if name not in (_ALL_TASKS, _BY_TASK)}),
-        all_tasks=settings(_section(file, key(_ALL_TASKS), data.get(_ALL_TASKS, {})), _ALL_TASKS),
+        all_tasks=settings(for_all, _ALL_TASKS),
         by_task={
             task_id: settings(_section(file, key(_BY_TASK, f'"{task_id}"'), values), _BY_TASK, f'"{task_id}"')
             for task_id, values in by_task.items()

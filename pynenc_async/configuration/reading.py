@@ -4,13 +4,16 @@ import builtins
 import sys
 import types
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Union, cast, get_args, get_origin
 
 from pynenc_async.errors import InvalidTaskOptionsError
 from pynenc_async.limit import Rate
+from pynenc_async.option_rules import is_unknown
 
+_RATE_FIELDS: Final = tuple(field.name for field in fields(Rate))
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 _NONE: Final = frozenset({"", "none", "null"})
@@ -68,6 +71,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _rate(value: Any) -> Any:
     """Read `10/60`, or a table with the fields of a `Rate`."""
+    if value is None or isinstance(value, Rate):
+        return value
     if isinstance(value, str):
         count, _, per = value.partition("/")
         try:
@@ -75,11 +80,17 @@ def _rate(value: Any) -> Any:
         except ValueError:
             raise ValueError(f"must be a rate as in 10/60, ten in sixty seconds, not {value!r}") from None
     if not isinstance(value, dict):
-        return value
+        raise ValueError(f"must be a rate as in '10/60', or a table with {', '.join(_RATE_FIELDS)}, not {value!r}")  # noqa: TRY004
+    table = cast("dict[str, Any]", value)
+    for name in table:
+        if name not in _RATE_FIELDS:
+            raise ValueError(f"is not a rate: {name!r} {is_unknown(name, _RATE_FIELDS, what='a rate has')}")
+    if "count" not in table:
+        raise ValueError("is not a rate: 'count' is missing")
     try:
-        return Rate(**cast("dict[str, Any]", value))
-    except (TypeError, InvalidTaskOptionsError) as error:
-        raise ValueError(f"is not a rate: {error}") from None
+        return Rate(**table)
+    except InvalidTaskOptionsError as error:
+        raise ValueError(f"is not a rate: {error.option!r} {error.problem}") from None
 
 
 def _exceptions(value: Any) -> Any:

@@ -24,7 +24,6 @@ from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop
 from pynenc_async.execution.blockage import Sighting, look
-from pynenc_async.printable import Lines
 from pynenc_async.statistics import LoopLag
 from pynenc_async.telemetry import log
 
@@ -262,8 +261,8 @@ class Watchdog:
             "%s %s%s%s",
             self._culprit,
             what,
-            Lines("\n" if stack else ""),
-            Lines(stack),
+            "\n" if stack else "",
+            stack,
             extra={**self._ids, "blocked_seconds": blocked, "stack": stack},
         )
 

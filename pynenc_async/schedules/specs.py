@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.option_rules import MOMENT, SECONDS, TEXT, Rule, one_of, rules_of
+from pynenc_async.option_rules import MOMENT, SECONDS, TEXT, Rule, did_you_mean, one_of, rules_of
 from pynenc_async.options import RULES, TaskOptionsDict
 from pynenc_async.schedules.timetables import Timetable
 
@@ -84,6 +84,8 @@ class ScheduleOptions:
             raise InvalidTaskOptionsError(owner, "end", f"comes before start: {options.end}, {options.start}")
         if options.kwargs and isinstance(options.args, Arguments):
             raise InvalidTaskOptionsError(owner, "kwargs", "is given beside task.args(...), which has all arguments")
+        if values.get("misfire_grace") and options.misfire is not Misfire.SKIP:
+            raise InvalidTaskOptionsError(owner, "misfire_grace", "has no effect without misfire of 'skip'")
         return options
 
 
@@ -116,7 +118,10 @@ def split_options(owner: str, values: Mapping[str, Any]) -> tuple[ScheduleOption
     unknown = [name for name in values if name not in SCHEDULE_RULES and name not in RULES]
     if unknown:
         known = ", ".join(SCHEDULE_RULES)
-        raise InvalidTaskOptionsError(owner, unknown[0], f"is unknown; there are {known}, and the options of tasks")
+        meant = did_you_mean(unknown[0], [*SCHEDULE_RULES, *RULES])
+        raise InvalidTaskOptionsError(
+            owner, unknown[0], f"is unknown; there are {known}, and the options of tasks{meant}"
+        )
     own = ScheduleOptions.build(owner, {name: value for name, value in values.items() if name in SCHEDULE_RULES})
     return own, {name: value for name, value in values.items() if name not in SCHEDULE_RULES}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule, rules_of
+from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule, is_unknown, rules_of
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
 
 
@@ -57,8 +57,11 @@ class TriggerOptions:
         owner = f"trigger {values['name']!r}" if values.get("name") else "app.on(...)"
         unknown = [name for name in values if name not in _RULES]
         if unknown:
-            raise InvalidTaskOptionsError(owner, unknown[0], f"is unknown; the options are {', '.join(_RULES)}")
-        return cls(**{name: _RULES[name].check(owner, name, value) for name, value in values.items()})
+            raise InvalidTaskOptionsError(owner, unknown[0], is_unknown(unknown[0], _RULES))
+        options = cls(**{name: _RULES[name].check(owner, name, value) for name, value in values.items()})
+        if "max_keys" in values and options.by is None:
+            raise InvalidTaskOptionsError(owner, "max_keys", "has no effect without by")
+        return options
 
 
 class TriggerOptionsDict(TypedDict, total=False):

@@ -105,7 +105,8 @@ async def test_a_use_without_a_limit_does_not_wait_behind_those_that_have_one():
 @pytest.mark.virtual
 @pytest.mark.parametrize("scope", ["task", "keys"])
 async def test_a_use_with_a_slow_rate_holds_up_none_with_another_and_takes_nothing_from_it(scope):
-    app, work = build(rate_limit=Rate(10, burst=1, scope=scope), key_arguments="key")
+    keys = {"key_arguments": "key"} if scope == "keys" else {}
+    app, work = build(rate_limit=Rate(10, burst=1, scope=scope), **keys)
     slow = work.with_options(rate_limit=Rate(1, per=60, scope=scope))
     handles = [slow("k", 0), slow("k", 0), work("k", 0), work("k", 0)]
     await handles[3]
@@ -167,7 +168,8 @@ async def _play(calls, options):
     while moment < 5 or not all(one.status.is_final() for one in handles.values()):
         for n, (key, total, limit, seconds, at, priority, _) in enumerate(calls):
             if at == moment:
-                use = work.with_options(running_total=total, running_limit=limit, priority=priority)
+                narrow = {"running_limit": limit} if "running_concurrency" in options else {}
+                use = work.with_options(running_total=total, priority=priority, **narrow)
                 handles[n] = use(key, n, seconds)
         await asyncio.sleep(0.5)
         _judge(calls, options, handles, [n for n in handles if begun.get(n) == moment])

@@ -33,7 +33,7 @@ def build(fail=LookupError, **options):
         ({"retry_delay": 1, "retry_backoff": 2}, [1, 2, 4, 8]),
         ({"retry_delay": 1, "retry_backoff": 3, "retry_max_delay": 5}, [1, 3, 5, 5]),
         ({"retry_delay": 9, "retry_max_delay": 5}, [5, 5, 5, 5]),
-        ({"retry_backoff": 2}, [0, 0, 0, 0]),
+        ({"retry_delay": 0, "retry_backoff": 2}, [0, 0, 0, 0]),
     ],
 )
 async def test_the_gaps_between_attempts(options, gaps):
@@ -62,7 +62,7 @@ def test_a_delay_is_never_above_its_cap_nor_below_zero(retries, delay, factor, c
     )
     plain = delay_before_retry(options, LookupError(), retries, lambda: drawn)
     assert 0 <= plain <= cap
-    jittered = TaskOptions.replaced(options, "a task", {"retry_jitter": True})
+    jittered = options.changed("a task", {"retry_jitter": True})
     assert delay_before_retry(jittered, LookupError(), retries, lambda: drawn) == pytest.approx(plain * drawn)
 
 

@@ -282,7 +282,7 @@ def test_limits_and_rates_that_count_by_different_keys_hold_together_and_nobody_
         running_limit=limit,
         running_total=total,
         rate_limit=Rate(1, per=10, burst=2, scope=counted),
-        key_arguments="one",
+        **({"key_arguments": "one"} if KEYS in scopes else {}),
     )
     async def work(one, other):
         mine = key(running, one, other)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pynenc_async.errors import StoreError
+from pynenc_async.option_rules import did_you_mean
 
 LEASE: Final = 10.0
 BUSY_TIMEOUT: Final = 30.0
@@ -89,7 +90,9 @@ def _parameters(url: str, query: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            raise StoreError(f"{url!r}: unknown parameter {name!r}; there are {', '.join(known)}")
+            raise StoreError(
+                f"{url!r}: unknown parameter {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
+            )
         if name in values:
             raise StoreError(f"{url!r}: parameter {name!r} is there twice; keep one of them")
         values[name] = value
