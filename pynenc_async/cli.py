@@ -5,13 +5,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from pynenc_async import status_render
 from pynenc_async.app import Pynenc
+from pynenc_async.configuration.app_options import APP_DEFAULTS
 from pynenc_async.errors import PynencError
+from pynenc_async.option_docs import explained
+from pynenc_async.options import TaskOptions
 
 _STATUS_FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
@@ -39,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--format", choices=tuple(_STATUS_FORMATS), default="text", help="default: %(default)s")
     render.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     render.set_defaults(command=_render_status)
-    options = subjects.add_parser("options", help="every option, its value, and where the value was found")
+    options = subjects.add_parser("options", help="every option: its value, where the value was found, what it means")
     options.add_argument("--app", metavar="MODULE:APP", help="default: an app made here, without tasks")
     options.set_defaults(command=_explain_options)
     return parser
@@ -51,7 +55,13 @@ def _explain_options(arguments: argparse.Namespace) -> int:
     except (PynencError, ImportError, AttributeError, TypeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return _write(app.explain_options() + "\n", None)
+    meanings = [
+        "What the options of an app mean:",
+        *explained(Pynenc, APP_DEFAULTS),
+        "\nWhat the options of a task mean:",
+        *explained(TaskOptions, {field.name: field.default for field in fields(TaskOptions)}),
+    ]
+    return _write("\n".join([app.explain_options(), "", *meanings, ""]), None)
 
 
 def _find_app(path: str) -> Pynenc:

@@ -8,16 +8,20 @@ from pynenc_async.errors import InvalidTaskOptionsError
 
 
 class ConcurrencyControlType(StrEnum):
-    """What a limit counts together."""
+    """What a limit counts together.
+
+    Attributes:
+        DISABLED: Nothing: there is no limit.
+        TASK: All invocations of the task.
+        ARGUMENTS: The invocations with equal arguments.
+        KEYS: The invocations in which the arguments that `key_arguments` names are equal.
+
+    """
 
     DISABLED = "disabled"
-    """Nothing: there is no limit."""
     TASK = "task"
-    """All invocations of the task."""
     ARGUMENTS = "arguments"
-    """The invocations with equal arguments."""
     KEYS = "keys"
-    """The invocations in which the arguments that `key_arguments` names are equal."""
 
 
 @dataclass(frozen=True, slots=True)

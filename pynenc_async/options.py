@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.errors import InvalidTaskOptionsError
 from pynenc_async.limit import ConcurrencyControlType, Rate
+from pynenc_async.option_docs import with_accepted_values
 from pynenc_async.option_needs import implied, is_off, without_effect
 from pynenc_async.option_rules import (
     COUNT,
@@ -32,129 +33,158 @@ _DISABLED: Final = ConcurrencyControlType.DISABLED
 
 
 class OnDuplicate(StrEnum):
-    """What a second call becomes while a first one is registered."""
+    """What a second call becomes while a first one is registered.
+
+    Attributes:
+        REUSE: A handle to the first: `ReusedInvocation`.
+        RAISE: `ConcurrencyLimitError` at the call.
+        REPLACE: The first is cancelled, and the second takes its place.
+        SKIP: An invocation that ends at once, in CONCURRENCY_CONTROLLED_FINAL.
+
+    """
 
     REUSE = "reuse"
-    """A handle to the first: `ReusedInvocation`."""
     RAISE = "raise"
-    """`ConcurrencyLimitError` at the call."""
     REPLACE = "replace"
-    """The first is cancelled, and the second takes its place."""
     SKIP = "skip"
-    """An invocation that ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
 
 
 class UniqueUntil(StrEnum):
-    """How long a registration stands in the way of another."""
+    """How long a registration stands in the way of another.
+
+    Attributes:
+        STARTED: Until its invocation starts.
+        FINISHED: Until its invocation has ended.
+
+    """
 
     STARTED = "started"
     FINISHED = "finished"
 
 
 class RunsIn(StrEnum):
-    """Where the bodies of a task run."""
+    """Where the bodies of a task run.
+
+    Attributes:
+        LOOP: On the event loop, which a `def` blocks: for those that only compute a little.
+        THREAD: In a thread, for a `def`.
+        PROCESS: In a worker process, which can be killed, and whose crash is nobody else's.
+        INTERPRETER: In an interpreter of its own inside this process, with a lock of its own (CPython 3.14).
+
+    """
 
     LOOP = "loop"
-    """On the event loop, which a `def` blocks: for those that only compute a little."""
     THREAD = "thread"
-    """In a thread, for a `def`."""
     PROCESS = "process"
-    """In a worker process, which can be killed, and whose crash is nobody else's."""
     INTERPRETER = "interpreter"
-    """In an interpreter of its own inside this process, with a lock of its own (CPython 3.14)."""
 
 
 class OnLimit(StrEnum):
-    """What becomes of an invocation that meets a running limit or a rate limit."""
+    """What becomes of an invocation that meets a running limit or a rate limit.
+
+    Attributes:
+        WAIT: It waits for its turn, in CONCURRENCY_CONTROLLED.
+        DROP: It ends at once, in CONCURRENCY_CONTROLLED_FINAL.
+
+    """
 
     WAIT = "wait"
-    """It waits for its turn, in CONCURRENCY_CONTROLLED."""
     DROP = "drop"
-    """It ends at once, in CONCURRENCY_CONTROLLED_FINAL."""
 
 
 _ELSEWHERE: Final = (RunsIn.PROCESS, RunsIn.INTERPRETER)
 
 
+@with_accepted_values
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """What `@app.task(...)` and `task.with_options(...)` accept. Durations are seconds, or a `timedelta`."""
+    """What `@app.task(...)` and `task.with_options(...)` accept. Durations are seconds, or a `timedelta`.
+
+    Args:
+        max_retries: How many times an attempt that failed is followed by another.
+        retry_for: Which failures are retried while `max_retries` allows; `RetryError` always is.
+        no_retry_for: Which of them are not retried.
+        retry_if: A further condition, asked last; an error in it counts as False.
+        retry_delay: Seconds, or a `timedelta`, that the first retry waits.
+        retry_backoff: By how much each further delay is longer than the one before: 2.0 doubles it.
+        retry_max_delay: The longest delay of a retry, in seconds or as a `timedelta`.
+        retry_jitter: Whether each delay is drawn evenly between 0 and what it would be (full jitter), so that
+            failures do not come back together.
+        max_crashes: After how many deaths of the worker process, or of the runner, the same invocation is not tried
+            again, whatever `max_retries` says.
+        timeout: Seconds, or a `timedelta`, that an attempt may take, pauses included; then it fails with
+            `InvocationTimeoutError`, which may be retried. None: any time.
+        deadline: Seconds, or a `timedelta`, from submission until it has to be over, all attempts together. What
+            its body submits inherits the moment. None: no such moment.
+        expires_in: Seconds, or a `timedelta`, that it may wait for its first start (after its delay); then it ends
+            with `InvocationExpiredError`. None: any time.
+        cancel_grace: Seconds, or a `timedelta`, that a body may go on after it was told to stop; then it is
+            abandoned, and reported in the log. A worker process is killed instead, after a second at the latest.
+        registration_concurrency: Which calls are duplicates of one that is registered.
+        on_duplicate: What becomes of a duplicate.
+        on_different_arguments_raise: Whether a duplicate by task or by key whose other arguments differ raises,
+            instead of saying so on its handle.
+        unique_until: Until when a registration makes others duplicates.
+        unique_for: Seconds, or a `timedelta`, from its submission on, for which a registration makes others
+            duplicates, instead of `unique_until`.
+        running_concurrency: Which invocations share a running limit.
+        running_limit: How many of them run at once. Given alone, it is a limit of the task. A use of the task with
+            limits of its own waits until there is room for it, and holds up no other use.
+        running_total: How many invocations of the task run at once, whatever their keys. None: any number.
+        rate_limit: How many may start in a period; see `Rate`. None: any number.
+        on_limit: What becomes of an invocation that meets one of these limits.
+        key_arguments: The parameters that make up the key of what is limited, or registered, by 'keys'.
+        delay: Seconds, or a `timedelta`, that it waits before it is registered to run.
+        at: The moment at which it is registered to run; a moment in the past is now. None: at once.
+        priority: Higher runs first; equal ones run in the order of submission.
+        detached: Whether it is not cancelled with the invocation that submitted it, and inherits no deadline.
+        detect_cycles: Whether repeating a living ancestor's call, and rings of waiters, raise `CycleDetectedError`.
+        stream_buffer: How many items of an async generator task are kept for readers before the generator has to
+            wait.
+        workflow: Whether what its body asks for is recorded, and given to later attempts again: see
+            `pynenc_async.workflow`.
+        runs_in: Where its body runs; None: an `async def` in the loop, a `def` in a thread. With `sync://` all run
+            inline. To a process go the arguments, as JSON, and nothing else: no context variables, and no tasks
+            that the body could call.
+
+    """
 
     max_retries: Annotated[int, COUNT] = 0
-    """How many times an attempt that failed is followed by another."""
     retry_for: Annotated[tuple[type[BaseException], ...], EXCEPTIONS] = (Exception,)
-    """Which failures are retried while `max_retries` allows; `RetryError` always is."""
     no_retry_for: Annotated[tuple[type[BaseException], ...], EXCEPTIONS] = ()
-    """Which of them are not."""
     retry_if: Annotated[Callable[[BaseException], bool] | None, PREDICATE] = None
-    """A further condition, asked last; an error in it counts as False."""
     retry_delay: Annotated[float, SECONDS] = 0.0
-    """How long the first retry waits."""
     retry_backoff: Annotated[float, FACTOR] = 1.0
-    """By how much each further delay is longer than the one before: 2.0 doubles it."""
     retry_max_delay: Annotated[float, SECONDS] = 3_600.0
-    """The longest delay."""
     retry_jitter: Annotated[bool, FLAG] = False
-    """Full jitter: each delay is drawn evenly between 0 and what it would be, so that failures do not come back together."""
     max_crashes: Annotated[int, POSITIVE] = 3
-    """After how many deaths of its worker process the same invocation is not tried again, whatever `max_retries` says."""
 
     timeout: Annotated[float | None, SPAN.or_none()] = None
-    """How long an attempt may take, pauses included; then it fails with `InvocationTimeoutError`, which may be retried."""
     deadline: Annotated[float | None, SPAN.or_none()] = None
-    """How long it may take from submission, all attempts together. What its body submits inherits the moment."""
     expires_in: Annotated[float | None, SPAN.or_none()] = None
-    """How long it may wait for its first start (after its delay); then it ends with `InvocationExpiredError`."""
     cancel_grace: Annotated[float, SECONDS] = 10.0
-    """How long a body may go on after it was told to stop; then it is abandoned, and reported in the log.
-
-    A worker process is killed instead, after a second at the latest.
-    """
 
     registration_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
-    """Which calls are duplicates of one that is registered."""
     on_duplicate: Annotated[OnDuplicate, one_of(OnDuplicate)] = OnDuplicate.REUSE
-    """What becomes of a duplicate."""
     on_different_arguments_raise: Annotated[bool, FLAG] = False
-    """Whether a duplicate by key whose other arguments differ raises, instead of saying so on its handle."""
     unique_until: Annotated[UniqueUntil, one_of(UniqueUntil)] = UniqueUntil.STARTED
-    """Until when a registration makes others duplicates."""
     unique_for: Annotated[float | None, SPAN.or_none()] = None
-    """For how long it does, from its submission on, instead of `unique_until`."""
 
     running_concurrency: Annotated[ConcurrencyControlType, one_of(ConcurrencyControlType)] = _DISABLED
-    """Which invocations share a running limit."""
     running_limit: Annotated[int, POSITIVE] = 1
-    """How many of them run at once. A use of the task with limits of its own waits until there is room for it, and holds up
-    no other use."""
     running_total: Annotated[int | None, POSITIVE.or_none()] = None
-    """How many invocations of the task run at once, whatever their keys."""
     rate_limit: Annotated[Rate | None, RATE] = None
-    """How many may start in a period."""
     on_limit: Annotated[OnLimit, one_of(OnLimit)] = OnLimit.WAIT
-    """What becomes of an invocation that meets one of these limits."""
     key_arguments: Annotated[tuple[str, ...], NAMES] = ()
-    """The parameters that make up the key of ConcurrencyControlType.KEYS."""
 
     delay: Annotated[float, SECONDS] = 0.0
-    """How long it waits before it is registered to run."""
     at: Annotated[datetime | None, MOMENT] = None
-    """The moment at which it is registered to run; a moment in the past is now."""
     priority: Annotated[int, LEVEL] = 0
-    """Higher runs first; equal ones run in the order of submission."""
     detached: Annotated[bool, FLAG] = False
-    """A detached invocation is not cancelled with the invocation that submitted it, and inherits no deadline."""
     detect_cycles: Annotated[bool, FLAG] = True
-    """Whether repeating a living ancestor's call, and rings of waiters, raise `CycleDetectedError`."""
     stream_buffer: Annotated[int, POSITIVE] = 1_000
-    """How many items of an async generator task are kept for readers before the generator has to wait."""
     workflow: Annotated[bool, FLAG] = False
-    """Whether what its body asks for is recorded, and given to later attempts again: see `pynenc_async.workflow`."""
     runs_in: Annotated[RunsIn | None, one_of(RunsIn).or_none()] = None
-    """Where its body runs; None: an `async def` in the loop, a `def` in a thread. With `sync://` all run inline.
-
-    To a process go the arguments, as JSON, and nothing else: no context variables, and no tasks that the body could call.
-    """
 
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:

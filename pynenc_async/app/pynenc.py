@@ -10,6 +10,7 @@ import anyio
 
 from pynenc_async.app.defining import Defining
 from pynenc_async.configuration.app_options import (
+    APP_RULES,
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
@@ -21,6 +22,7 @@ from pynenc_async.configuration.app_options import (
     refusing_unknown_options,
 )
 from pynenc_async.configuration.configuration import Configuration
+from pynenc_async.option_docs import accepting
 from pynenc_async.options import TaskOptionsDict
 from pynenc_async.printable import printable
 from pynenc_async.signals import run_interruptible
@@ -31,26 +33,40 @@ Result = TypeVar("Result")
 
 
 @final
+@accepting(APP_RULES)
 class Pynenc(Defining):
     """An invocation runtime inside one process.
 
-    `url`: `memory://` runs on the event loop; `sqlite:///jobs.db` does so too, and keeps everything in that file, which
-    processes of one host may share; `sync://` runs inline when a result is read (tests and scripts only).
-    `max_concurrency`: how many bodies run at once, None for no limit. `max_threads`: how many of them in threads.
-    `max_processes`: how many in worker processes; None: as many as there are processors.
-    `retain_count`, `retain_seconds`: for how long ended invocations can be found by id.
-    `drain_seconds`: how long `async with` waits for running work when it is left, before it cancels the rest.
-    `ageing_seconds`: a priority level gains one for each such span that its oldest entry has waited; None: never.
-    `max_queued`: how many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
-    `store`: makes the store in which invocations live, once for each start, in place of what the URL names.
-    `store_window`: how many of those that wait are kept in memory as well. `lease_seconds`: after how long of silence a
-    process is held to be dead, and others take over. `store_retain_seconds`, `store_retain_count`, `store_retain_bytes`:
-    for how long, and up to how many and how much, the store keeps what has ended; None: no such limit.
-    `watchdog_seconds`: after how long a body that blocks the event loop is named in the log, with its stack; None: never.
-    `task_defaults`: options of all its tasks, where nothing more specific is said.
-    `config`: a TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
+    Args:
+        url: Where invocations live. `memory://`: in this process, on the event loop. `sqlite:///jobs.db`: in that file as
+            well, which processes of one host may share. `sync://`: nowhere, they run inline when a result is read (tests and
+            scripts only).
+        app_id: The name of the app, in its log and its `repr`.
+        max_concurrency: How many bodies run at once. None: any number.
+        max_threads: How many of them run in threads. None: 4 more than there are processors, at most 32.
+        max_processes: How many of them run in worker processes. None: as many as there are processors.
+        retain_count: How many invocations that have ended can be found by id; in memory, with their results.
+        retain_seconds: Seconds for which they can be found.
+        drain_seconds: Seconds that `async with` waits for running work when it is left, before it cancels the rest.
+        ageing_seconds: Seconds after each of which a level of priority gains one, for its oldest entry waits. None: never.
+        max_queued: How many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
+            None: any number.
+        store: Makes the store in which invocations live, once for each start, in place of what the URL names.
+        store_window: How many invocations that wait are kept in memory as well, where there is a store.
+        store_retain_seconds: Seconds for which the store keeps what has ended. None: for ever.
+        store_retain_count: How many invocations that have ended the store keeps. None: any number.
+        store_retain_bytes: How many bytes of them the store keeps. None: any number.
+        lease_seconds: Seconds of silence after which a process that shares the store is held to be dead, and others take over.
+            None: what the URL says, or 10.
+        watchdog_seconds: Seconds after which a body that blocks the event loop is named in the log, with its stack.
+            None: never.
+        task_defaults: Options of all its tasks, where nothing more specific is said.
+        config: A TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
 
-    Raises `InvalidTaskOptionsError` for a wrong option, `ConfigurationError` for a file that cannot be used.
+    Raises:
+        InvalidTaskOptionsError: An option is unknown, wrong, or has no effect.
+        ConfigurationError: A file cannot be used.
+
     """
 
     @refusing_unknown_options

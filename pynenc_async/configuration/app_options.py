@@ -35,7 +35,7 @@ AMOUNT: Final = Rule(lambda value: value == math.inf or (is_number(value) and va
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """What `Pynenc(...)` accepts, and says what it means."""
+    """What `Pynenc(...)` accepts; its docstring says what it means."""
 
     url: Annotated[str, URL] = "memory://"
     app_id: Annotated[str | None, TEXT.or_none()] = None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.option_docs import with_accepted_values
 from pynenc_async.option_rules import MOMENT, SECONDS, TEXT, Rule, did_you_mean, one_of, rules_of
 from pynenc_async.options import RULES, TaskOptionsDict
 from pynenc_async.schedules.timetables import Timetable
@@ -19,25 +20,33 @@ LEAST_INTERVAL: Final = 0.01
 
 
 class Misfire(StrEnum):
-    """What becomes of moments that were missed."""
+    """What becomes of moments that were missed.
+
+    Attributes:
+        SKIP: Nothing: the schedule goes on with the next moment.
+        ONCE: One run for all of them, for the last of the moments.
+        ALL: A run for each of them: at most the last 100.
+
+    """
 
     SKIP = "skip"
-    """Nothing: the schedule goes on with the next moment."""
     ONCE = "once"
-    """One run for all of them, for the last of the moments."""
     ALL = "all"
-    """A run for each of them: at most the last 100."""
 
 
 class Overlap(StrEnum):
-    """What happens at a moment at which the previous run of the schedule lives."""
+    """What happens at a moment at which the previous run of the schedule lives.
+
+    Attributes:
+        SKIP: Nothing.
+        QUEUE: A run begins when the previous one has ended. At most one waits: further moments pass.
+        ALLOW: A run begins all the same.
+
+    """
 
     SKIP = "skip"
-    """Nothing."""
     QUEUE = "queue"
-    """A run begins when the previous one has ended. At most one waits: further moments pass."""
     ALLOW = "allow"
-    """A run begins all the same."""
 
 
 def _is_arguments(value: object) -> bool:
@@ -53,28 +62,36 @@ _ARGS: Final = Rule(_is_arguments, "a tuple, or task.args(...)")
 _KWARGS: Final = Rule(_is_keywords, "a dict of arguments by name", dict)
 
 
+@with_accepted_values
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleOptions:
-    """What `app.cron(...)` and `app.every(...)` accept beside options of the task. Durations: seconds, or a `timedelta`."""
+    """What `app.cron(...)` and `app.every(...)` accept beside options of the task. Durations: seconds, or a `timedelta`.
+
+    Args:
+        name: Unique in the app, and the same after a restart; None: the task id and the moments, as in `jobs.report
+            0 7 * * * UTC`.
+        args: The positional arguments of each call, or all of them: `task.args(...)`.
+        kwargs: The keyword arguments of each call.
+        misfire: What becomes of moments that were missed.
+        misfire_grace: Seconds, or a `timedelta`, by which the last of the moments that are due may be late and not
+            be missed.
+        overlap: What happens while the previous run lives.
+        jitter: Seconds, or a `timedelta`, by up to which each fire is put off at random, and never to the next
+            moment.
+        start: The first moment that may fire; where intervals count from.
+        end: The last moment that may fire.
+
+    """
 
     name: Annotated[str | None, TEXT.or_none()] = None
-    """Unique in the app, and the same after a restart; None: the task id and the moments, as in `jobs.report 0 7 * * * UTC`."""
     args: Annotated[tuple[Any, ...] | Arguments, _ARGS] = ()
-    """The positional arguments of each call, or all of them: `task.args(...)`."""
     kwargs: Annotated[Mapping[str, Any] | None, _KWARGS.or_none()] = None
-    """The keyword arguments of each call."""
     misfire: Annotated[Misfire, one_of(Misfire)] = Misfire.ONCE
-    """What becomes of moments that were missed."""
     misfire_grace: Annotated[float, SECONDS] = 1.0
-    """How late the last of the moments that are due may be and not be missed."""
     overlap: Annotated[Overlap, one_of(Overlap)] = Overlap.SKIP
-    """What happens while the previous run lives."""
     jitter: Annotated[float, SECONDS] = 0.0
-    """Each fire is put off at random by up to so long, and never to the next moment."""
     start: Annotated[datetime | None, MOMENT] = None
-    """The first moment that may fire; where intervals count from."""
     end: Annotated[datetime | None, MOMENT] = None
-    """The last moment that may fire."""
 
     @classmethod
     def build(cls, owner: str, values: Mapping[str, Any]) -> Self:

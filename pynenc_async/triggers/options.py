@@ -8,19 +8,24 @@ from typing import Annotated, Any, Final, Self, TypedDict
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.option_docs import with_accepted_values
 from pynenc_async.option_rules import POSITIVE, SPAN, TEXT, Rule, is_unknown, rules_of
 from pynenc_async.triggers.occurrence import Occurrence, TriggerEvent
 
 
 class Pass(StrEnum):
-    """What the call is given, where no function says so."""
+    """What the call is given, where no function says so.
+
+    Attributes:
+        NOTHING: No arguments.
+        VALUES: The result, error or payload of each occurrence, as positional arguments in the order of the conditions.
+        EVENT: The `TriggerEvent`, as the only argument.
+
+    """
 
     NOTHING = "nothing"
-    """No arguments."""
     VALUES = "values"
-    """The result, error or payload of each occurrence, as positional arguments in the order of the conditions."""
     EVENT = "event"
-    """The `TriggerEvent`, as the only argument."""
 
 
 CallArguments = tuple[Any, ...] | Mapping[str, Any] | Arguments
@@ -34,22 +39,31 @@ _ARGUMENTS: Final = Rule(
 _KEY: Final = Rule(callable, "a function of an Occurrence that returns a key").or_none()
 
 
+@with_accepted_values
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerOptions:
-    """What `app.on(condition, ...)` accepts."""
+    """What `app.on(condition, ...)` accepts.
+
+    Args:
+        arguments: The arguments of the call: the same ones each time, or what a function makes of the
+            `TriggerEvent`.
+        name: Unique in the app; None: it is named after its task and its condition.
+        by: What occurrences are joined by: each key for itself.
+        within: How many seconds, or which `timedelta`, the occurrences that are joined may lie apart, by their
+            timestamps. None: any time.
+        max_keys: How many keys may wait for the rest of what they need; the one that has waited longest is dropped,
+            and logged.
+        max_chain: How many fires, each caused by the one before, are no endless chain; None: any number, as for
+            what feeds itself.
+
+    """
 
     arguments: Annotated[ArgumentsOption, _ARGUMENTS] = Pass.NOTHING
-    """The arguments of the call: the same ones each time, or what a function makes of the `TriggerEvent`."""
     name: Annotated[str | None, TEXT.or_none()] = None
-    """Unique in the app; None: it is named after its task and its condition."""
     by: Annotated[Callable[[Occurrence], Hashable] | None, _KEY] = None
-    """What occurrences are joined by: each key for itself."""
     within: Annotated[float | None, SPAN.or_none()] = None
-    """How many seconds the occurrences that are joined may lie apart, by their timestamps."""
     max_keys: Annotated[int, POSITIVE] = 10_000
-    """How many keys may wait for the rest of what they need; the one that has waited longest is dropped, and logged."""
     max_chain: Annotated[int | None, POSITIVE.or_none()] = 100
-    """How many fires, each caused by the one before, are no endless chain; None: any number, as for what feeds itself."""
 
     @classmethod
     def build(cls, values: Mapping[str, Any]) -> Self:
