@@ -10,6 +10,7 @@ import msgspec
 from pynenc_async.codec import decode_with, encode, encode_in_order, read_back, refuse_loss
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, FunctionKind, Values
+from pynenc_async.printable import printable
 from pynenc_async.user_errors import name_of
 
 NO_ARGS: Final = "no_args"
@@ -217,7 +218,7 @@ def _same_encoding(one: object, other: object) -> bool:
 def show(value: object) -> str:
     """Return a short `repr`, whatever the value's own does."""
     try:
-        text = str.__str__(repr(value))  # a plain text, whatever class of texts it is
+        text = printable(str.__str__(repr(value)))  # a plain text, whatever class of texts it is
     except BaseException:  # noqa: BLE001  a handle must be printable whatever was passed
         text = f"<{name_of(value)} without a repr>"
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."

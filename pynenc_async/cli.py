@@ -16,6 +16,7 @@ from pynenc_async.configuration.app_options import APP_DEFAULTS
 from pynenc_async.errors import PynencError
 from pynenc_async.option_docs import explained
 from pynenc_async.options import TaskOptions
+from pynenc_async.printable import printable_lines
 
 _STATUS_FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
@@ -53,7 +54,7 @@ def _explain_options(arguments: argparse.Namespace) -> int:
     try:
         app = Pynenc() if arguments.app is None else _find_app(arguments.app)
     except (PynencError, ImportError, AttributeError, TypeError) as error:
-        sys.stderr.write(f"{error}\n")
+        _complain(f"{error}")
         return 1
     meanings = [
         "What the options of an app mean:",
@@ -89,7 +90,7 @@ def _write(text: str, output: Path | None) -> int:
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        sys.stderr.write(f"cannot write {output}: {error.strerror}\n")
+        _complain(f"cannot write {output}: {error.strerror}")
         return 1
     return 0
 
@@ -100,7 +101,11 @@ def _print(text: str) -> int:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # else whoever reads has seen enough
-            sys.stderr.write(f"cannot write to standard output: {error.strerror}\n")
+            _complain(f"cannot write to standard output: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
         return 1
     return 0
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(printable_lines(text) + "\n")

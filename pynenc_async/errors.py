@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from pynenc_async.pickling import reduce_exception
+from pynenc_async.printable import printable, printable_lines
 
 
 def reduce_error(error: BaseException) -> tuple[Any, ...]:
@@ -20,6 +21,10 @@ class PynencError(Exception):
     """Base of all errors raised by pynenc_async. They can be pickled and copied, and so sent to other processes."""
 
     __reduce__ = reduce_error
+
+    def __str__(self) -> str:
+        """Return the message, with what a terminal would obey spelled out: much of it may come from strangers."""
+        return printable_lines(super().__str__())
 
 
 class TaskDefinitionError(PynencError):
@@ -90,7 +95,8 @@ class InvocationCancelledError(InvocationError):
     """Raised in the waiters of a cancelled invocation. A bare `CancelledError` always means that the waiter was cancelled."""
 
     def __init__(self, invocation_id: str, reason: str = "") -> None:
-        super().__init__(invocation_id, f"invocation {invocation_id} was cancelled" + (f": {reason}" if reason else ""))
+        why = f": {printable(reason)}" if reason else ""
+        super().__init__(invocation_id, f"invocation {invocation_id} was cancelled{why}")
         self.reason = reason
 
 

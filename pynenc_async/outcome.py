@@ -7,8 +7,10 @@ Python and no property, and sets only values that JSON can carry. Where anything
 
 import math
 import sys
+from asyncio import CancelledError
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from traceback import TracebackException, format_exception_only
 from types import ModuleType
 from typing import Any, Final, TypeVar, cast
@@ -16,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from pynenc_async.errors import PynencError, RemoteError, SerializationError
+from pynenc_async.printable import printable_lines
 from pynenc_async.user_errors import brief, cause_of, context_of, is_a, members_of, put_cause, traceback_of
 
 MAX_TEXT: Final = 16 * 1024
@@ -29,6 +32,8 @@ MAX_NODES: Final = 64
 MAX_NOTES: Final = 32
 
 _T = TypeVar("_T")
+_Find = Callable[[str], type[BaseException] | None]
+"""Finds a class by its name."""
 _LONGEST_NAME: Final = 1000
 _REMOTE: Final = "Remote traceback:\n"
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for classes that are made at run time, as all in Python are
@@ -43,6 +48,8 @@ _FIELDS_IN_C: Final[Mapping[type[BaseException], tuple[str, ...]]] = {
 Not `ImportError.name_from`: with it, printing the traceback imports the module that `name` names.
 """
 
+_NO_ERRORS: Final = (SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError)
+"""What means more to whoever it is raised in than that something went wrong; a class may be an `Exception` besides."""
 _RANGED: Final[frozenset[object]] = frozenset({UnicodeDecodeError, UnicodeEncodeError, UnicodeTranslateError})
 
 
@@ -76,7 +83,20 @@ def rebuild(data: ErrorData, *, known_modules: Collection[str]) -> BaseException
     It has its own class if that is an exception defined by a loaded module which is one of `known_modules`, of the
     standard library, or `pynenc_async.errors`, and if the data fits the class; else it is a `RemoteError`.
     """
-    return _rebuild(data, frozenset((*known_modules, RemoteError.__module__)), 0)
+    return _rebuild(data, partial(_find_class, known_modules=_with_ours(known_modules)), 0)
+
+
+def rebuild_error(data: ErrorData, *, known_modules: Collection[str]) -> Exception:
+    """Return the same of what strangers may have written: nothing but errors, in causes and groups, too.
+
+    A `SystemExit` or `KeyboardInterrupt` would end the program that reads it, and a `CancelledError` means that its waiter
+    was cancelled; each of them is a `RemoteError` here.
+    """
+    return cast(Exception, _rebuild(data, partial(_find_error, known_modules=_with_ours(known_modules)), 0))
+
+
+def _with_ours(known_modules: Collection[str]) -> frozenset[str]:
+    return frozenset((*known_modules, RemoteError.__module__))
 
 
 def value_error(problem: BaseException, field: str) -> PynencError:
@@ -185,30 +205,29 @@ def _cause(exc: BaseException) -> BaseException | None:
     return cause if cause is not None or _suppresses_context(exc) else context_of(exc)
 
 
-def _rebuild(data: ErrorData, known_modules: Collection[str], depth: int) -> BaseException:
-    cls = _find_class(data.type_name, known_modules)
-    exc = _original(cls, data, known_modules, depth) if cls else None
-    notes = data.notes
+def _rebuild(data: ErrorData, find: _Find, depth: int) -> BaseException:
+    cls = find(data.type_name)
+    exc = _original(cls, data, find, depth) if cls else None
+    # What Python prints as it is must be fit for a terminal.
+    notes, traceback = [printable_lines(note) for note in data.notes], printable_lines(data.traceback)
     if exc is None:
-        exc = RemoteError(data.type_name, data.message, data.traceback)
-    elif data.traceback:
-        notes = [*notes, _REMOTE + data.traceback]
+        exc = RemoteError(data.type_name, data.message, traceback)
+    elif traceback:
+        notes.append(_REMOTE + traceback)
     # Past the `__setattr__` of the class: a frozen dataclass is an exception, too.
     if notes:
         _attributes(exc)["__notes__"] = [*notes]
     if data.cause and depth < MAX_DEPTH:
-        put_cause(exc, _rebuild(data.cause, known_modules, depth + 1))
+        put_cause(exc, _rebuild(data.cause, find, depth + 1))
     return exc
 
 
-def _original(
-    cls: type[BaseException], data: ErrorData, known_modules: Collection[str], depth: int
-) -> BaseException | None:
+def _original(cls: type[BaseException], data: ErrorData, find: _Find, depth: int) -> BaseException | None:
     """Return an exception of its own class, or None if the data does not fit the class."""
     try:
         args = [data.message] if data.args is None else [_from_json(value) for value in data.args]
         if _is_group(cls) and depth < MAX_DEPTH:
-            args = [*args, [_rebuild(member, known_modules, depth + 1) for member in data.exceptions]]
+            args = [*args, [_rebuild(member, find, depth + 1) for member in data.exceptions]]
         exc = _instance(cls, args)
         _restore(exc, data.state)
         # Who logs it must not be the one to find out that an argument or an attribute is of the wrong type.
@@ -255,6 +274,13 @@ def _find_class(type_name: str, known_modules: Collection[str]) -> type[BaseExce
         if (module in known_modules or parts[0] in sys.stdlib_module_names) and module in sys.modules:
             return _class_in(module, parts[cut:])
     return None
+
+
+def _find_error(type_name: str, known_modules: Collection[str]) -> type[BaseException] | None:
+    cls = _find_class(type_name, known_modules)
+    if cls is BaseExceptionGroup:
+        return ExceptionGroup  # its members are errors here
+    return cls if cls is not None and issubclass(cls, Exception) and not issubclass(cls, _NO_ERRORS) else None
 
 
 def _class_in(module_name: str, names: list[str]) -> type[BaseException] | None:

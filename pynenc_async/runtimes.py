@@ -24,6 +24,7 @@ def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new
         "max_processes": options.max_processes or os.cpu_count() or 1,
         "retain_count": options.retain_count,
         "retain_seconds": options.retain_seconds,
+        "retain_bytes": options.retain_bytes,
         "ageing_seconds": options.ageing_seconds or None,
         "max_queued": options.max_queued,
         "watchdog_seconds": options.watchdog_seconds,

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from pickle import PicklingError, UnpicklingError
@@ -16,6 +17,7 @@ from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
 from pynenc_async.options import TaskOptions, TaskOptionsDict
+from pynenc_async.printable import printable
 from pynenc_async.scheduler.keys import bucket_key, line_key, permit_key
 from pynenc_async.store.values import Fire
 
@@ -46,7 +48,7 @@ class Task(Generic[Params, Result]):
     def __init__(self, app: TaskApp, function: Function, options: TaskOptions) -> None:
         self.app: Final[Any] = app
         self.function: Final = function
-        self.options: Final = options
+        self.options: TaskOptions = options
         self.task_id: Final = function.task_id
         self.fire: Fire | None = None
         """The moment of a schedule for which this use of the task runs."""
@@ -94,10 +96,15 @@ class Task(Generic[Params, Result]):
         return await self(*args, **kwargs).accepted()
 
     def queued_by(self, queue: Callable[[Any], None]) -> Self:
-        """Return the same task for one use, whose invocation `queue` takes in."""
+        """Return the same task for one use, whose invocation `queue` takes in at once, whatever its delay."""
         use = copy(self)
+        use.options = self._undelayed
         use.queue = self.runtime.watches.watched(self.task_id, queue)
         return use
+
+    @cached_property
+    def _undelayed(self) -> TaskOptions:
+        return replace(self.options, delay=0.0, at=None)
 
     def for_fire(self, fire: Fire, *, alone: bool) -> Self:
         """Return the same task for one use, which a schedule makes of it."""
@@ -206,5 +213,5 @@ class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
         ids = {"task_id": (self.extra or {})["task_id"]}
         if current is not None:
             ids["invocation_id"] = current.invocation_id
-            msg = f"[{current.invocation_id}] {msg}"
+            msg = f"[{printable(current.invocation_id)}] {msg}"
         return msg, {**kwargs, "extra": {**kwargs.get("extra", {}), **ids}}

@@ -12,7 +12,8 @@ import traceback
 from contextlib import suppress
 from typing import Any, Final
 
-from pynenc_async.user_errors import traceback_of
+from pynenc_async.printable import Lines, printable, printable_lines
+from pynenc_async.user_errors import is_a, traceback_of
 
 
 class SafeLogger:
@@ -51,7 +52,35 @@ def _complain() -> None:
             traceback.print_exc(file=sys.stderr)
 
 
+def make_printable(record: logging.LogRecord) -> bool:
+    """Spell out, in what is about to be logged, what a terminal would obey; be a filter that lets everything through.
+
+    Ids, errors and reasons may come from strangers, by way of a file or of JSON.
+    """
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_shown, record.args))
+    if record.exc_info and not record.exc_text:
+        text = _FORMATTER.formatException(record.exc_info)
+        shown = printable_lines(text)
+        if shown != text:
+            record.exc_text = shown  # which formatters take as it is
+    return True
+
+
+def _shown(arg: object) -> object:
+    if isinstance(arg, Lines):
+        return printable_lines(arg)
+    if isinstance(arg, str):
+        return printable(arg)
+    if is_a(arg, BaseException):
+        text = str(arg)
+        return arg if text.isprintable() else printable(text)
+    return arg
+
+
+_FORMATTER: Final = logging.Formatter()
 logger: Final = logging.getLogger("pynenc_async")
+logger.addFilter(make_printable)
 log: Final = SafeLogger(logger)
 
 

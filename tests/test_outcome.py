@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pynenc_async import errors
 from pynenc_async.errors import PynencError, RemoteError
-from pynenc_async.outcome import MAX_DATA, MAX_DEPTH, MAX_NODES, MAX_TEXT, ErrorData, describe, rebuild
+from pynenc_async.outcome import MAX_DATA, MAX_DEPTH, MAX_NODES, MAX_TEXT, ErrorData, describe, rebuild, rebuild_error
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
@@ -689,6 +689,41 @@ def test_any_payload_is_rebuilt_as_an_exception_that_can_be_shown(data):
     }
     assert isinstance(str(back) + repr(back), str)
     assert isinstance(describe(back), ErrorData)
+
+
+class BothError(KeyboardInterrupt, ValueError):
+    pass
+
+
+ENDINGS = [
+    SystemExit(3),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    asyncio.CancelledError("stop"),
+    BothError("x"),
+    BaseException(),
+]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=repr)
+def test_what_strangers_have_written_is_an_error_in_causes_and_groups_too(ending):
+    failure = ValueError("x")
+    failure.__cause__ = BaseExceptionGroup("several", [KeyError("k"), BaseExceptionGroup("inner", [ending])])
+    for exc in (ending, failure):
+        back = rebuild_error(describe(exc), known_modules=[__name__])
+        group = back.__cause__
+        told = back if group is None else group.exceptions[1].exceptions[0]
+        assert type(told) is RemoteError
+        assert told.type_name == f"{type(ending).__module__}.{type(ending).__qualname__}"
+        assert told.message == str(ending)
+    assert type(back) is ValueError
+    assert [type(one) for one in (group, group.exceptions[0])] == [ExceptionGroup, KeyError]
+
+
+@UNTIMED
+@given(PAYLOADS)
+def test_any_payload_of_a_stranger_is_rebuilt_as_an_error(data):
+    assert isinstance(rebuild_error(data, known_modules=[__name__]), Exception)
 
 
 def test_every_error_of_the_package_is_known():

@@ -1,5 +1,7 @@
 """Arguments, results and exceptions in JSON: typed by annotations, originals where they are known."""
 
+import json
+from asyncio import CancelledError
 from typing import Any
 
 import msgspec
@@ -112,9 +114,7 @@ async def raise_local():
     raise LocalError("hidden")
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("x"), KeyError("k"), TimeoutError(), OSError(2, "no", "f"), SystemExit(3)]
-)
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("k"), TimeoutError(), OSError(2, "no", "f")])
 async def test_an_exception_of_the_standard_library_comes_back_as_itself(error):
     async def fail():
         try:
@@ -134,6 +134,24 @@ async def test_an_exception_of_the_standard_library_comes_back_as_itself(error):
     assert str(restored) == str(error)
     assert restored.__notes__[0] == "a note"
     assert isinstance(restored.__cause__, RuntimeError)
+
+
+@pytest.mark.parametrize("ending", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), CancelledError()], ids=repr)
+async def test_an_exception_that_is_no_error_comes_back_as_one(ending):
+    async def fail():
+        raise ending
+
+    one, other = Pynenc(), Pynenc()
+    invocation = one.task(fail)()
+    await invocation.wait()
+    invocation.exception()
+    other.task(fail)
+    data = json.loads(invocation.to_json())
+    data["error"]["type_name"] = f"{type(ending).__module__}.{type(ending).__name__}"
+    restored = DistributedInvocation.from_json(other, json.dumps(data))
+    assert isinstance(restored.exception(), RemoteError | InvocationError)
+    with pytest.raises((RemoteError, InvocationError)):
+        await restored
 
 
 async def test_a_task_that_this_app_does_not_have_is_named():

@@ -14,6 +14,7 @@ from pynenc_async.configuration.app_options import (
     DEFAULT_AGEING_SECONDS,
     DEFAULT_DRAIN_SECONDS,
     DEFAULT_MAX_CONCURRENCY,
+    DEFAULT_RETAIN_BYTES,
     DEFAULT_RETAIN_COUNT,
     DEFAULT_RETAIN_SECONDS,
     DEFAULT_STORE_RETAIN_SECONDS,
@@ -47,6 +48,7 @@ class Pynenc(Defining):
         max_processes: How many of them run in worker processes. None: as many as there are processors.
         retain_count: How many invocations that have ended can be found by id; in memory, with their results.
         retain_seconds: Seconds for which they can be found.
+        retain_bytes: About how many bytes the results of those may have in memory. None: any number.
         drain_seconds: Seconds that `async with` waits for running work when it is left, before it cancels the rest.
         ageing_seconds: Seconds after each of which a level of priority gains one, for its oldest entry waits. None: never.
         max_queued: How many invocations may wait; one more raises `QueueFullError`, or waits in `await task.submit(...)`.
@@ -80,6 +82,7 @@ class Pynenc(Defining):
         max_processes: int | None = None,
         retain_count: int = DEFAULT_RETAIN_COUNT,
         retain_seconds: float = DEFAULT_RETAIN_SECONDS,
+        retain_bytes: int | None = DEFAULT_RETAIN_BYTES,
         drain_seconds: float = DEFAULT_DRAIN_SECONDS,
         ageing_seconds: float | None = DEFAULT_AGEING_SECONDS,
         max_queued: int | None = None,
@@ -103,6 +106,7 @@ class Pynenc(Defining):
                 "max_processes": max_processes,
                 "retain_count": retain_count,
                 "retain_seconds": retain_seconds,
+                "retain_bytes": retain_bytes,
                 "drain_seconds": drain_seconds,
                 "ageing_seconds": ageing_seconds,
                 "max_queued": max_queued,

@@ -13,6 +13,7 @@ import msgspec
 from pynenc_async.codec.careful import DEPTH_PROBLEM
 from pynenc_async.codec.hooks import DECODE_FIX, dec_hook, name_of
 from pynenc_async.errors import SerializationError
+from pynenc_async.printable import printable, printable_lines
 
 _LONGEST: Final = 1000
 
@@ -49,9 +50,9 @@ def located(error: Exception, field: str, *, root: str = "$") -> SerializationEr
             path += "." + problem.removeprefix(prefix).partition("`")[0]
     if place.startswith("key"):
         problem += " (in a key)"
-    # The payload has a say in both: it must not decide how long a line of the log gets.
-    name = (field + path).lstrip(".") or root
-    return SerializationError(name[:_LONGEST], problem[:_LONGEST] or type(error).__name__)
+    # The payload has a say in both: it must not decide what a terminal obeys, nor how long a line of the log gets.
+    name = printable(((field + path).lstrip(".") or root)[:_LONGEST])
+    return SerializationError(name[:_LONGEST], printable_lines(problem[:_LONGEST]) or type(error).__name__)
 
 
 def decoder_for(annotation: Any, field: str) -> msgspec.json.Decoder[Any]:

@@ -17,6 +17,7 @@ Params = ParamSpec("Params")
 DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
 DEFAULT_RETAIN_SECONDS: Final = 3_600.0
+DEFAULT_RETAIN_BYTES: Final = 256 * 1024 * 1024
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_AGEING_SECONDS: Final = 60.0
 DEFAULT_WATCHDOG_SECONDS: Final = 0.5
@@ -44,6 +45,7 @@ class AppOptions:
     max_processes: Annotated[int | None, POSITIVE.or_none()] = None
     retain_count: Annotated[int, COUNT] = DEFAULT_RETAIN_COUNT
     retain_seconds: Annotated[float, AMOUNT] = DEFAULT_RETAIN_SECONDS
+    retain_bytes: Annotated[int | None, COUNT.or_none()] = DEFAULT_RETAIN_BYTES
     drain_seconds: Annotated[float, AMOUNT] = DEFAULT_DRAIN_SECONDS
     ageing_seconds: Annotated[float | None, AMOUNT.or_none()] = DEFAULT_AGEING_SECONDS
     max_queued: Annotated[int | None, POSITIVE.or_none()] = None

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from pynenc_async.configuration.app_options import AppOptions
 from pynenc_async.configuration.configuration import DEFAULT, Resolved
 from pynenc_async.options import TaskOptions
+from pynenc_async.printable import printable, printable_lines
 
 _HEAD: Final = ("option", "value", "default", "origin")
 
@@ -19,7 +20,7 @@ def explain(
     blocks = [_table(title, app), *(_table(f"task {task_id}", tasks[task_id]) for task_id in sorted(tasks))]
     if lost := sorted(unused):
         blocks.append("\n".join(["Settings of tasks that this app does not have:", *(f"  {one}" for one in lost)]))
-    return "\n\n".join(blocks)
+    return printable_lines("\n\n".join(blocks))
 
 
 def _table(title: str, resolved: Resolved[Any]) -> str:
@@ -43,4 +44,4 @@ def _shown(value: Any) -> str:
         return value.__name__ if value.__module__ == "builtins" else f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, tuple):
         return ",".join(map(_shown, cast("Iterable[Any]", value))) or "none"
-    return "none" if value is None else str(value)
+    return "none" if value is None else printable(str(value))

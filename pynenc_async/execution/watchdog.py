@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop
 from pynenc_async.execution.blockage import Sighting, look
+from pynenc_async.printable import Lines
 from pynenc_async.statistics import LoopLag
 from pynenc_async.telemetry import log
 
@@ -261,8 +262,8 @@ class Watchdog:
             "%s %s%s%s",
             self._culprit,
             what,
-            "\n" if stack else "",
-            stack,
+            Lines("\n" if stack else ""),
+            Lines(stack),
             extra={**self._ids, "blocked_seconds": blocked, "stack": stack},
         )
 

@@ -19,6 +19,7 @@ from pynenc_async.execution.processes.inside import refuse_start
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.forks import UNDER_WAY_IN_PARENT, keep_for_parent, tell_of_forks
+from pynenc_async.guard import serve_each
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.invocation.placement import Placement
@@ -61,6 +62,7 @@ class LoopBound(Unstored):
         max_processes: int,
         retain_count: int,
         retain_seconds: float,
+        retain_bytes: int | None,
         ageing_seconds: float | None,
         max_queued: int | None,
         watchdog_seconds: float | None,
@@ -71,7 +73,7 @@ class LoopBound(Unstored):
         )
         self.threads: Final = self.places.threads
         self.ids: Final = IdSource()
-        self.store: Final = Records(retain_count, retain_seconds)
+        self.store: Final = Records(retain_count, retain_seconds, retain_bytes)
         self.scheduler: Final = self.scheduler_type(
             Wiring(
                 store=self.store,
@@ -150,6 +152,7 @@ class LoopBound(Unstored):
         self.observers.bind(loop)
         self.watches.backlog.bind(loop)
         self._choose_way()
+        self.store.bind(scheduler.clock, loop.call_later)
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
@@ -244,6 +247,7 @@ class LoopBound(Unstored):
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
         self.scheduler.agenda.leave_loop()
+        self.store.leave_loop()
         living = [record for record in self.store if record._ended_at is None]
         for record in living:
             record._waiters = None  # they belonged to the same loop
@@ -333,11 +337,19 @@ class LoopBound(Unstored):
     def _empty_inbox(self) -> None:
         inbox = self._inbox
         while inbox:
-            record, guardian = inbox.popleft()
-            self._queue(record)
-            if guardian is not None and is_told_to_stop(guardian):
-                self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
+            serve_each((inbox.popleft(),), self._take_posted, "taking in a call from another thread")
         self.crew.settle()
+
+    def _take_posted(self, posted: tuple[Record, Record | None]) -> None:
+        record, guardian = posted
+        try:
+            self._queue(record)
+        except BaseException as error:
+            if record._ended_at is None:  # nothing else would end it
+                self.scheduler.withdraw(record, error, "it could not be queued")
+            raise
+        if guardian is not None and is_told_to_stop(guardian):
+            self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
 
     # -- who waits for it ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.family import is_told_to_stop
 from pynenc_async.history import HistoryEntry
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
+from pynenc_async.printable import printable
 from pynenc_async.record import Identity, Record, TaskRecord
 from pynenc_async.scheduler.durability import durable_of, identity_of, is_away
 from pynenc_async.status import InvocationStatus
@@ -52,7 +53,8 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         try:
             return super().__str__()
         except PynencError as problem:
-            return f"{type(self).__name__}(invocation_id={self.invocation_id}, task={self._task.task_id}, {problem})"
+            name = printable(self.invocation_id)
+            return f"{type(self).__name__}(invocation_id={name}, task={self._task.task_id}, {problem})"
 
     @property
     def invocation_id(self) -> str:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final, Generic, Protocol, Self, TypeVar, final
 
+from pynenc_async.printable import printable
+
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
 
@@ -96,7 +98,7 @@ class Bar:
             console=Console(stderr=True),
             redirect_stdout=sys.stdout.isatty(),  # print() goes above the bar; but what is piped elsewhere stays there
         )
-        self._line: Final = self._progress.add_task(description, total=total)
+        self._line: Final = self._progress.add_task(printable(description), total=total)
         self._shown = False
 
     def show(self) -> None:

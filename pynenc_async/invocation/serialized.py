@@ -11,7 +11,7 @@ from pynenc_async.envelope import MAX_SIZE, Envelope, Outgoing, encode_envelope,
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function
 from pynenc_async.invocation.base import AppRecord
-from pynenc_async.outcome import ErrorData, describe, rebuild
+from pynenc_async.outcome import ErrorData, describe, rebuild_error
 from pynenc_async.record import Identity, Record, TaskRecord
 from pynenc_async.status import InvocationStatus
 
@@ -125,7 +125,7 @@ def _outcome(task: TaskRecord, envelope: Envelope) -> Any:
     if envelope.result is not UNSET:
         return decode_with(task.function.result_decoder, envelope.result, "result")
     if envelope.error is not UNSET:
-        return rebuild(envelope.error, known_modules=_known_modules(task.function, task))
+        return rebuild_error(envelope.error, known_modules=_known_modules(task.function, task))
     return None
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from pynenc_async.arguments import show
 from pynenc_async.errors import CycleDetectedError
 from pynenc_async.record import AnyOf, BodyWaiter, Record, each_waiter
+from pynenc_async.scheduler.durability import is_ending
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.needs import Needed
 
@@ -91,6 +92,8 @@ def _needs(record: Record, goal: Record) -> list[Needed]:
     more = record._more
     if more is None or record._ended_at is not None:
         return []
+    if is_ending(more):
+        return []
     if more.held:
         limiter: Limiter | None = record._task.limiter
         return [] if limiter is None else limiter.blockers(record)
@@ -125,7 +128,7 @@ def _enough_run(needed: Needed, goal: Record) -> bool:
 
 def _runs(record: Record, goal: Record) -> bool:
     more = record._more
-    return record is not goal and (more is None or not (more.held or more.blocked_on))
+    return record is not goal and (more is None or not (more.held or more.blocked_on) or is_ending(more))
 
 
 class _Need:

@@ -73,6 +73,11 @@ def durable_of(record: Record) -> Durable:
     return record._more  # type: ignore[return-value]  # made so when it was prepared or loaded
 
 
+def is_ending(more: More) -> bool:
+    """Whether the end of an invocation is decided, and only has to be stored."""
+    return isinstance(more, Durable) and more.ending
+
+
 def identity_of(record: Record) -> Identity:
     """Return the identity of an invocation that was submitted in this process, in whichever incarnation of it."""
     more = durable_of(record)

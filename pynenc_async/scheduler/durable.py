@@ -84,6 +84,7 @@ class DurableScheduler(WritingScheduler):
         if deadline_at is not None:
             self.set_deadline(record, self.agenda.now() + max(0.0, deadline_at - self.clock()))
         if record._ended_at is not None or durable_of(record).ending:
+            self.note_leaving(record)
             return
         self._make_runnable(record)
         self._register(record)
@@ -184,6 +185,7 @@ class DurableScheduler(WritingScheduler):
     def leave_to(self, record: Record) -> None:
         """Have nothing to do with `record` any more: what it is, others decide."""
         more = durable_of(record)
+        self._leaving.discard(record._number)
         record.leave_path()  # what is not committed yet is going to be what it says
         more.away = True
         if record._status in HOLDS_SLOT:

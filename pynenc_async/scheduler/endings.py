@@ -83,10 +83,10 @@ class Endings(Slots):
         if waiters is not None:
             record._waiters = None
             waiters.notify(record)
-        finished = self._finished
+        finished, store = self._finished, self.store
         finished.append(record)
-        if len(finished) > self._retain_count:
-            self.store.drop_oldest()
+        if len(finished) > store.look_at:
+            store.look()
 
     def _succeeded_otherwise(self, record: Record, value: object) -> None:
         more = record._more
@@ -152,8 +152,8 @@ class Endings(Slots):
         elif waiters is not None:
             waiters.notify(record)
         self._finished.append(record)  # `keep_finished`, without a call
-        if len(self._finished) > self._retain_count:
-            self.store.drop_oldest()
+        if len(self._finished) > self.store.look_at:
+            self.store.look()
 
     def _end_in_full(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
         self.now = now

@@ -75,9 +75,12 @@ class Room:
         """Notify as many as there is room for."""
         if not self._askers:
             return
-        while not self.has_room() and self._relieve():
-            pass
-        for _ in range(self._most - self._waiting()):
+        waiting = self._waiting()
+        while waiting >= self._most and self._relieve():
+            before, waiting = waiting, self._waiting()
+            if waiting >= before:
+                break  # who was to make room has not yet: when that is so, room is offered again
+        for _ in range(self._most - waiting):
             if not self._askers:
                 return
             self._askers.popleft().notify()

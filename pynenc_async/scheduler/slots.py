@@ -57,7 +57,6 @@ class Slots:
         """How many want to come back, to the loop or to a place."""
         self.observers: Observers | None = None
         self._finished: Final = wiring.store.finished
-        self._retain_count: Final = wiring.store.retain_count
 
     # -- admission -----------------------------------------------------------------------------------------------------
 

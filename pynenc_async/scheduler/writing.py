@@ -13,7 +13,7 @@ refuses, and what belongs to other runners, is for `durable`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, cast
 
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
@@ -35,6 +35,7 @@ from pynenc_async.scheduler.statuses import (
     RUNNABLE,
     RUNNING,
     SUCCESS,
+    WAITS,
 )
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
@@ -68,10 +69,33 @@ class WritingScheduler(Scheduler):
         self.ledger: Final = Ledger(self)
         self._begun: Final[deque[Record]] = deque()
         """Bodies that may begin: their attempts are committed."""
+        self._leaving: Final[set[int]] = set()
+        """The numbers of those here that waited, and whose end is decided: they wait no more, though it is not stored yet."""
         self.went_on: Callable[[], None] = nobody_listens
         """Called after each batch: there may be room for more."""
         self.stored: Callable[[Record], None] = nobody_listens
         """Called when the store has a new invocation that is not kept here."""
+
+    # -- admission -----------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many have been submitted and have not begun, or wait for their next attempt; not those whose end is decided."""
+        return super().waiting - len(self._leaving)
+
+    def those_waiting(self) -> Iterator[Record]:
+        """Them, the newest first."""
+        return (record for record in super().those_waiting() if not durable_of(record).ending)
+
+    def note_leaving(self, record: Record) -> None:
+        """Count one that waits here, and whose end is decided, no more."""
+        if record._status in WAITS and record._number in self.store.records:
+            self._leaving.add(record._number)
+
+    def put_away(self, record: Record) -> bool:
+        """Keep a new invocation in memory no more, as it lies in the store; say whether it was kept until now."""
+        self._leaving.discard(record._number)
+        return self.store.records.pop(record._number, None) is not None
 
     # -- writing down --------------------------------------------------------------------------------------------------
 
@@ -184,6 +208,7 @@ class WritingScheduler(Scheduler):
 
     def _hold_still(self, record: Record, more: Durable) -> None:
         more.ending = True
+        self.note_leaving(record)
         if record._status in RUNNABLE:
             more.held = True
         more.told_at = None
@@ -191,6 +216,12 @@ class WritingScheduler(Scheduler):
             more.timeout_at = None
             self.agenda.note_dead()
         record._driver = ENDING
+
+    def end_at(self, now: float, record: Record, status: InvocationStatus, outcome: object, reason: str) -> None:
+        """Let it end, as it was decided: see `Endings.end_at`."""
+        if self._leaving:
+            self._leaving.discard(record._number)
+        super().end_at(now, record, status, outcome, reason)
 
     def _attempt(self, record: Record) -> int:
         """The attempt to which an end belongs; a body that was given a slot has one, though it never began."""

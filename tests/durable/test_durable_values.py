@@ -9,7 +9,7 @@ import pydantic
 import pytest
 from helpers import S
 
-from pynenc_async import SerializationError
+from pynenc_async import RemoteError, SerializationError
 
 pytestmark = pytest.mark.virtual
 
@@ -189,3 +189,20 @@ async def test_a_default_of_none_needs_no_annotation_of_its_own(world):
         await work()
         await work(3)
     assert seen == [None, 3]
+
+
+async def test_an_exception_that_is_no_error_comes_back_from_a_store_as_one(world):
+    async def work() -> None:
+        raise SystemExit(3)
+
+    async with world.app() as app:
+        invocation = app.task(work)()
+        await invocation.wait()
+        assert isinstance(invocation.exception(), SystemExit)
+    async with world.app() as other:
+        other.task(work)
+        found = other.get_invocation(invocation.invocation_id)
+        assert found.status is S.FAILED
+        with pytest.raises(RemoteError) as caught:
+            await found
+        assert (caught.value.type_name, caught.value.message) == ("builtins.SystemExit", "3")

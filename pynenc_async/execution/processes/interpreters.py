@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from pynenc_async.execution.processes.setting import setting_for
+from pynenc_async.printable import printable_lines
 
 _MODULE: Final = "concurrent.interpreters"
 PROLOGUE: Final[list[str]] = []
@@ -102,7 +103,7 @@ class WorkerInterpreter:
             interpreter.exec(_program(_PROGRAM))
         except module.ExecutionFailed as error:
             self._exit_code = 1
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(printable_lines(f"{error}\n"))
         finally:
             interpreter.close()
             died()

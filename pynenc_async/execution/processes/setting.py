@@ -12,10 +12,15 @@ _AT_HOME: Final = frozenset({"sys_argv", "dir", "name"})
 _MAIN: Final = frozenset({"init_main_from_name", "init_main_from_path"})
 
 BOOT: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "import sys; sys.path[:] = sys.stdin.buffer.readline()[:-1].decode('unicode_escape').split('\\0'); "
     "from pynenc_async.execution.processes.worker import main; main(sys.stdin.readline())"
 )
-"""The program of a worker. Its standard input, which is closed then, has the import path and a `Setting`."""
+"""The program of a worker. Its standard input, which is closed then, has the import path of the app and a `Setting`.
+
+It imports nothing before it has that path: what happens to lie in its working directory is none of its modules.
+"""
+_ON_NO_PATH_OF_ITS_OWN: Final = "-P"
+"""Without this option of Python, the working directory would come first on its path."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +47,9 @@ def setting_for(name: str, *, tokens: int, data: int, lifeline: int) -> bytes:
         prepare={key: value for key, value in known.items() if key in _AT_HOME},
         main={key: value for key, value in known.items() if key in _MAIN and value is not None},
     )
-    # The text of json is ASCII, whatever encoding the worker assumes, and takes paths that are no proper text.
-    return f"{json.dumps(known['sys_path'])}\n{json.dumps(msgspec.structs.asdict(setting))}\n".encode()
+    path = "\0".join(place for place in known["sys_path"] if isinstance(place, str))
+    # Both lines are ASCII, whatever encoding the worker assumes, and take paths that are no proper text.
+    return path.encode("unicode_escape") + f"\n{json.dumps(msgspec.structs.asdict(setting))}\n".encode()
 
 
 def read_setting(text: str) -> Setting:
@@ -64,7 +70,7 @@ def import_main(setting: Setting) -> None:
 def command(name: str) -> list[str]:
     """Return how to start a worker: this interpreter, with its options. The name is for those who list processes."""
     options: list[str] = _subprocess._args_from_interpreter_flags()
-    return [_executable(), *options, "-c", BOOT, name]
+    return [_executable(), *options, _ON_NO_PATH_OF_ITS_OWN, "-c", BOOT, name]
 
 
 def _executable() -> str:

@@ -92,7 +92,7 @@ class BacklogKeeper:
 
     def put_away(self, record: Record) -> None:
         """The store has it: here, only its handles keep it."""
-        if self._records.pop(record._number, None) is not None:
+        if self._desk.put_away(record):
             self.away[record._number] = record
             self.size += 1
 

@@ -11,7 +11,7 @@ from pynenc_async.codec import decode_with
 from pynenc_async.errors import InvocationError, RemoteError
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
-from pynenc_async.outcome import ErrorData, rebuild, value_error
+from pynenc_async.outcome import ErrorData, rebuild_error, value_error
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import Durable, durable_of, lost_of
 from pynenc_async.scheduler.telling import tell_waiters
@@ -101,7 +101,7 @@ def _outcome(record: Record, stored: StoredInvocation) -> Any:
         if stored.error is None:
             return None
         known = {task.function.module, *(kind.__module__ for kind in task.options.retry_for)}
-        error = rebuild(_decode_error(stored.error), known_modules=known)
+        error = rebuild_error(_decode_error(stored.error), known_modules=known)
     except BaseException as problem:  # noqa: BLE001  code of the annotated classes runs here, too
         record._status = InvocationStatus.FAILED  # for readers here: there is an end, and no value that can be read
         return value_error(problem, "result" if stored.status is _SUCCESS else "error")
