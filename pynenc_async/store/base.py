@@ -51,6 +51,7 @@ class Store(ABC):
 
         From here on the store renews the lease by itself, apart from the event loop: a loop that is blocked is not dead.
         Raises `StoreError` for what is no store, is damaged, or was written by a newer version. Nothing is ever replaced.
+        Raises it also where a runner with this id is alive: two of one id would take each other's work for their own.
         """
 
     @abstractmethod
@@ -93,9 +94,10 @@ class Store(ABC):
         When it returns, what was made is as durable as the store promises, and others see all of it. When it raises
         `StoreError`, nothing was made. A change that was refused does not keep later ones from being made.
 
-        * `NewInvocation`: refused as EXISTS where the id is known, as DUPLICATE where another invocation stands under its
-          `unique` key (with `replace`, that one stands no more, and is asked to be cancelled, as by a `CancelRequest` of this
-          runner with the reason `REPLACED`), as FIRED where its `fire` was committed before.
+        * `NewInvocation`: refused as EXISTS where the id is known (the detail says whether this runner itself, in whichever
+          of its lives, has committed it before: then its answer was lost), as DUPLICATE where another invocation stands
+          under its `unique` key (with `replace`, that one stands no more, and is asked to be cancelled, as by a
+          `CancelRequest` of this runner with the reason `REPLACED`), as FIRED where its `fire` was committed before.
         * `Transition`: refused as UNKNOWN, as STALE unless the revision is the stored one and the runner is the home, as
           LIMIT or RATE where a permit is not to be had; then none is taken. Permits that the invocation holds are free
           with the first status that no runner owns, and do not stand in its own way. A final status ends its stand under

@@ -73,7 +73,8 @@ class Writer:
 
     def _registration_obstacle(self, change: NewInvocation) -> Refusal | None:
         if change.invocation_id in self._tables.invocations:
-            return Refusal(RefusalKind.EXISTS)
+            registrar = self._tables.histories[change.invocation_id][0].runner_id
+            return Refusal(RefusalKind.EXISTS, "" if registrar == self._runner_id else registrar)
         if change.unique is not None and not change.unique.replace:
             standing = self._tables.standing(change.unique.key, _moment(change.steps))
             if standing is not None:

@@ -157,7 +157,7 @@ class RefusalKind(StrEnum):
     STALE = "stale"
     """It is in another revision, of another runner, or has ended: somebody else has written meanwhile."""
     EXISTS = "exists"
-    """The store has an invocation with this id already: the same change was committed before."""
+    """The store has an invocation with this id already: committed before, by this runner or by another one."""
     DUPLICATE = "duplicate"
     """Another one stands under its unique key."""
     FIRED = "fired"
@@ -172,7 +172,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     kind: RefusalKind
     detail: str = ""
-    """DUPLICATE: the id of the invocation that stands. LIMIT, RATE: the name of the permit."""
+    """DUPLICATE: the id of the invocation that stands. LIMIT, RATE: the name of the permit. EXISTS: the id of the runner that
+    has registered it, and empty where that is the one that asks."""
     retry_at: float | None = None
     """RATE: when it fits."""
 

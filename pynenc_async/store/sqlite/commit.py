@@ -33,7 +33,9 @@ class Commit(Work):
 
     def perform(self, session: Session) -> list[Refusal | None]:
         """Decide about each change, and make those that are not refused."""
-        decision = Decision(session.connection, session.names, home=session.home, dead=not session.alive)
+        decision = Decision(
+            session.connection, session.names, home=session.home, lives=session.lives, dead=not session.alive
+        )
         refusals = decision.make(self.changes)
         if session.alive:
             self._remember(session, decision, refusals)

@@ -7,11 +7,11 @@ there are, the number of statements stays small.
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginning, forbidden, path_of
+from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginning, forbidden, path_of, read_steps
 from pynenc_async.store.sqlite.limits import Buckets, Permits
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.rows import changed_row, move_large, new_row
@@ -32,7 +32,6 @@ from pynenc_async.store.values import (
 _STATES: Final = "SELECT id, revision, home, status, marks FROM invocation WHERE id IN (SELECT value FROM json_each(?))"
 _UNKNOWN: Final = Refusal(kind=RefusalKind.UNKNOWN)
 _STALE: Final = Refusal(kind=RefusalKind.STALE)
-_EXISTS: Final = Refusal(kind=RefusalKind.EXISTS)
 
 
 @dataclass(slots=True)
@@ -61,10 +60,14 @@ class Writes:
 class Decision:
     """The look at the file, the decisions, and what is to be written."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, *, home: int, dead: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, *, home: int, lives: Container[int], dead: bool
+    ) -> None:
         self._connection: Final = connection
         self._names: Final = names
         self._home: Final = home
+        self._lives: Final = lives
+        """The keys that the runner has had."""
         self._dead: Final = dead
         """Whether the runner has been declared dead: then only what is new is taken from it."""
         self._keys: dict[str, int | None] = {}
@@ -127,7 +130,7 @@ class Decision:
         if key is None:
             raise LookupError(f"{change.invocation_id!r} has not been learnt")
         if key in self.known:
-            return _EXISTS
+            return self._exists(key)
         unique = change.unique
         standing = None if unique is None else self._stands.standing(unique.key, now)
         if unique is not None and standing is not None and not unique.replace:
@@ -143,6 +146,13 @@ class Decision:
             self._leave_stand(key, path)
         self._add(change, path, key, known)
         return None
+
+    def _exists(self, key: int) -> Refusal:
+        """Say who has registered it; of what this very batch registers, the file knows nothing yet."""
+        history = self._connection.execute("SELECT history FROM invocation WHERE id = ?", (key,)).fetchall()
+        registrar = next(read_steps(history[0][0]))[-1] if history else self._home
+        name = "" if registrar in self._lives else self._names.runner_id(self._connection, registrar)
+        return Refusal(kind=RefusalKind.EXISTS, detail=name)
 
     def _add(self, change: NewInvocation, path: Path, key: int, known: Known) -> None:
         names, connection, parent = self._names, self._connection, change.parent_invocation_id

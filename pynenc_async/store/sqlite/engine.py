@@ -18,7 +18,7 @@ from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.copying import copy
-from pynenc_async.store.sqlite.enrolment import Rejoin, enrol
+from pynenc_async.store.sqlite.enrolment import Rejoin, enrol_first
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.finding import enable_find
 from pynenc_async.store.sqlite.keeper import Keeper
@@ -71,7 +71,7 @@ class Engine:
             undo.callback(self.bell.take_down)
             self.lease = self._take_lease()
             undo.callback(self._end_lease)
-            home = enrol(self._writing, runner_id, self.lease, self.bell)
+            home = enrol_first(self._writing, runner_id, self.lease, self.bell, options.path)
             self._undo: Final = undo.pop_all()
         self.session: Final = Session(self._writing, self.names, home=home)
         self.checkpointer: Final = Checkpointer(checkpointing, f"{options.path}-wal")

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell
-from pynenc_async.store.sqlite.lease import Lease
+from pynenc_async.store.sqlite.failures import store_error
+from pynenc_async.store.sqlite.lease import Lease, is_dead
 from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.work import Work
@@ -19,6 +20,7 @@ from pynenc_async.store.sqlite.work import Work
 _ENROL: Final = (
     "INSERT INTO runner (runner_id, state, lease, pid, port, token, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
 )
+_NAMESAKES: Final = f"SELECT lease, pid FROM runner INDEXED BY runner_name WHERE runner_id = ? AND state = {ALIVE}"
 _RETIRE: Final = f"""
 UPDATE runner SET state = CASE WHEN EXISTS (
     SELECT 1 FROM invocation INDEXED BY invocation_living WHERE ended_at IS NULL AND home = runner.key
@@ -26,8 +28,32 @@ UPDATE runner SET state = CASE WHEN EXISTS (
 WHERE key = ?"""
 
 
+def enrol_first(connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Bell, database: str) -> int:
+    """Make a new runner known; return its key. Raises `StoreError` where one with this id lives."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _refuse_namesake(connection, runner_id, database)
+        key = enrol(connection, runner_id, lease, bell)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return key
+
+
+def _refuse_namesake(connection: sqlite3.Connection, runner_id: str, database: str) -> None:
+    for lease, process_id in connection.execute(_NAMESAKES, (runner_id,)).fetchall():
+        if not is_dead(database, lease):
+            raise store_error(
+                database,
+                f"runner {runner_id!r} is alive in process {process_id}, and two of one id would take each other's work for "
+                "their own; let each process start the app, or its runner, under an id of its own",
+            )
+
+
 def enrol(connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Bell) -> int:
-    """Make a living runner known; return its key."""
+    """Make a living runner known, in an open transaction; return its key."""
     connection.execute(_ENROL, (runner_id, ALIVE, lease.name, os.getpid(), bell.port, bell.token, time.time()))
     ((key,),) = connection.execute("SELECT last_insert_rowid()").fetchall()
     return int(key)
@@ -72,6 +98,5 @@ class Rejoin(Work):
         if not done or self._key is None:
             self._lease.end()
             return
-        session.marked.clear()
-        session.home = self._key
+        session.live_again(self._key)
         self._joined(self._lease)

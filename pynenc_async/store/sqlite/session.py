@@ -15,6 +15,8 @@ class Session:
         self.names: Final = names
         self.home = home
         """The key of the runner, which is another one after it has joined again."""
+        self.lives: Final = {home}
+        """All keys that it has had."""
         self.died: int | None = None
         """Which key has been declared dead. Not a flag: the keeper may find out about the last one after a new one is there."""
         self.is_astray = False
@@ -26,6 +28,12 @@ class Session:
     def alive(self) -> bool:
         """Whether the runner has its lease, as far as is known."""
         return self.died != self.home
+
+    def live_again(self, home: int) -> None:
+        """Go on under another key."""
+        self.marked.clear()
+        self.lives.add(home)
+        self.home = home
 
     def look_at_runner(self) -> None:
         """See whether the runner has been declared dead: in each transaction, for the answer decides what it may do."""

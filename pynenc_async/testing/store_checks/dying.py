@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from pynenc_async.errors import StoreError
 from pynenc_async.store.values import Backlog, CancelRequest, Change, JournalChange, Recovery, RefusalKind, Unique
 from pynenc_async.testing.store_checks.bench import (
     NOW,
@@ -15,7 +16,7 @@ from pynenc_async.testing.store_checks.bench import (
     new,
     start,
 )
-from pynenc_async.testing.store_checks.check import Subject, expect, expect_kinds, expect_made
+from pynenc_async.testing.store_checks.check import BrokenRuleError, Subject, expect, expect_kinds, expect_made
 
 DYING: Final = Subject("dying")
 _STALE: Final = RefusalKind.STALE
@@ -29,6 +30,22 @@ async def alive(bench: Bench) -> None:
     await runner.store.close()
     expect(runner.store.alive, False, "alive, when it is closed")
     await runner.store.close()
+
+
+@DYING.rule
+async def one_life(bench: Bench) -> None:
+    """A second runner with the id of a living one is refused, and the first goes on."""
+    runner = await bench.runner()
+    expect_made(await runner.commit(new("a")))
+    try:
+        second = await bench.harness.open(runner.id)
+    except StoreError:
+        pass
+    else:
+        await second.close()
+        raise BrokenRuleError(f"two runners live under the id {runner.id!r}")
+    expect(runner.store.alive, True, "alive")
+    expect_made(await runner.commit(start("a")), "the first goes on")
 
 
 @DYING.rule

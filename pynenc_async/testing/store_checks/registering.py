@@ -3,8 +3,8 @@
 from typing import Final
 
 from pynenc_async.errors import InvocationStatusError
-from pynenc_async.store.values import NewInvocation, RefusalKind, StoredInvocation, Unique
-from pynenc_async.testing.store_checks.bench import NOW, TASK, Bench, S, move, new, start, steps_of
+from pynenc_async.store.values import NewInvocation, Refusal, RefusalKind, StoredInvocation, Unique
+from pynenc_async.testing.store_checks.bench import NOW, TASK, TASKS, Bench, S, move, new, start, steps_of
 from pynenc_async.testing.store_checks.check import (
     BrokenRuleError,
     Subject,
@@ -14,6 +14,7 @@ from pynenc_async.testing.store_checks.check import (
 )
 
 REGISTERING: Final = Subject("registering")
+_EXISTS: Final = RefusalKind.EXISTS
 
 
 @REGISTERING.rule
@@ -104,6 +105,23 @@ async def known_id(bench: Bench) -> None:
     expect_kinds(await runner.commit(new("c"), new("c")), None, RefusalKind.EXISTS, what="twice in one batch")
     expect(await runner.row("a"), before, "the invocation that was there first")
     expect(runner.statuses("a"), [S.REGISTERED, S.PENDING, S.RUNNING], "its history")
+
+
+@REGISTERING.rule
+async def who_has_registered_it(bench: Bench) -> None:
+    """EXISTS tells a change of the runner's own, whose answer was lost, from the registration of another runner."""
+    runner, other = await bench.runners(2)
+    expect_made(await runner.commit(new("a", unique=Unique("key")), new("b")))
+    expect(await runner.commit(new("a", unique=Unique("key"))), [Refusal(_EXISTS)], "one's own change, committed again")
+    expect(await other.commit(new("a")), [Refusal(_EXISTS, runner.id)], "the same id from another runner")
+    await bench.bury(runner, by=other)
+    expect_made(await other.commit(new("c")))
+    expect(await runner.commit(new("b")), [Refusal(_EXISTS)], "one's own change, by a runner that was declared dead")
+    await runner.store.rejoin()
+    expect(await runner.commit(new("b")), [Refusal(_EXISTS)], "one's own change, from a life before")
+    await other.store.recover(TASKS, now=NOW)
+    expect(await runner.commit(new("a")), [Refusal(_EXISTS)], "one's own change, which another runner has taken over")
+    expect(await other.commit(new("a")), [Refusal(_EXISTS, runner.id)], "what was taken over")
 
 
 @REGISTERING.rule
