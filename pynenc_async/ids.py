@@ -40,7 +40,7 @@ class IdSource:
         """Return the id of the runner that has given `number`."""
         if number >= self._first:
             return self.runner_id
-        return next(runner_id for runner_id, given in self._former if number in given)
+        return next((runner_id for runner_id, given in self._former if number in given), self.runner_id)
 
     def format(self, number: int) -> str:
         """Return the invocation id that `number` stands for."""

@@ -22,6 +22,8 @@ from collections.abc import Callable, Mapping
 from threading import get_ident
 from typing import Any, Final, cast
 
+from msgspec.structs import replace
+
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import WorkflowNondeterminismError
 from pynenc_async.function import Values
@@ -118,6 +120,13 @@ class Journal:
         self.position = index + 1
         self._children[index] = child
         self._note_change(index)
+
+    def answered_by(self, record: Record, invocation_id: str) -> None:
+        """Write down anew which invocation answers a call: its handle stands for another one than it did."""
+        for index, child in self._children.items():
+            if child.record is record:
+                self.entries[index] = replace(self.entries[index], invocation_id=invocation_id)
+                self._note_change(index)
 
     def _note_change(self, index: int) -> None:
         if self._changed is not None:

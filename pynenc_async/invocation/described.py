@@ -58,7 +58,11 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
 
     @property
     def invocation_id(self) -> str:
-        """Unique among all invocations of all processes."""
+        """Unique among all invocations of all processes.
+
+        Of a call with registration concurrency it is settled with `accepted()`: where another process has made the same
+        call first, the handle becomes a handle to that invocation, and has its id (and its hash) from then on.
+        """
         return self._identity()[0]
 
     @property

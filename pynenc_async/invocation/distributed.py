@@ -13,7 +13,6 @@ from pynenc_async.errors import (
     InvocationNotFinalError,
     InvocationNotFoundError,
     PynencError,
-    StreamTruncatedError,
 )
 from pynenc_async.family import living_tree
 from pynenc_async.function import FunctionKind
@@ -21,7 +20,7 @@ from pynenc_async.invocation.base import AppRecord
 from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.serialized import fill, parse, write, write_plain
-from pynenc_async.invocation.streaming import InvocationStream
+from pynenc_async.invocation.streaming import InvocationStream, elsewhere
 from pynenc_async.invocation.updates import ProgressUpdates
 from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, run_in_body, suspend
 from pynenc_async.record import Record
@@ -159,10 +158,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             raise TypeError(f"{self._task.task_id} is not an async generator: it has a result, and no stream")
         if self._number == 0:
             if self._more is not None and self._more.is_stored:
-                message = f"the items of {self.invocation_id} are not stored: only the process that runs it has them"
-                raise StreamTruncatedError(
-                    self.invocation_id, f"{message}; read them there, or let the body return a list"
-                )
+                raise elsewhere(self.invocation_id)
             raise InvocationNotFoundError(self.invocation_id)
         return InvocationStream(self, from_start=from_start)
 

@@ -91,17 +91,12 @@ class Duplicates:
         return record
 
     def _reuse(self, standing: Handle, task: Any, values: Values) -> ReusedInvocation[Any, Any]:
-        different = _differences(task, standing._values, values)
         if task.options.on_duplicate is OnDuplicate.RAISE:
             raise refused_duplicate(task, standing.invocation_id)
-        if different and task.options.on_different_arguments_raise:
-            shown = "; ".join(f"{name}: {show(old)} there, {show(new)} here" for name, (old, new) in different.items())
-            raise ConcurrencyLimitError(
-                standing.invocation_id,
-                f"{task.task_id} is registered already, as invocation {standing.invocation_id}, "
-                f"with other arguments: {shown}",
-            )
-        return ReusedInvocation(standing, different)
+        refusal = refused_reuse(task, standing, values)
+        if refusal is not None:
+            raise refusal
+        return ReusedInvocation(standing, _differences(task, standing._values, values))
 
 
 def refused_duplicate(task: Any, standing_id: str) -> ConcurrencyLimitError:
@@ -110,6 +105,18 @@ def refused_duplicate(task: Any, standing_id: str) -> ConcurrencyLimitError:
         standing_id,
         f"{task.task_id} is registered already, as invocation {standing_id}; its on_duplicate is "
         f"{task.options.on_duplicate.value!r}",
+    )
+
+
+def refused_reuse(task: Any, standing: Handle, values: Values) -> ConcurrencyLimitError | None:
+    """Return the error of a duplicate with other arguments, where the task asks for one."""
+    different = _differences(task, standing._values, values) if task.options.on_different_arguments_raise else None
+    if not different:
+        return None
+    shown = "; ".join(f"{name}: {show(old)} there, {show(new)} here" for name, (old, new) in different.items())
+    return ConcurrencyLimitError(
+        standing.invocation_id,
+        f"{task.task_id} is registered already, as invocation {standing.invocation_id}, with other arguments: {shown}",
     )
 
 

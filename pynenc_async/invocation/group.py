@@ -151,8 +151,11 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         return [member._outcome for member in members]
 
     async def _drain(self) -> list[Result]:
-        by_number = {member._number: member.result async for member in self.as_completed()}
-        return [by_number[number] for number in sorted(by_number)]
+        reader: _AsCompleted[DistributedInvocation[Params, Result]] = _AsCompleted(self, self._roster)
+        results: dict[int, Result] = {}
+        async for member in reader:
+            results[reader.place] = member.result
+        return [results[place] for place in sorted(results)]
 
     def progress(self, description: str = "") -> "AsyncIterator[Result]":
         """Like `async for`, with a progress bar on stderr; needs the extra `progress`."""
@@ -225,6 +228,8 @@ class _AsCompleted(Generic[Yielded]):
         self._group: Final = group
         self._roster: Final = roster
         self._position = 0
+        self.place = 0
+        """That of the member that was yielded last, in the order of submission, where the group has a window."""
 
     def __aiter__(self) -> Self:
         return self
@@ -243,7 +248,7 @@ class _AsCompleted(Generic[Yielded]):
             roster.feed()
             await _NextEnd(loop, roster, position + 1)
         self._position += 1
-        roster.take(member)
+        self.place = roster.take(member)
         return cast(Yielded, member)
 
 

@@ -101,8 +101,10 @@ class Roster(BodyWaiter):
     def raise_error(self) -> None:
         """Raise what the source raised, if it did."""
 
-    def take(self, member: Record) -> None:
-        """A reader is done with `member`."""
+    def take(self, member: Record) -> int:
+        """A reader is done with `member`; return its place in the order of submission, where that is asked for."""
+        del member
+        return 0
 
     def read_by(self, position: int) -> int:
         """How far a reader at `position` is: readers of a windowed group share what there is."""
@@ -203,6 +205,8 @@ class WindowedRoster(Roster):
         self._intake: Final = Intake(room, self._use_room, call_in_loop)
         self._call_in_loop: Final = call_in_loop
         self._members: Final[dict[int, Member]] = {}
+        """By identity: the number changes where a handle comes to stand for an invocation of another process."""
+        self._places: Final[dict[int, int]] = {}
         self.members = self._members
         self._watching = True
         self._claimed: Final[set[int]] = set()
@@ -291,37 +295,41 @@ class WindowedRoster(Roster):
 
     def _add(self, params: object) -> None:
         member = self._submit(bind_params(self._function, params))
-        if member._number in self._members:
+        if id(member) in self._members:
             return  # a duplicate, which is read once
+        self._places[id(member)] = self.submitted
         self.submitted += 1
-        self._members[member._number] = member
+        self._members[id(member)] = member
         self.wake()
         if member._ended_at is None:
             member.add_waiter(self)
         else:
             self.notify(member)
 
-    def take(self, member: Record) -> None:
-        """Forget a consumed member and fill the room that it leaves."""
-        del self._members[member._number]
-        self._claimed.discard(member._number)
+    def take(self, member: Record) -> int:
+        """Forget a consumed member and fill the room that it leaves; return its place in the order of submission."""
+        key = id(member)
+        del self._members[key]
+        self._claimed.discard(key)
         position = next(index for index, ended in enumerate(self.ended) if ended is member)
         del self.ended[position]
         self.consumed += 1
+        place = self._places.pop(key)
         self.feed()
+        return place
 
     def nth(self, position: int) -> Member | None:
         """Return the oldest member that nobody has read, nor is about to: readers in order share what there is."""
         del position
-        for number, member in self._members.items():
-            if number not in self._claimed:
-                self._claimed.add(number)
+        for key, member in self._members.items():
+            if key not in self._claimed:
+                self._claimed.add(key)
                 return member
         return None
 
     def put_back(self, member: Member) -> None:
         """Let the next reader have it."""
-        self._claimed.discard(member._number)
+        self._claimed.discard(id(member))
         self.wake()
 
     def raise_error(self) -> None:

@@ -12,6 +12,12 @@ from pynenc_async.status import InvocationStatus
 Item = TypeVar("Item")
 
 
+def elsewhere(invocation_id: str) -> StreamTruncatedError:
+    """Return the error of a reader in a process that does not run the body."""
+    message = f"the items of {invocation_id} are not stored: only the process that runs it has them"
+    return StreamTruncatedError(invocation_id, f"{message}; read them there, or let the body return a list")
+
+
 class InvocationStream(Generic[Item]):
     """An async iterator over the items. It owns nothing: `break` leaks nothing and cancels nothing.
 
@@ -48,6 +54,7 @@ class InvocationStream(Generic[Item]):
         self.close()
         if self._invocation._ended_at is None:  # it was given away; first of all, this may be another loop
             self._invocation._task.runtime.require_own_loop(self._invocation)
+            raise elsewhere(self._invocation.invocation_id)
         if self._invocation.status is not InvocationStatus.SUCCESS:
             raise self._invocation._failure()
         raise StopAsyncIteration

@@ -10,7 +10,7 @@ import threading
 import types
 from asyncio import AbstractEventLoop, CancelledError, Future, current_task
 from collections.abc import Generator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from pynenc_async.clock import ThreadTurn
 from pynenc_async.context import CURRENT
@@ -339,4 +339,4 @@ class ThreadWait(BodyWaiter):
 
 
 def _id(record: Record) -> str:
-    return str(record._task.runtime.format_id(record._number))
+    return str(cast(Any, record).invocation_id)

@@ -18,6 +18,7 @@ from pynenc_async.store.values import Change, NewInvocation, Permit, RatePermit,
 _PENDING: Final = InvocationStatus.PENDING
 _RUNNING: Final = InvocationStatus.RUNNING
 _REROUTED: Final = InvocationStatus.REROUTED
+_DROPPED: Final = InvocationStatus.CONCURRENCY_CONTROLLED_FINAL
 
 
 End = tuple[float, InvocationStatus, Any, str, int]
@@ -147,7 +148,7 @@ class Draft(msgspec.Struct, eq=False):
             max_crashes=options.max_crashes,
             options=durable.options,
             taken=self.taken,
-            unique=durable.unique,
+            unique=None if self.end is not None and self.end[1] is _DROPPED else durable.unique,
             fire=durable.fire,
         )
 

@@ -48,8 +48,8 @@ class DurableScheduler(WritingScheduler):
         self._suspects: Final = Suspects(super().queue)
         self.hand_over: Callable[[Record], None] = nobody_listens
         """Called with what belongs to another runner from now on, or to none."""
-        self.refused: Callable[[Record, Refusal], None] = nobody_listens
-        """Called when a registration was refused by a rule that holds across processes: see `forget`."""
+        self.refused: Callable[[Draft, Refusal], None] = nobody_listens
+        """Called when a registration was refused because of what others have registered: see `forget`."""
         self.wanted: Callable[[Record], None] = nobody_listens
         """Called with what is not here, and is awaited by a body."""
         self.stopping = False
@@ -148,7 +148,9 @@ class DurableScheduler(WritingScheduler):
     def cancel(self, record: Record, reason: str) -> None:
         """Cancel an invocation of this runner; ask its owner where it is another's."""
         more = durable_of(record)
-        if record._number == 0 or more.away:
+        if more.leader is not None:
+            self.cancel(more.leader, reason)
+        elif record._number == 0 or more.away:
             self.ledger.ask(CancelRequest(invocation_id=more.invocation_id, reason=reason))
         else:
             super().cancel(record, reason)
@@ -213,16 +215,19 @@ class DurableScheduler(WritingScheduler):
     def _refused(self, draft: Draft, refusal: Refusal) -> None:
         record = draft.record
         durable = durable_of(record)
-        if durable.away or record._ended_at is not None:
+        if record._ended_at is not None:
+            return
+        if draft.is_new:  # also where it was left to others meanwhile: nobody has it
+            self.refused(draft, refusal)
+            return
+        if durable.away or not durable.known:  # what the store has never had is not lost to anybody
             return
         if refusal.kind in (RefusalKind.STALE, RefusalKind.UNKNOWN):  # somebody else has it now
             durable.ending = False
             self._leave(record)
             return
         durable.revision -= len(draft.steps)
-        if draft.is_new:
-            self.refused(record, refusal)
-        elif durable.ending and draft.end is None:
+        if durable.ending and draft.end is None:
             del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
         else:
             self._wait_for_others(draft, refusal)

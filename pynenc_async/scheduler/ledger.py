@@ -102,6 +102,11 @@ class Ledger:
         self._new[record._number] = self.put_off.pop(record._number)
         durable_of(record).taken = True
 
+    def drop(self, record: Record) -> None:
+        """Forget what has been decided about an invocation and is not under way to the store."""
+        for waiting in (self._drafts, self._begun, self._new, self.put_off):
+            waiting.pop(record._number, None)
+
     def ask(self, change: Other) -> None:
         """Commit a change that is no step of an invocation of this runner.
 

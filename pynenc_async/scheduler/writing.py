@@ -28,6 +28,7 @@ from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.scheduler.slots import Wiring, begins_on_loop
 from pynenc_async.scheduler.statuses import (
     CANCELLED,
+    CONCURRENCY_CONTROLLED_FINAL,
     FAILED,
     HOLDS_SLOT,
     PENDING,
@@ -59,6 +60,8 @@ class Ending:
 
 
 ENDING: Final = Ending()
+_OWN: Final = Refusal(RefusalKind.EXISTS)
+"""The answer to a registration that this runner has committed before, without hearing of it."""
 
 
 class WritingScheduler(Scheduler):
@@ -249,7 +252,7 @@ class WritingScheduler(Scheduler):
         """The change of a draft was made, or refused."""
         record = draft.record
         more = durable_of(record)
-        if refusal is not None and not (draft.is_new and refusal.kind is RefusalKind.EXISTS):
+        if refusal is not None and not (draft.is_new and refusal == _OWN):
             self._refused(draft, refusal)
             return
         if draft.is_new:
@@ -289,13 +292,27 @@ class WritingScheduler(Scheduler):
         """End an invocation that the store never had."""
         more = durable_of(record)
         more.ending = True
+        self._take_back_start(record, more)
+        self.store.records[record._number] = record
+        self.end_at(self.clock(), record, status, outcome, reason)
+
+    def register_dropped(self, record: Record, arguments: bytes, outcome: object, reason: str) -> None:
+        """Register, as dropped by the policy of its task, what the store has refused to register beside another one."""
+        more = durable_of(record)
+        self.ledger.drop(record)
+        more.unique, more.arguments, more.revision, more.taken = None, arguments, 0, True
+        self._take_back_start(record, more)
+        self.ledger.register(record)
+        self.ledger.draft(record).finish((self.clock(), CONCURRENCY_CONTROLLED_FINAL, outcome, reason, 0))
+        self._hold_still(record, more)
+
+    def _take_back_start(self, record: Record, more: Durable) -> None:
+        """Of what was decided about an invocation that the store does not have, nothing has happened."""
         record._driver = record._started_at = None
         if record._status is not PENDING:  # which has a slot to give back
             record._status = REGISTERED
-        if more.trail is not None:  # of what was decided meanwhile nothing has happened
+        if more.trail is not None:
             more.trail = [(REGISTERED, record._registered_at, 0, "")]
-        self.store.records[record._number] = record
-        self.end_at(self.clock(), record, status, outcome, reason)
 
     def not_storable(self, draft: Draft, error: Exception) -> None:
         """The store can never make this change: whoever waits for its invocation is told so."""

@@ -14,10 +14,10 @@ from pynenc_async.arguments import encode_values, require_encodable
 from pynenc_async.execution.processes.inside import refuse_call
 from pynenc_async.family import guardian_of, is_told_to_stop
 from pynenc_async.function import Function, Values
-from pynenc_async.invocation.duplicates import refused_duplicate
 from pynenc_async.invocation.durable.overrides import write_overrides
+from pynenc_async.invocation.durable.refusals import Refusals
 from pynenc_async.invocation.durable.store_bound import StoreBound
-from pynenc_async.invocation.durable.stored import Handle, follow
+from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import OnDuplicate, TaskOptions
 from pynenc_async.record import Identity, Record
@@ -27,12 +27,11 @@ from pynenc_async.scheduler.durability import (
     is_away,
     make_durable,
     require_storable,
-    tell_acceptance,
     wait_for_acceptance,
 )
 from pynenc_async.scheduler.permits import unique_of
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import JournalChange, Refusal, RefusalKind, Unique
+from pynenc_async.store.values import JournalChange, Unique
 
 _SCHEDULED: Final = InvocationStatus.SCHEDULED
 _RETRY: Final = InvocationStatus.RETRY
@@ -44,7 +43,7 @@ class DurableDispatcher(StoreBound):
     def __init__(self, **wiring: Any) -> None:
         super().__init__(**wiring)
         self._desk.stored = self._put_away
-        self._desk.refused = self._registration_refused
+        self._desk.refused = Refusals(self._desk, self.observers, find=self.find, became=self._let_stand).take
 
     # -- admission -----------------------------------------------------------------------------------------------------
 
@@ -161,25 +160,10 @@ class DurableDispatcher(StoreBound):
         standing = self._session.store.standing(unique_of(task, key, now, replace=False).key, now=now)
         return None if standing is None else cast("Handle | None", self.find(standing))
 
-    def _registration_refused(self, record: Record, refusal: Refusal) -> None:
-        durable, task = durable_of(record), record._task
-        if refusal.kind is RefusalKind.FIRED:
-            self._desk.forget(
-                record, InvocationStatus.CANCELLED, None, "another process runs this fire of the schedule"
-            )
-        elif task.fires_alone and task.options.registration_concurrency is ConcurrencyControlType.DISABLED:
-            reason = f"the previous run of the schedule, invocation {refusal.detail}, lives in another process"
-            self._desk.forget(record, InvocationStatus.CANCELLED, None, reason)
-        elif task.options.on_duplicate is OnDuplicate.REUSE and (standing := self.find(refusal.detail)) is not None:
-            self._desk.leave_to(record)
-            self._records.pop(record._number, None)
-            follow(record, standing)
-        else:
-            durable.failure = refused_duplicate(task, refusal.detail)
-            self._desk.forget(
-                record, InvocationStatus.CONCURRENCY_CONTROLLED_FINAL, durable.failure, str(durable.failure)
-            )
-        tell_acceptance(durable)
+    def _let_stand(self, record: Record, former_id: str) -> None:
+        """Let a handle that stands for another invocation now be found under the id that it had, too, and hear of its end."""
+        self._adopted[former_id] = record
+        self._follow_from_afar(record)
 
     def count_waiting(self) -> int:
         """How many wait, in memory and in the backlog."""

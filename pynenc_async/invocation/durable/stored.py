@@ -124,8 +124,32 @@ class _Follower:
         tell_waiters(record)
 
 
+def become(record: Record, leader: Record) -> None:
+    """Let `record`, which the store does not have, be another handle to the invocation of `leader`, and end as that does.
+
+    What is known of it here is what is known of any handle to what is run elsewhere; whoever waits for it goes on waiting.
+    """
+    identity, before, known = cast(Handle, leader)._identity(), durable_of(record), durable_of(leader)
+    record._task, record._values = leader._task, leader._values
+    record._more = Durable(
+        invocation_id=identity[0],
+        parent_id=identity[1],
+        known=True,
+        away=True,
+        unreadable=known.unreadable,
+        progress=before.progress,
+        trail=[(leader._status, leader._registered_at, 0, "")],
+    )
+    record._parent, record._number = identity, 0
+    record._registered_at, record._started_at = leader._registered_at, leader._started_at
+    record._status, record._retries = leader._status, leader._retries
+    if before.stream is not None:
+        before.stream.close()  # its readers learn that the items are elsewhere
+    follow(record, leader)
+
+
 def follow(record: Record, leader: Record) -> None:
-    """Let `record`, which the store does not have, end as `leader` does."""
+    """Let `record` end as `leader` does."""
     durable_of(record).leader = leader
     follower = _Follower(record)
     if leader._ended_at is not None:
