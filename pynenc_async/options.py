@@ -126,7 +126,7 @@ class TaskOptions:
             instead of saying so on its handle.
         unique_until: Until when a registration makes others duplicates.
         unique_for: Seconds, or a `timedelta`, from its submission on, for which a registration makes others
-            duplicates, instead of `unique_until`.
+            duplicates, instead of `unique_until`. For so long a store keeps what stands, whatever its retention.
         running_concurrency: Which invocations share a running limit.
         running_limit: How many of them run at once. Given alone, it is a limit of the task. A use of the task with
             limits of its own waits until there is room for it, and holds up no other use.

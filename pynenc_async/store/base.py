@@ -197,11 +197,11 @@ class Store(ABC):
 
         What the journal of an invocation that has not ended names (`JournalChange.names`) is spared, whoever is its home and
         whichever bound is exceeded: another attempt is answered with it. What has been spared counts no more for
-        `Retention.count`. It may go as soon as the other one has ended, or its journal names it no more.
+        `Retention.count`. It may go as soon as the other one has ended, or its journal names it no more. So is spared, until
+        that moment, what stands under a unique key until a moment: a duplicate is answered with it.
 
-        What outlives it: its stand under a key until a moment, and that its moment of a schedule was fired. What
-        cannot matter after `now` may go at any purge: a stand whose moment is past, starts that no rate counts any more; the
-        fires of a schedule after a month, but the last.
+        What outlives it: that its moment of a schedule was fired. What cannot matter after `now` may go at any purge: a stand
+        whose moment is past, starts that no rate counts any more; the fires of a schedule after a month, but the last.
         """
 
     async def backup(self, target: str) -> None:

@@ -63,6 +63,9 @@ class Writer:
             standing = tables.standing(unique.key, _moment(change.steps))
             if standing is not None:
                 self._ask_to_cancel(CancelRequest(invocation_id=standing, reason=REPLACED))
+            former = tables.stands.get(unique.key)
+            if former is not None:
+                self._transaction.drop(tables.spared, former.invocation_id)
             put(tables.stands, unique.key, Stand(invocation_id, unique.until_started, unique.until))
             put(tables.keys, invocation_id, unique.key)
         if change.fire is not None:

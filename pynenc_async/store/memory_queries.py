@@ -75,7 +75,7 @@ def _texts(row: StoredInvocation) -> Iterator[str]:
 
 def purge(tables: Tables, transaction: Transaction, retention: Retention, now: float, limit: int) -> int:
     """Forget what exceeds the retention, but what is spared; say how many."""
-    namers = _living_namers(tables)
+    namers, standing = _living_namers(tables), tables.standing_until_later(now)
     ended = [
         (row.ended_at, row)
         for row in tables.invocations.values()
@@ -93,9 +93,9 @@ def purge(tables: Tables, transaction: Transaction, retention: Retention, now: f
         if not exceeds or forgotten >= limit:
             break
         left -= 1
-        if row.invocation_id in namers:
+        if row.invocation_id in namers or row.invocation_id in standing:
             transaction.put(tables.spared, row.invocation_id, None)
-            for namer in namers[row.invocation_id]:
+            for namer in namers.get(row.invocation_id, ()):
                 transaction.put(tables.sparing, namer, None)
             continue
         forgotten, size = forgotten + 1, size - _size(tables, row)
@@ -117,8 +117,9 @@ def _living_namers(tables: Tables) -> dict[str, list[str]]:
 
 def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
     """Forget the stands and the rates that have had their time."""
-    for key in [key for key, stand in tables.stands.items() if not stand.holds(now)]:
+    for key, stand in [(key, stand) for key, stand in tables.stands.items() if not stand.holds(now)]:
         transaction.drop(tables.stands, key)
+        transaction.drop(tables.spared, stand.invocation_id)
     for name in [name for name, starts in tables.buckets.items() if starts.until <= now]:
         transaction.drop(tables.buckets, name)
 

@@ -67,6 +67,10 @@ class Tables:
         """Whether an invocation belongs to a runner, in its present life."""
         return row.home == runner_id and row.invocation_id not in self.orphans
 
+    def standing_until_later(self, now: float) -> set[str]:
+        """Return what stands until a moment that lies ahead."""
+        return {stand.invocation_id for stand in self.stands.values() if stand.until is not None and stand.holds(now)}
+
     def standing(self, key: str, now: float) -> str | None:
         """Return who stands under a key."""
         stand = self.stands.get(key)

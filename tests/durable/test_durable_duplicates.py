@@ -10,10 +10,12 @@ from pynenc_async import (
     ConcurrencyLimitError,
     DistributedInvocation,
     InvocationCancelledError,
+    InvocationNotFoundError,
     Rate,
     ReusedInvocation,
     StreamTruncatedError,
 )
+from pynenc_async.store.values import Retention
 
 pytestmark = pytest.mark.virtual
 
@@ -168,6 +170,38 @@ async def test_it_may_have_ended_before_the_other_process_hears_that_it_stands()
         slow.set()
         assert await other == "paid k"
         assert other == first
+
+
+async def test_what_stands_for_a_time_is_reused_for_so_long_whatever_retention_says():
+    options = {"store_retain_seconds": 1, "retain_seconds": 1, "lease_seconds": 2}
+    async with Pair(options, unique_for=3600) as pair:
+        first = await pair.tasks[0].submit("k")
+        await first
+        await asyncio.sleep(3_000)
+        for task in pair.tasks:
+            again = await task.submit("k")
+            assert again == first
+            assert await again == "paid k"
+        await asyncio.sleep(1_000)
+        assert pair.world.rows() == []
+        assert await (await pair.tasks[1].submit("k")) == "paid k"
+        assert pair.ran == ["k"] * 2
+
+
+async def test_whoever_waits_for_what_was_forgotten_meanwhile_is_told_so():
+    async with Pair() as pair:
+        winner, loser = await pair.raced()
+        store = pair.world.stores[pair.loser]
+        loading = store.load
+
+        async def load(ids):
+            await pair.world.stores[1 - pair.loser].purge(Retention(count=0), now=1e12)
+            return await loading(ids)
+
+        store.load = load  # it looks when all is over
+        with pytest.raises(InvocationNotFoundError):
+            await loser
+        assert winner.result == "paid k"
 
 
 async def test_what_dies_with_its_process_is_run_by_the_other_whose_handle_hears_of_it():

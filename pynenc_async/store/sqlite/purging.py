@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from pynenc_async.store.sqlite import large
 from pynenc_async.store.sqlite.schema import FORGETTABLE
 from pynenc_async.store.sqlite.session import Session
-from pynenc_async.store.sqlite.sparing import spare
+from pynenc_async.store.sqlite.sparing import release, spare
 from pynenc_async.store.sqlite.statements import count_ended, write_rows
 from pynenc_async.store.values import Retention
 
@@ -42,7 +42,7 @@ def purge_piece(session: Session, retention: Retention, now: float, limit: int) 
     connection = session.connection
     rows = _exceeding(connection, retention, now, min(limit, PIECE))
     if rows:
-        return _forget(connection, rows)
+        return _forget(connection, rows, now)
     forgotten = spared = 0
     # How much room an invocation takes is seen when it is gone.
     while (
@@ -53,7 +53,7 @@ def purge_piece(session: Session, retention: Retention, now: float, limit: int) 
         rows = connection.execute(_OLDEST, (_ALWAYS, 1)).fetchall()
         if not rows:
             break
-        piece = _forget(connection, rows)
+        piece = _forget(connection, rows, now)
         forgotten, spared = forgotten + piece.forgotten, spared + piece.spared
     return Piece(forgotten, spared)
 
@@ -71,8 +71,8 @@ def _exceeding(connection: sqlite3.Connection, retention: Retention, now: float,
     return []
 
 
-def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> Piece:
-    needed = spare(connection, [row[0] for row in rows])
+def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], now: float) -> Piece:
+    needed = spare(connection, [row[0] for row in rows], now)
     gone = [row for row in rows if row[0] not in needed]
     keys = json.dumps([row[0] for row in gone])
     connection.execute("DELETE FROM journal WHERE invocation IN (SELECT value FROM json_each(?))", (keys,))
@@ -86,6 +86,8 @@ def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> 
 def sweep(session: Session, now: float) -> None:
     """Forget what has had its time: stands, full buckets, fires."""
     connection = session.connection
+    past = connection.execute("SELECT invocation FROM stand WHERE until IS NOT NULL AND until <= ?", (now,)).fetchall()
+    release(connection, [invocation for (invocation,) in past])
     connection.execute("DELETE FROM stand WHERE until IS NOT NULL AND until <= ?", (now,))
     connection.execute("DELETE FROM bucket WHERE full_at <= ?", (now,))
     connection.execute(

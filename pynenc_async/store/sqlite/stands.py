@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pynenc_async.store.sqlite.sparing import release
 from pynenc_async.store.values import Fire, Unique
 
 _BY_KEY: Final = "SELECT key, invocation, until_started, until FROM stand WHERE key IN (SELECT value FROM json_each(?))"
@@ -29,6 +30,7 @@ class Stands:
         self._stands: dict[str, _Stand | None] = {}
         self._keys: dict[int, str] = {}
         self._changed: set[str] = set()
+        self._replaced: set[int] = set()
 
     def look(self, keys: Collection[str], invocations: Collection[int]) -> None:
         """Read who stands under these keys, and where these invocations stand."""
@@ -50,6 +52,9 @@ class Stands:
 
     def enter(self, unique: Unique, invocation: int) -> None:
         """Let the invocation stand, in the place of whatever stood there."""
+        former = self._stands.get(unique.key)
+        if former is not None:
+            self._replaced.add(former.invocation)
         self._stands[unique.key] = _Stand(invocation, unique.until_started, unique.until)
         self._keys[invocation] = unique.key
         self._changed.add(unique.key)
@@ -78,6 +83,7 @@ class Stands:
 
     def write(self) -> None:
         """Write what has changed."""
+        release(self._connection, self._replaced)
         for key in self._changed:
             stand = self._stands[key]
             if stand is None:

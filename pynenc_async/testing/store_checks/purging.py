@@ -197,11 +197,39 @@ async def shared_values(bench: Bench) -> None:
 
 @PURGING.rule
 async def what_outlives(bench: Bench) -> None:
-    """What was fired, and what stands until a moment, is known when the invocation is forgotten."""
+    """What was fired is known when the invocation is forgotten."""
     runner = await bench.runner()
-    fire, key = Fire("every minute", NOW), Unique("key", until=NOW + 500)
-    expect_made(await runner.commit(new("a", fire=fire, unique=key), move("a", 1, S.CANCELLED)))
+    fire = Fire("every minute", NOW)
+    expect_made(await runner.commit(new("a", fire=fire), move("a", 1, S.CANCELLED)))
     expect(await _purge(runner, count=0), 1, "how many were forgotten")
-    refusals = await runner.commit(new("b", at=NOW + 100, fire=fire), new("c", at=NOW + 100, unique=key))
-    expect(refusals, [Refusal(RefusalKind.FIRED), Refusal(RefusalKind.DUPLICATE, "a")], "the same fire, the same key")
-    expect_made(await runner.commit(new("d", at=NOW + 500, unique=Unique("key"))), "the key when its moment has come")
+    expect(await runner.commit(new("b", at=NOW + 100, fire=fire)), [Refusal(RefusalKind.FIRED)], "the same fire")
+
+
+@PURGING.rule
+async def what_stands(bench: Bench) -> None:
+    """What stands under a key until a moment is spared until then, whichever bound is exceeded: duplicates get it."""
+    runner = await bench.runner()
+    key = Unique("key", until=NOW + 500)
+    expect_made(await runner.commit(new("a", unique=key), start("a"), move("a", 3, S.SUCCESS, result=b'"kept"')))
+    await _ended(runner, "other", NOW + 1)
+    for bounds in ({"seconds": 0.0}, {"count": 0}, {"bytes": 0}):
+        await _purge(runner, NOW + 499, **bounds)
+        expect(sorted(await runner.rows()), ["a"], f"what is left with {bounds}")
+    expect((await runner.row("a")).result, b'"kept"', "the result of what is spared")
+    again = await runner.commit(new("b", at=NOW + 499, unique=key))
+    expect(again, [Refusal(RefusalKind.DUPLICATE, "a")], "the same key")
+    expect(await _purge(runner, NOW + 500, count=0) + await _purge(runner, NOW + 500, count=0), 1, "forgotten then")
+    expect_made(await runner.commit(new("b", at=NOW + 500, unique=Unique("key"))), "the key when its moment has come")
+
+
+@PURGING.rule
+async def whose_place_was_taken(bench: Bench) -> None:
+    """What was spared for its stand may go when another one has taken its place: its moment has come, or it was replaced."""
+    runner = await bench.runner()
+    expect_made(await runner.commit(new("a", unique=Unique("key", until=NOW + 5)), move("a", 1, S.CANCELLED)))
+    expect_made(await runner.commit(new("b", unique=Unique("other", until=NOW + 500)), move("b", 1, S.CANCELLED)))
+    expect(await _purge(runner, NOW, count=0), 0, "how many are forgotten while they stand")
+    expect_made(await runner.commit(new("c", at=NOW + 5, unique=Unique("key"))))
+    expect_made(await runner.commit(new("d", at=NOW + 5, unique=Unique("other", replace=True))))
+    expect(await _purge(runner, NOW + 5, count=0), 2, "how many are forgotten then")
+    expect(sorted(await runner.rows()), ["c", "d"], "what is left")
