@@ -27,7 +27,8 @@ class Pair:
         self.world = World()
         self.apps = [self.world.app(**app_options or {}) for _ in range(2)]
         self.ran = []
-        options = {"registration_concurrency": "keys", "key_arguments": "key", "unique_until": "finished"} | options
+        stands = {} if "unique_for" in options else {"unique_until": "finished"}
+        options = {"registration_concurrency": "keys", "key_arguments": "key"} | stands | options
 
         async def pay(key: str, amount: int = 0) -> str:
             self.ran.append(key)
