@@ -52,7 +52,7 @@ def located(error: Exception, field: str, *, root: str = "$") -> SerializationEr
         problem += " (in a key)"
     # The payload has a say in both: it must not decide what a terminal obeys, nor how long a line of the log gets.
     name = printable(((field + path).lstrip(".") or root)[:_LONGEST])
-    return SerializationError(name[:_LONGEST], printable_lines(problem[:_LONGEST]) or type(error).__name__)
+    return SerializationError(name[:_LONGEST], printable_lines(problem[:_LONGEST])[:_LONGEST] or type(error).__name__)
 
 
 def decoder_for(annotation: Any, field: str) -> msgspec.json.Decoder[Any]:

@@ -116,6 +116,9 @@ class Dispatcher(LoopBound):
         """Return what raises for arguments that do not get where the body runs; None where it is given the very objects."""
         return partial(require_encodable, function, items=True) if options.runs_elsewhere else None
 
+    def check_use(self, use: Any) -> None:
+        """Raise for a use of a task whose calls would be refused for their options: here they need no name."""
+
     def submit_if_room(self, task: Any, values: Values) -> DistributedInvocation[Any, Any]:
         """Like `submit`; raise `QueueFullError` where no more may wait."""
         if self._room is not None:

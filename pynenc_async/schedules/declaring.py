@@ -58,7 +58,7 @@ class _Declaration:
         task: Task[Any, Any] = cast("Task[Any, Any]", func) if given else self._make_task(func)
         overrides = self.task_options if given else {}
         if overrides:
-            task.with_options(**overrides)  # what is wrong with them is said now
+            task.runtime.check_use(task.with_options(**overrides))  # what is wrong with them is said now
         values = self._bind(task.function)
         spec = ScheduleSpec(
             name=self.options.name or f"{task.task_id} {self.timetable.label}",

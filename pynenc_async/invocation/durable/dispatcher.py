@@ -5,7 +5,6 @@ backlog), and is claimed as there is room again. So memory is bounded by the win
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -31,7 +30,7 @@ from pynenc_async.scheduler.durability import (
 )
 from pynenc_async.scheduler.permits import unique_of
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import JournalChange, Unique
+from pynenc_async.store.values import Fire, JournalChange, Unique
 
 _SCHEDULED: Final = InvocationStatus.SCHEDULED
 _RETRY: Final = InvocationStatus.RETRY
@@ -62,8 +61,20 @@ class DurableDispatcher(StoreBound):
         super()._admit(parent)
 
     def refusal_of(self, options: TaskOptions, function: Function) -> Callable[[Values], None]:
-        """Return what raises for a call that cannot be stored; it is encoded, whatever its options."""
-        return partial(require_encodable, function, items=options.runs_elsewhere)
+        """Return what raises for a call that cannot be stored: every one is, whatever its options."""
+
+        def refuse(values: Values) -> None:
+            require_encodable(function, values, items=options.runs_elsewhere)
+            self._overrides(function, options, None)
+
+        return refuse
+
+    def check_use(self, use: Any) -> None:
+        """Raise `InvalidTaskOptionsError` for a use of a task whose options cannot be stored."""
+        self._overrides(use.function, use.options, None)
+
+    def _overrides(self, function: Function, options: TaskOptions, fire: Fire | None) -> bytes:
+        return write_overrides(function, self._tasks[function.task_id].options, options, fire)
 
     def _choose_way(self) -> None:
         self._plain_loop = self  # every invocation is written down: none takes the way that costs nothing
@@ -92,12 +103,12 @@ class DurableDispatcher(StoreBound):
         arguments = encode_values(task.function, values)
         task.function.result_wire  # noqa: B018  raises where nobody could tell what to make of the result
         require_storable(arguments, "arguments")
-        own, options = self._tasks[task.task_id].options, task.options
+        options = task.options
         durable = Durable(
             invocation_id=identity[0],
             parent_id=identity[1],
             arguments=arguments,
-            options=write_overrides(own, options, task.fire),
+            options=self._overrides(task.function, options, task.fire),
             fire=task.fire,
         )
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:

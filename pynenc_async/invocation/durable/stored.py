@@ -160,7 +160,7 @@ def follow(record: Record, leader: Record) -> None:
 
 @lru_cache(maxsize=1_024)
 def _cached_overrides(task: Any, options: bytes) -> Any:
-    used, fire = task.with_options_of_before(read_overrides(options)), read_fire(options)
+    used, fire = task.with_options_of_before(read_overrides(options, task.function)), read_fire(options)
     return used if fire is None else used.for_fire(fire, alone=False)
 
 

@@ -125,6 +125,9 @@ class SynchronousRuntime:
     def refusal_of(self, options: TaskOptions, function: Function) -> None:
         """Nothing is encoded: all bodies run here."""
 
+    def check_use(self, use: object) -> None:
+        """All options are as good as those of the task: nothing is stored."""
+
     def require_room(self, task_id: str, count: int) -> None:
         """There is always room."""
 
