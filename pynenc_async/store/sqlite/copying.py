@@ -12,6 +12,7 @@ from pynenc_async.store.sqlite.drafts import put_whole
 from pynenc_async.store.sqlite.failures import Failures, is_full, store_error
 from pynenc_async.store.sqlite.inspecting import log_of_another
 from pynenc_async.store.sqlite.options import SqliteOptions
+from pynenc_async.store.sqlite.schema import ALIVE, DEAD
 
 _OF_SOURCE: Final = frozenset(
     {
@@ -24,6 +25,10 @@ _OF_SOURCE: Final = frozenset(
     }
 )
 """What goes wrong where it is read; all else goes wrong where it is written."""
+
+
+_NOBODY_LIVES: Final = f"UPDATE runner SET state = {DEAD} WHERE state = {ALIVE}"
+"""A copy knows no living runner, and no file beside it is to be waited for that would tell of one."""
 
 
 def copy(options: SqliteOptions, failures: Failures, target: str) -> None:
@@ -65,6 +70,7 @@ def _copy(source: sqlite3.Connection, draft: str) -> None:
         target.execute("PRAGMA journal_mode = OFF")  # a copy that fails is dropped
         target.execute("PRAGMA synchronous = OFF")  # it is synced as a whole, at the end
         source.backup(target)  # in one go: a copy in steps would begin anew with every commit
+        target.execute(_NOBODY_LIVES)
 
 
 def _exists(path: str, target: str) -> StoreError:

@@ -22,7 +22,7 @@ from pynenc_async.store.sqlite.enrolment import Rejoin, enrol_first
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.finding import enable_find
 from pynenc_async.store.sqlite.keeper import Keeper
-from pynenc_async.store.sqlite.lease import Lease
+from pynenc_async.store.sqlite.lease import Lease, Others
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.opening import open_file
 from pynenc_async.store.sqlite.options import Durability, SqliteOptions
@@ -80,7 +80,10 @@ class Engine:
         )
         self.work: Final = Worker("pynenc_async-sqlite-writer", self.writer.serve, most=_MOST_AT_ONCE)
         self.at_once: Final = AtOnce(self.writer, self.work, allowed=options.durability is Durability.NORMAL)
-        self.keeper: Final = Keeper(options.path, looking, self.session, self.bell, self._renew, lease_seconds)
+        self.leases: Final = Others(options.path, lease_seconds)
+        self.keeper: Final = Keeper(
+            options.path, looking, self.session, self.bell, self._renew, self.leases.is_dead, lease_seconds
+        )
         self.keeper.ring = ring
         for thread in (self.work, self.keeper, self.checkpointer):
             thread.start()

@@ -9,7 +9,6 @@ from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell, is_ear
 from pynenc_async.store.sqlite.inspecting import identity_of
-from pynenc_async.store.sqlite.lease import is_dead
 from pynenc_async.store.sqlite.schema import ALIVE
 from pynenc_async.store.sqlite.session import Session
 
@@ -27,6 +26,7 @@ class Keeper:
         session: Session,
         bell: Bell,
         renew: Callable[[], None],
+        is_dead: Callable[[str], bool],
         seconds: float,
     ) -> None:
         self._database: Final = database
@@ -37,6 +37,8 @@ class Keeper:
         self._bell: Final = bell
         self._tick: Final = min(seconds / 3, _LONGEST_TICK)
         self._renew: Final = renew
+        self._is_dead: Final = is_dead
+        """Looks at the lease of that name."""
         self.ring: Callable[[], None] | None = None
         self._version = 0
         self._others: frozenset[int] = frozenset()
@@ -101,9 +103,7 @@ class Keeper:
         changed, self._version = version != self._version, version
         before, self._others = self._others, frozenset(key for key, *_ in others)
         # Whether a lease is held says the system, which takes longer than a ring may: that is for the tick.
-        noticed = not before <= self._others or (
-            is_tick and any(is_dead(self._database, name) for _, name, *_ in others)
-        )
+        noticed = not before <= self._others or (is_tick and any(self._is_dead(name) for _, name, *_ in others))
         if noticed:
             self._has_noticed_death = True
         return died or noticed or (changed and not_alone)

@@ -4,6 +4,9 @@ It is not in the database, for there a renewal would have to wait for whoever wr
 dead one. The kernel frees the lock when the process dies, however it dies, so death is seen at once; a process that is
 stopped keeps its lock, and then the moment decides. That is measured by the monotonic clock, which all processes of a
 host share and nobody can set; the id of the boot tells it from the clock of an earlier one.
+
+A file that is gone says nothing: somebody may have cleaned up beside the database. Its runner puts it back at the next
+renewal, so others hold it dead only when there has been none for as long as a renewal may take.
 """
 
 import contextlib
@@ -33,6 +36,8 @@ _TO_LOOK: Final = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 )
 """Through no link, and without waiting for whoever might write into a pipe."""
+_LONGEST_PATIENCE: Final = 10.0
+"""Seconds in which a runner that lives has surely put back its file, which it looks for at each tick."""
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
@@ -62,10 +67,11 @@ def _boot() -> bytes:
 class Lease:
     """A lease that this process has."""
 
-    def __init__(self, name: str, path: str, descriptor: int, seconds: float) -> None:
+    def __init__(self, name: str, database: str, descriptor: int, seconds: float) -> None:
         self.name: Final = name
         """By which others find it."""
-        self._path: Final = path
+        self._database: Final = database
+        self._path: Final = f"{database}-runner-{name}"
         self._descriptor: int | None = descriptor
         self._seconds = seconds
         self._lock: Final = threading.Lock()
@@ -76,22 +82,28 @@ class Lease:
         """Begin a lease. Raises OSError."""
         name = secrets.token_hex(8)
         path = f"{database}-runner-{name}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-        lease = cls(name, path, descriptor, seconds)
-        try:
-            give_mode_of(database, descriptor)  # whoever may use the one must see the other
-            _lock(descriptor, alone=True)
-            _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
-        except BaseException:
-            lease.end()
-            raise
-        return lease
+        return cls(name, database, _begin(path, database, seconds), seconds)
 
     def renew(self) -> None:
-        """Begin it anew. Raises OSError."""
+        """Begin it anew, and put the file back where it is gone. Raises OSError."""
         with self._lock:
-            if self._descriptor is not None:
+            if self._descriptor is not None and not _is_at(self._path, self._descriptor):
+                self._put_back()
+            elif self._descriptor is not None:
                 _write(self._descriptor, _MOMENT.pack(time.monotonic() + self._seconds))
+
+    def _put_back(self) -> None:
+        """Let the file be there again: in one step, for one that is not locked would be that of a dead runner."""
+        draft = f"{self._database}-new-{secrets.token_hex(4)}"
+        descriptor = _begin(draft, self._database, self._seconds)
+        try:
+            Path(draft).replace(self._path)
+        except BaseException:
+            os.close(descriptor)
+            Path(draft).unlink(missing_ok=True)
+            raise
+        self.let_go()
+        self._descriptor = descriptor
 
     def end(self) -> None:
         """End it: the file goes."""
@@ -106,6 +118,29 @@ class Lease:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _begin(path: str, database: str, seconds: float) -> int:
+    """Make the file of a lease that begins now, and return its descriptor. Raises OSError; then there is no file."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    try:
+        give_mode_of(database, descriptor)  # whoever may use the one must see the other
+        _lock(descriptor, alone=True)
+        _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
+    except BaseException:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+        raise
+    return descriptor
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether the open file is the one that is found at `path`."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _write(descriptor: int, content: bytes) -> None:
@@ -129,8 +164,30 @@ def _lock(descriptor: int, *, alone: bool) -> bool | None:
     return True
 
 
+class Others:
+    """The leases of other runners, as one runner sees them. For any thread."""
+
+    def __init__(self, database: str, seconds: float) -> None:
+        self._database: Final = database
+        self._patience: Final = min(seconds, _LONGEST_PATIENCE)
+        self._gone: Final[dict[str, float]] = {}
+        """Since when the file of a lease was not there whenever it was looked for."""
+
+    def is_dead(self, name: str) -> bool:
+        """Whether a runner has lost its lease; where its file is gone: whether it has not put it back in time."""
+        if _path(self._database, name) is None or not _is_gone(self._database, name):
+            self._gone.pop(name, None)
+            return is_dead(self._database, name)
+        now = time.monotonic()
+        return now - self._gone.setdefault(name, now) >= self._patience
+
+
+def _is_gone(database: str, name: str) -> bool:
+    return not os.path.lexists(f"{database}-runner-{name}")
+
+
 def is_dead(database: str, name: str) -> bool:
-    """Whether the runner has lost its lease: its process is gone, or has not renewed it in time."""
+    """Whether the runner has lost its lease: its process is gone, or has not renewed it in time; or there is no file."""
     try:
         descriptor = _open(_path(database, name))
     except FileNotFoundError:

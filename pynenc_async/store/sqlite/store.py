@@ -20,7 +20,7 @@ from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import retire
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.inspecting import size_of
-from pynenc_async.store.sqlite.lease import is_dead, tidy
+from pynenc_async.store.sqlite.lease import tidy
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.options import SqliteOptions
 from pynenc_async.store.sqlite.session import Session
@@ -164,12 +164,12 @@ class SqliteStore(Store):
 
     async def recover(self, task_ids: Sequence[str], *, now: float) -> Recovery:
         """See `Store.recover`."""
-        path = self._engine.options.path
+        path, leases = self._engine.options.path, self._engine.leases
         tasks = tuple(task_ids)
         died: list[str] = []
 
         def judge(lease: str) -> bool:
-            if not is_dead(path, lease):
+            if not leases.is_dead(lease):
                 return False
             died.append(lease)
             return True
