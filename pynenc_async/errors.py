@@ -20,7 +20,8 @@ def reduce_error(error: BaseException) -> tuple[Any, ...]:
 class PynencError(Exception):
     """Base of all errors raised by pynenc_async. They can be pickled and copied, and so sent to other processes."""
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
     def __str__(self) -> str:
         """Return the message, with what a terminal would obey spelled out: much of it may come from strangers."""

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 StandIn = Callable[[str, str], BaseException]
 """Makes, of the name of a class and of a message, what stands for a cause that cannot be pickled."""
@@ -10,13 +10,13 @@ StandIn = Callable[[str, str], BaseException]
 
 def reduce_exception(error: BaseException, *, stand_in: StandIn) -> tuple[Any, ...]:
     """Return what `__reduce__` returns: the constructor is not called again, and the cause is kept."""
-    state: Any = error.__getstate__()
-    if isinstance(state, tuple):  # of a class with slots
-        state = {**(state[0] or {}), **state[1]}
+    found: object = error.__getstate__()
+    parts = cast("tuple[Any, ...]", found if isinstance(found, tuple) else (found,))  # several of a class with slots
+    state: dict[str, Any] = {name: value for part in parts if part for name, value in part.items()}
     if error.__suppress_context__:
-        state = {**(state or {}), "__suppress_context__": True}
+        state["__suppress_context__"] = True
     cause = None if error.__cause__ is None else _Cause(error.__cause__, stand_in)
-    return _remake, (type(error), error.args, cause), state
+    return _remake, (type(error), error.args, cause), state or None
 
 
 def _remake(cls: type[BaseException], args: tuple[Any, ...], cause: "_Cause | None") -> BaseException:

@@ -184,7 +184,10 @@ def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
     found: Any = sys.modules.get(module_name)
     for name in qualname.split("."):
         found = getattr(found, name, None)
-    return next((one for one in (found, getattr(found, "task", None)) if isinstance(one, Task)), None)
+    for one in (found, getattr(found, "task", None)):
+        if isinstance(one, Task):
+            return cast("Task[Any, Any]", one)
+    return None
 
 
 def _unpickle(module_name: str, qualname: str, options: Mapping[str, Any]) -> Task[Any, Any]:

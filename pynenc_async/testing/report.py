@@ -5,6 +5,7 @@ import inspect
 import traceback
 from collections.abc import Iterable, Iterator
 from types import FrameType
+from typing import Any
 
 from pynenc_async.errors import reduce_error
 from pynenc_async.testing.internals import async_generator_behind, awaited_by
@@ -17,7 +18,8 @@ class DeadlockError(RuntimeError):
     waits for, and the line where it waits.
     """
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
     def __init__(self, virtual_time: float, report: str) -> None:
         super().__init__(
@@ -32,7 +34,8 @@ class StalledError(RuntimeError):
     `pynenc_async.clock.SimulatedLoop`.
     """
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
     def __init__(self, awaited: str, patience: float, virtual_time: float, report: str) -> None:
         super().__init__(

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pynenc_async.errors import reduce_error
 
@@ -14,7 +15,8 @@ class SequenceBrokenError(RuntimeError):
     Raised by `async with seq(n)` once a block with a smaller number was cancelled while it waited for its turn.
     """
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
     def __init__(self, position: int, broken_at: float) -> None:
         super().__init__(

@@ -24,7 +24,8 @@ class Proof(Protocol):
 class BrokenRuleError(AssertionError):
     """Raised by a check: the store does not keep the rule."""
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
 
 @dataclass(frozen=True, slots=True)

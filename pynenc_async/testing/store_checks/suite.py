@@ -1,7 +1,7 @@
 """All checks, and the one call that runs them."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from pynenc_async.errors import reduce_error
 from pynenc_async.testing.store_checks.asking import ASKING
@@ -51,7 +51,8 @@ STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
 class StoreContractError(AssertionError):
     """Raised by `check_store`: the store breaks rules. The message names them; `broken` has the checks and the errors."""
 
-    __reduce__ = reduce_error
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
     def __init__(self, broken: Iterable[tuple[StoreCheck, Exception]]) -> None:
         self.broken: Final = tuple(broken)
