@@ -102,8 +102,9 @@ class TaskOptions:
 
     Args:
         max_retries: How many times an attempt that failed is followed by another.
-        retry_for: Which failures are retried while `max_retries` allows; `RetryError` always is.
-        no_retry_for: Which of them are not retried.
+        retry_for: Which failures are retried while `max_retries` allows; `RetryError` always is. So is a group of errors, all
+            of which are such failures.
+        no_retry_for: Which of them are not retried, nor a group that contains one.
         retry_if: A further condition, asked last; an error in it counts as False.
         retry_delay: Seconds, or a `timedelta`, that the first retry waits.
         retry_backoff: By how much each further delay is longer than the one before: 2.0 doubles it.

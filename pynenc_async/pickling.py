@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 StandIn = Callable[[str, str], BaseException]
 """Makes, of the name of a class and of a message, what stands for a cause that cannot be pickled."""
@@ -11,7 +11,7 @@ StandIn = Callable[[str, str], BaseException]
 def reduce_exception(error: BaseException, *, stand_in: StandIn) -> tuple[Any, ...]:
     """Return what `__reduce__` returns: the constructor is not called again, and the cause is kept."""
     found: object = error.__getstate__()
-    parts = cast("tuple[Any, ...]", found if isinstance(found, tuple) else (found,))  # several of a class with slots
+    parts: tuple[Any, ...] = found if isinstance(found, tuple) else (found,)  # several of a class with slots
     state: dict[str, Any] = {name: value for part in parts if part for name, value in part.items()}
     if error.__suppress_context__:
         state["__suppress_context__"] = True

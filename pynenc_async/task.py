@@ -186,7 +186,8 @@ def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
         found = getattr(found, name, None)
     for one in (found, getattr(found, "task", None)):
         if isinstance(one, Task):
-            return cast("Task[Any, Any]", one)
+            task: Task[Any, Any] = one
+            return task
     return None
 
 

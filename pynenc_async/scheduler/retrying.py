@@ -65,10 +65,22 @@ def _is_hopeless(options: TaskOptions, error: BaseException) -> bool:
 def _is_retriable(options: TaskOptions, error: BaseException) -> bool:
     if is_a(error, RetryError):
         return True
-    if (
-        _is_hopeless(options, error)
-        or not isinstance(error, options.retry_for)
-        or isinstance(error, options.no_retry_for)
-    ):
+    members = _members(error)
+    if any(_is_hopeless(options, one) or isinstance(one, options.no_retry_for) for one in (error, *members)):
+        return False
+    if not isinstance(error, options.retry_for) and not (members and all(_is_meant(options, one) for one in members)):
         return False
     return options.retry_if is None or bool(options.retry_if(error))
+
+
+def _is_meant(options: TaskOptions, error: BaseException) -> bool:
+    return is_a(error, RetryError) or isinstance(error, options.retry_for)
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    """Return the errors that are gathered in a group, as a `TaskGroup` raises it, and in groups within it."""
+    found: list[BaseException] = []
+    if is_a(error, BaseExceptionGroup):
+        for one in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            found += _members(one) or [one]
+    return found

@@ -8,7 +8,7 @@ from helpers import S, assert_at_rest, assert_lawful, statuses, turns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynenc_async import InvocationTimeoutError, Pynenc, RetryError, TaskOptions
+from pynenc_async import InvocationTimeoutError, Pynenc, RefusedError, RetryError, TaskOptions
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.testing import run
 
@@ -185,3 +185,29 @@ def test_a_delay_that_one_loop_began_is_waited_out_on_the_next():
 
 async def noop():
     pass
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "attempts"),
+    [
+        ({"retry_for": OSError}, ExceptionGroup("two", [ConnectionError(), TimeoutError()]), 3),
+        ({"retry_for": OSError}, ExceptionGroup("nested", [ExceptionGroup("one", [ConnectionError()]), OSError()]), 3),
+        ({"retry_for": OSError}, ExceptionGroup("mixed", [ConnectionError(), ValueError()]), 1),
+        ({"retry_for": OSError}, ExceptionGroup("asked for", [ConnectionError(), RetryError()]), 3),
+        ({"retry_for": ExceptionGroup}, ExceptionGroup("any", [ValueError()]), 3),
+        ({"no_retry_for": ValueError}, ExceptionGroup("mixed", [ConnectionError(), ValueError()]), 1),
+        ({}, ExceptionGroup("refused", [ConnectionError(), RefusedError("no")]), 1),
+        ({}, ExceptionGroup("any", [ConnectionError()]), 3),
+    ],
+)
+async def test_a_group_of_errors_is_retried_where_all_of_them_are(options, error, attempts):
+    app, began = Pynenc(), []
+
+    @app.task(max_retries=2, **options)
+    async def work():
+        began.append(1)
+        raise error
+
+    with pytest.raises(ExceptionGroup):
+        await work()
+    assert len(began) == attempts
