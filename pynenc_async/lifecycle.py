@@ -54,6 +54,7 @@ class Shutdown:
     async def stop(self, drain_seconds: float) -> None:
         """Drain for so long, cancel the rest, abandon what ignores it, and admit nothing more."""
         dispatcher = self._dispatcher
+        dispatcher.announce_stop()
         if not await self.drain(drain_seconds):
             dispatcher.watches.refuse()
             try:

@@ -24,6 +24,9 @@ class Unstored:
     async def leave_closed_loop(self) -> None:
         """The app is shut down in another loop than its own, which is closed: let go of what was to end there."""
 
+    def announce_stop(self) -> None:
+        """Say, to others, that this process is about to stop: there is nobody who would take over."""
+
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably: at once in memory."""
 

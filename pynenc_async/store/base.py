@@ -74,6 +74,12 @@ class Store(ABC):
         What nobody has taken over yet waits for who recovers it; that may be this runner.
         """
 
+    async def announce_stop(self) -> None:  # noqa: B027  a store that cannot keep it counts some crashes too many
+        """Say that the runner is about to stop: should it be killed before, what it has under way has not crashed.
+
+        Holds until it is closed, or declared dead and rejoins.
+        """
+
     @abstractmethod
     def listen(self, ring: Callable[[], None]) -> None:
         """Call `ring`, in any thread, soon after another runner has committed something, or asked for something."""
@@ -137,11 +143,12 @@ class Store(ABC):
         """Take over what belongs to dead runners and is of one of the tasks, into the backlog.
 
         What was PENDING goes by PENDING_RECOVERY to REROUTED; what was RUNNING, PAUSED or RESUMED goes by RUNNING_RECOVERY
-        to REROUTED, with one crash more, or to FAILED when it has crashed `max_crashes` times, with an error that says so;
-        KILLED goes to REROUTED, and so does what stands in one of the two recoveries; all else stays in its status, until
-        it is due, and asked to be cancelled where it was; what has ended stays where it is. Permits of what was under way
-        are free. The steps are of the attempt that was under way, at `now`, and by the runner that recovers. Of other tasks
-        nothing is touched: who knows them may come later. Of one invocation all happens in one transaction.
+        to REROUTED, with one crash more (but where its runner had announced that it stops), or to FAILED when it has crashed
+        `max_crashes` times, with an error that says so; KILLED goes to REROUTED, and so does what stands in one of the two
+        recoveries; all else stays in its status, until it is due, and asked to be cancelled where it was; what has ended
+        stays where it is. Permits of what was under way are free. The steps are of the attempt that was under way, at `now`,
+        and by the runner that recovers. Of other tasks nothing is touched: who knows them may come later. Of one invocation
+        all happens in one transaction.
         Two runners that recover at once share the dead, and each is taken once.
         """
 

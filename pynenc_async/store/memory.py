@@ -146,6 +146,10 @@ class MemoryStore(Store):
                         transaction.put(self._tables.orphans, row.invocation_id, None)
         self._hub.renew(self._runner_id)
 
+    async def announce_stop(self) -> None:
+        """Say that the runner is about to stop."""
+        await self._do("announce_stop", lambda: self._hub.stopping.add(self._runner_id))
+
     def listen(self, ring: Callable[[], None]) -> None:
         """Call `ring` when another runner has changed something, in its thread."""
         self._require_open()
@@ -202,7 +206,8 @@ class MemoryStore(Store):
             return Recovery()
         found = self._hub.notice_deaths()
         with Transaction() as transaction:
-            return Heir(self._tables, transaction, self._runner_id, now).inherit(self._hub.is_dead, task_ids, found)
+            heir = Heir(self._tables, transaction, self._runner_id, now, self._hub.stopping)
+            return heir.inherit(self._hub.is_dead, task_ids, found)
 
     # -- questions -----------------------------------------------------------------------------------------------------
 

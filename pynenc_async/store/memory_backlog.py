@@ -72,12 +72,15 @@ def _is_due(row: StoredInvocation, now: float) -> bool:
 class Heir:
     """Takes over what belongs to dead runners."""
 
-    def __init__(self, tables: Tables, transaction: Transaction, runner_id: str, now: float) -> None:
+    def __init__(
+        self, tables: Tables, transaction: Transaction, runner_id: str, now: float, stopping: Collection[str]
+    ) -> None:
         self._tables: Final = tables
         self._transaction: Final = transaction
         self._runner_id: Final = runner_id
         self._writer: Final = Writer(tables, transaction, runner_id, is_alive=True)
         self._now: Final = now
+        self._stopping: Final = stopping
         self._interrupted = 0
         self._poisoned: Final[list[str]] = []
 
@@ -103,7 +106,8 @@ class Heir:
     def _take_over(self, row: StoredInvocation) -> bool:
         """Take over one; say whether it is in the backlog now."""
         self._transaction.drop(self._tables.orphans, row.invocation_id)
-        has_crashed = row.status in INTERRUPTED
+        interrupted = row.status in INTERRUPTED
+        has_crashed = interrupted and row.home not in self._stopping
         crashes = row.crashes + has_crashed
         is_poison = has_crashed and crashes >= row.max_crashes
         mine = msgspec.structs.replace(
@@ -120,7 +124,7 @@ class Heir:
         else:
             stays = msgspec.structs.replace(mine, taken=False)
             self._transaction.put(self._tables.invocations, row.invocation_id, stays)
-        self._interrupted += has_crashed and not is_poison
+        self._interrupted += interrupted and not is_poison
         if is_poison:
             self._poisoned.append(row.invocation_id)
         return not is_poison

@@ -45,6 +45,8 @@ class MemoryHub:
         self._clock: Clock | None = clock
         self._leases: Final[dict[str, Lease]] = {}
         self._bells: Final[dict[str, list[Callable[[], None]]]] = {}
+        self.stopping: Final[set[str]] = set()
+        """The runners that have announced that they stop."""
 
     # -- life and death ------------------------------------------------------------------------------------------------
 
@@ -100,6 +102,7 @@ class MemoryHub:
 
     def renew(self, runner_id: str) -> None:
         """Give a runner a new lease."""
+        self.stopping.discard(runner_id)
         self._leases[runner_id] = Lease(self._leases[runner_id].seconds)
 
     def _now(self) -> float:

@@ -27,7 +27,7 @@ class Attendant:
         self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
         self._wanted: Future[None] | None = None
-        self._looks = self._fills = self._recovers = self._tidies = False
+        self._looks = self._fills = self._recovers = self._tidies = self._stops = False
         self._is_in_vain = False
         """Whether the store has failed when it was asked last: it is said once, however long that lasts."""
         self._due: TimerHandle | None = None
@@ -69,6 +69,11 @@ class Attendant:
             self._fills = True
             self._wake()
 
+    def announce_stop(self) -> None:
+        """The app is being shut down; what comes of it may take longer than whoever waits for that has patience."""
+        self._stops = True
+        self._wake()
+
     def _next_round(self) -> None:
         if self._loop is not None:
             self._rounds = self._loop.call_later(self._rounds_seconds, self._next_round)
@@ -82,7 +87,7 @@ class Attendant:
 
     async def _attend(self) -> None:
         while True:
-            while not (self._looks or self._fills or self._recovers or self._tidies):
+            while not (self._looks or self._fills or self._recovers or self._tidies or self._stops):
                 self._wanted = asyncio.get_running_loop().create_future()
                 await self._wanted
             try:
@@ -101,6 +106,9 @@ class Attendant:
                 self._is_in_vain = False
 
     async def _see_to_it(self) -> None:
+        if self._stops:
+            await self._duties.announce_stop()
+            self._stops = False
         if self._recovers or (self._looks and self._duties.notices_death()):
             self._recovers = True
             await self._duties.recover()

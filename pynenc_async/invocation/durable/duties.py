@@ -44,6 +44,10 @@ class Duties:
         """Whether there may be something to take over."""
         return self._backing.notices_death()
 
+    async def announce_stop(self) -> None:
+        """Say that this process is about to stop."""
+        await self._backing.announce_stop()
+
     async def recover(self) -> None:
         """Take over what belongs to the dead."""
         await self._backlog.recover()

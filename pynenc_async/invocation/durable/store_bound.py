@@ -226,6 +226,11 @@ class StoreBound(Dispatcher):
         await session.store.close()
         session.watch.let_go()
 
+    def announce_stop(self) -> None:
+        """Say that this process is about to stop: if it is killed before, what it has under way has not crashed."""
+        if self._opening is not None:
+            self._opening.attendant.announce_stop()
+
     def end_for_shutdown(self, record: Record) -> None:
         """Give back what the store keeps."""
         self._desk.stop(record)

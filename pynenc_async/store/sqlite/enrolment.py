@@ -59,6 +59,11 @@ def enrol(connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Be
     return int(key)
 
 
+def announce_stop(connection: sqlite3.Connection, key: int) -> None:
+    """Say that a runner is about to stop."""
+    connection.execute("UPDATE runner SET stopping = 1 WHERE key = ?", (key,))
+
+
 def retire(connection: sqlite3.Connection, key: int) -> None:
     """Say that a runner is dead, and whether it has left something."""
     connection.execute(_RETIRE, (key,))

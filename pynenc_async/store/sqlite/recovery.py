@@ -19,7 +19,7 @@ from pynenc_async.store.values import Recovery, Transition
 
 _S: Final = InvocationStatus
 
-_DEAD_ONES: Final = "SELECT key, runner_id, state, lease FROM runner WHERE state < 2 AND key != ?"
+_DEAD_ONES: Final = "SELECT key, runner_id, state, lease, stopping FROM runner WHERE state < 2 AND key != ?"
 _HOMES: Final = "home IN (SELECT value FROM json_each(?))"
 _TASKS: Final = "task IN (SELECT value FROM json_each(?))"
 _THESE: Final = "IN (SELECT value FROM json_each(?))"
@@ -53,6 +53,12 @@ class _Left:
     crashes: int
     max_crashes: int
     home: int
+    was_stopping: bool
+    """Whether its runner had announced that it stops."""
+
+    @property
+    def has_crashed(self) -> bool:
+        return self.interrupted and not self.was_stopping
 
     @property
     def interrupted(self) -> bool:
@@ -60,7 +66,7 @@ class _Left:
 
     @property
     def poisoned(self) -> bool:
-        return self.interrupted and self.crashes + 1 >= self.max_crashes
+        return self.has_crashed and self.crashes + 1 >= self.max_crashes
 
 
 def recover_piece(
@@ -72,13 +78,15 @@ def recover_piece(
     """
     connection, names = session.connection, session.names
     runners = connection.execute(_DEAD_ONES, (session.home,)).fetchall() if session.alive else []
-    died = [key for key, _, state, lease in runners if state == ALIVE and is_dead(lease)]
-    dead = json.dumps(died + [key for key, _, state, _ in runners if state == DEAD])
+    died = [key for key, _, state, lease, _ in runners if state == ALIVE and is_dead(lease)]
+    dead = json.dumps(died + [key for key, _, state, *_ in runners if state == DEAD])
+    stopping = {key for key, *_, was_stopping in runners if was_stopping}
     if dead == "[]":
         return Recovery(), False
     connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
     tasks = json.dumps(names.find_tasks(connection, task_ids))
-    left = [_Left(*row) for row in connection.execute(_LEFT, (dead, tasks)).fetchall()]
+    rows = connection.execute(_LEFT, (dead, tasks)).fetchall()
+    left = [_Left(*(*row, row[-1] in stopping)) for row in rows]
     cases = [one for one in left if one.code not in _WAITING]
     _end_attempts(session, cases, now)
     adopted = connection.execute(_ADOPT, (session.home, json.dumps([one.key for one in left]))).rowcount
@@ -113,7 +121,7 @@ def _end_attempts(session: Session, cases: Sequence[_Left], now: float) -> None:
     failed = sum(case.poisoned for case in cases)
     write_rows(connection, [*rows, *count_ended({CODES[_S.FAILED]: failed})])
     under_way = json.dumps([case.key for case in cases])
-    crashed = json.dumps([case.key for case in cases if case.interrupted])
+    crashed = json.dumps([case.key for case in cases if case.has_crashed])
     poisoned = json.dumps([case.key for case in cases if case.poisoned])
     connection.execute(f"UPDATE invocation SET crashes = crashes + 1 WHERE id {_THESE}", (crashed,))
     connection.execute(f"DELETE FROM permit WHERE holder {_THESE}", (under_way,))

@@ -217,7 +217,13 @@ _JOURNALS_NAME: Final = (
 _WINDOWS: Final = ("ALTER TABLE bucket ADD COLUMN starts BLOB",)
 """For rates that hold in any window: the moments of their starts. `full_at` is when nothing of a row matters any more."""
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS)
+_RUNNERS_STOP: Final = (
+    "ALTER TABLE runner ADD COLUMN stopping INTEGER NOT NULL DEFAULT 0",
+    # Of earlier versions: a duplicate has nothing to be answered with where what stands was forgotten.
+    "DELETE FROM stand WHERE NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.id = stand.invocation)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)

@@ -17,7 +17,7 @@ from pynenc_async.store.base import Store
 from pynenc_async.store.sqlite import backlog, finding, purging, reading, recovery
 from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.engine import Engine
-from pynenc_async.store.sqlite.enrolment import retire
+from pynenc_async.store.sqlite.enrolment import announce_stop, retire
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.lease import tidy
@@ -122,6 +122,10 @@ class SqliteStore(Store):
                 "it was opened before this process was forked; open the app after the fork, in each process its own",
             )
         return engine
+
+    async def announce_stop(self) -> None:
+        """See `Store.announce_stop`."""
+        await self._write("announcing that it stops", lambda session: announce_stop(session.connection, session.home))
 
     def listen(self, ring: Callable[[], None]) -> None:
         """See `Store.listen`."""

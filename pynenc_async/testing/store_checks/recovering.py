@@ -72,6 +72,23 @@ async def ended(bench: Bench) -> None:
 
 
 @RECOVERING.rule
+async def what_was_stopping(bench: Bench) -> None:
+    """What a runner had under way that had announced its stop has not crashed, unless the runner has rejoined since."""
+    runner, heir = await bench.runners(2)
+    expect_made(await runner.commit(new("a", max_crashes=1), start("a"), new("b", max_crashes=1), start("b")))
+    await runner.store.announce_stop()
+    await bench.lose(runner)
+    recovery = await heir.store.recover(TASKS, now=NOW)
+    expect((recovery.adopted, recovery.interrupted, recovery.poisoned), (2, 2, ()), "adopted, interrupted, poisoned")
+    row = await heir.row("a")
+    expect((row.status, row.crashes), (S.REROUTED, 0), "status, crashes")
+    await runner.store.rejoin()
+    expect_made(await runner.commit(new("c", max_crashes=1), start("c")))
+    await bench.lose(runner)
+    expect((await heir.store.recover(TASKS, now=NOW)).poisoned, ("c",), "poisoned, after it has rejoined")
+
+
+@RECOVERING.rule
 async def poison(bench: Bench) -> None:
     """An invocation that has crashed `max_crashes` times is FAILED, with an error that says so."""
     runner, heir = await bench.runners(2)
