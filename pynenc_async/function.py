@@ -15,6 +15,7 @@ from pynenc_async.binder import compile_binder, compile_caller
 from pynenc_async.codec import Wire, decoder_for
 from pynenc_async.errors import SerializationError, TaskDefinitionError
 from pynenc_async.hints import evaluate_hint, show_hint
+from pynenc_async.modules import real_module
 from pynenc_async.resource import injected_parameters
 
 Values = tuple[Any, ...]
@@ -36,7 +37,8 @@ class FunctionKind(StrEnum):
 class Function:
     """A function that can be a task."""
 
-    def __init__(self, func: Callable[..., Any]) -> None:
+    def __init__(self, func: Callable[..., Any], name: str | None = None, aliases: tuple[str, ...] = ()) -> None:
+        """Look a function up and down. `name` stands in place of those of its module and itself in the id of the task."""
         if isinstance(func, staticmethod):
             func = func.__func__
         self.func: Final[Callable[..., Any]] = func
@@ -44,7 +46,12 @@ class Function:
         self.module_spec: Final = getattr(sys.modules.get(self.module), "__spec__", None)
         """A new one each time the module is loaded."""
         self.qualname: Final = str(getattr(func, "__qualname__", None) or type(func).__qualname__)
-        self.task_id: Final = f"{self.module}.{self.qualname}"
+        namespace = getattr(inspect.unwrap(func), "__globals__", None)
+        self.home: Final = real_module(self.module, namespace)
+        """The name under which other processes import its module."""
+        self.task_id: Final = f"{self.home}.{self.qualname}" if name is None else name
+        self.ids: Final = tuple(dict.fromkeys((self.task_id, *aliases)))
+        """The id, and those that it had before: under which work may be stored."""
         self.kind: Final = _kind_of(func, self.task_id)
         self.signature: Final = _signature_of(func, self.task_id)
         everything = tuple(self.signature.parameters.values())

@@ -77,7 +77,7 @@ class Journal:
         index = self.position
         entry = self._expect(
             record,
-            lambda entry: entry.task_id == task.task_id and same_call_values(self._children[index].values, values),
+            lambda entry: entry.task_id in task.function.ids and same_call_values(self._children[index].values, values),
             lambda: describe_call(task.task_id, values),
         )
         if entry is not None:

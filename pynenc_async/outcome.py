@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from pynenc_async.errors import PynencError, RemoteError, SerializationError
+from pynenc_async.modules import loaded_module, real_module
 from pynenc_async.printable import printable_lines
 from pynenc_async.user_errors import brief, cause_of, context_of, is_a, members_of, put_cause, traceback_of
 
@@ -96,7 +97,7 @@ def rebuild_error(data: ErrorData, *, known_modules: Collection[str]) -> Excepti
 
 
 def _with_ours(known_modules: Collection[str]) -> frozenset[str]:
-    return frozenset((*known_modules, RemoteError.__module__))
+    return frozenset((*known_modules, *map(real_module, known_modules), RemoteError.__module__))
 
 
 def value_error(problem: BaseException, field: str) -> PynencError:
@@ -146,7 +147,7 @@ def _safely(read: Callable[[Any], _T], subject: object, default: _T) -> _T:
 
 
 def _type_name(cls: type) -> str:
-    return _text(f"{cls.__module__}.{cls.__qualname__}")
+    return _text(f"{real_module(cls.__module__)}.{cls.__qualname__}")
 
 
 def _text(value: object) -> str:
@@ -270,9 +271,10 @@ def _find_class(type_name: str, known_modules: Collection[str]) -> type[BaseExce
         return None
     parts = type_name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:cut])
-        if (module in known_modules or parts[0] in sys.stdlib_module_names) and module in sys.modules:
-            return _class_in(module, parts[cut:])
+        name = ".".join(parts[:cut])
+        is_known = name in known_modules or parts[0] in sys.stdlib_module_names
+        if is_known and (module := loaded_module(name)) is not None:
+            return _class_in(module, name, parts[cut:])
     return None
 
 
@@ -283,17 +285,18 @@ def _find_error(type_name: str, known_modules: Collection[str]) -> type[BaseExce
     return cls if cls is not None and issubclass(cls, Exception) and not issubclass(cls, _NO_ERRORS) else None
 
 
-def _class_in(module_name: str, names: list[str]) -> type[BaseException] | None:
+def _class_in(module: ModuleType, module_name: str, names: list[str]) -> type[BaseException] | None:
     """Look the class up in namespaces alone: attribute access may run code, such as a module's lazy imports."""
-    found: Any = sys.modules[module_name]
+    found: Any = module
     for name in names:
         if not issubclass(type(found), (ModuleType, type)) or (found := _namespace(found).get(name)) is None:
             return None
     if not issubclass(type(found), type) or not issubclass(found, BaseException):
         return None
     # Imported from elsewhere: the module that defines it decides, not every one that uses it.
-    at_home = found.__module__ == module_name and found.__qualname__ == ".".join(names)
-    return found if at_home else None
+    home: object = found.__module__
+    at_home = type(home) is str and real_module(home) == real_module(module_name)
+    return found if at_home and found.__qualname__ == ".".join(names) else None
 
 
 def _may_set(cls: type, name: object) -> bool:

@@ -15,8 +15,24 @@ NewStore = Callable[[], Store]
 _LEASE_SECONDS: Final = 10.0
 
 
-def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new_store: NewStore | None) -> Dispatcher:
-    """Return what submits and runs the calls of an app. Raises `StoreError` for a URL that names no file."""
+def is_durable(options: AppOptions, new_store: NewStore | None) -> bool:
+    """Whether an app keeps its invocations in a store."""
+    return new_store is not None or options.url.startswith("sqlite:")
+
+
+def dispatcher_for(
+    app: object, name: str, options: AppOptions, tasks: Mapping[str, Any], new_store: NewStore | None
+) -> Dispatcher:
+    """Return what submits and runs the calls of an app. Raises `StoreError` for a URL that names no file.
+
+    Args:
+        app: The app, for handles to what belongs to no task that is known.
+        name: The app in words.
+        options: Those of the app.
+        tasks: Its tasks, by each id that stored work may name.
+        new_store: Makes its store, in place of what the URL names.
+
+    """
     wiring: dict[str, Any] = {
         "name": name,
         "max_concurrency": options.max_concurrency,
@@ -36,6 +52,7 @@ def dispatcher_for(name: str, options: AppOptions, tasks: Mapping[str, Any], new
     if new_store is None:
         return Dispatcher(**wiring)
     return DurableDispatcher(
+        app=app,
         new_store=new_store,
         tasks=tasks,
         window=options.store_window,

@@ -1,6 +1,7 @@
 """What `app.statistics()` returns."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from pynenc_async.status import InvocationStatus
 
@@ -32,6 +33,8 @@ class AppStatistics:
     max_concurrency: int | None
     max_threads: int
     max_processes: int
+    unknown_tasks: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+    """How many invocations wait in the store for tasks that this process does not know, by task id."""
     loop_lag: LoopLag | None = None
     """None where nobody measures it: without a watchdog, in simulated time, before the first call."""
 

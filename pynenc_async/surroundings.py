@@ -111,7 +111,7 @@ def _selects(tasks: Selection | None) -> Callable[[AnyTask], bool]:
     if callable(tasks):
         return tasks
     ids = {one if isinstance(one, str) else one.task_id for one in tasks}
-    return lambda task: task.task_id in ids
+    return lambda task: not ids.isdisjoint(task.function.ids)
 
 
 def _name_of(callback: Any) -> str:

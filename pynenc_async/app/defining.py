@@ -10,7 +10,7 @@ from pynenc_async.configuration.explain import explain
 from pynenc_async.decorator import Promise, TaskDecorator
 from pynenc_async.direct import direct
 from pynenc_async.invocation.distributed import DistributedInvocation
-from pynenc_async.options import TaskOptionsDict
+from pynenc_async.naming import TaskDefinitionDict
 from pynenc_async.resource import Factory, Resource, ResourceDecorator, ResourceScope, ScopeName
 from pynenc_async.schedules.declaring import at_cron, at_interval
 from pynenc_async.schedules.schedule import Schedule
@@ -38,12 +38,24 @@ class Defining(Finding):
     @overload
     def task(self, func: Callable[Params, Result], /) -> Task[Params, Result]: ...
     @overload
-    def task(self, /, **options: Unpack[TaskOptionsDict]) -> TaskDecorator: ...
+    def task(self, /, **options: Unpack[TaskDefinitionDict]) -> TaskDecorator: ...
 
     def task(self, func: Any = None, /, **options: Any) -> Any:
         """Register a function as a task; works bare and with options, which `TaskOptions` describes.
 
-        Raises `TaskDefinitionError` for what cannot be a task, `InvalidTaskOptionsError` for unknown or wrong options.
+        Args:
+            func: A `def`, an `async def` or an async generator.
+            **options: `name` is the id of the task, in place of the names of its module and function; `aliases` are ids
+                that it had before, under which work may be stored; the others: see `TaskOptions`.
+
+        Returns:
+            The task, or a decorator that makes one.
+
+        Raises:
+            TaskDefinitionError: It cannot be a task, its name or alias belongs to another one, or an app with a store
+                could not find it again, for it is defined in an interactive session and has no name.
+            InvalidTaskOptionsError: An option is unknown or wrong.
+
         """
         decorator = TaskDecorator(partial(self._registry.register, options=options))
         return decorator if func is None else decorator(func)
@@ -51,7 +63,7 @@ class Defining(Finding):
     @overload
     def direct_task(self, func: Func, /) -> Func: ...
     @overload
-    def direct_task(self, /, **options: Unpack[TaskOptionsDict]) -> Callable[[Func], Func]: ...
+    def direct_task(self, /, **options: Unpack[TaskDefinitionDict]) -> Callable[[Func], Func]: ...
 
     def direct_task(self, func: Any = None, /, **options: Any) -> Any:
         """Like `task`, but the calls of the function give the value itself, as before: see `pynenc_async.direct`.
@@ -100,8 +112,8 @@ class Defining(Finding):
         return dict(self._registry.tasks)
 
     def get_task(self, task_id: str) -> Task[Any, Any]:
-        """Return a registered task; raises `KeyError`."""
-        return self._registry.tasks[task_id]
+        """Return a registered task, by its id or one that it had before; raises `KeyError`."""
+        return self._registry.by_any_id[task_id]
 
     def explain_options(self) -> str:
         """Return a table of every option of the app and its tasks: its value, its default, and where the value was found.

@@ -61,7 +61,7 @@ class Finding(Wired):
 
         Args:
             status: One status, or several: members of `InvocationStatus`, or their names.
-            task: A task, its id, or the name of its function.
+            task: A task, its id, or the name of its function; or the id of a task that is not known here.
             parent: The id of the invocation in whose body they were submitted.
             text: What occurs in the task id, the arguments, the result or the error.
             registered: From the first moment (included) to the second; None: without such an end.
@@ -87,7 +87,9 @@ class Finding(Wired):
         return await self.runtime.find_page(query)  # type: ignore[no-any-return]
 
     def _task_ids(self, task: Task[Any, Any] | str | None) -> tuple[str, ...]:
-        return task_ids_of(task, self._registry.tasks, others_exist=self._dispatcher.has_store)
+        if isinstance(task, str) and task in self._dispatcher.unknown_tasks():
+            return (task,)
+        return task_ids_of(task, self._registry.by_any_id, others_exist=self._dispatcher.has_store)
 
     def _all(self) -> Iterator[DistributedInvocation[Any, Any]]:
         return cast("Iterator[DistributedInvocation[Any, Any]]", self.runtime.all())

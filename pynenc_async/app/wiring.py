@@ -9,7 +9,7 @@ from pynenc_async.configuration.configuration import Configuration, Resolved
 from pynenc_async.configuration.environment import is_forced_to_sync
 from pynenc_async.execution.app_resources import AppResources
 from pynenc_async.lifecycle import Shutdown
-from pynenc_async.runtimes import dispatcher_for
+from pynenc_async.runtimes import dispatcher_for, is_durable
 from pynenc_async.schedules.clockwork import Clockwork
 from pynenc_async.store.base import Store
 from pynenc_async.surroundings import Surroundings
@@ -33,8 +33,15 @@ class Wired:
         self.is_synchronous: Final = self.url.startswith("sync:") or is_forced_to_sync(os.environ)
         resources = AppResources()
         self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)
-        self._registry: Final = TaskRegistry(self, configuration.task_options, self._surroundings.surround)
-        self._dispatcher: Final = dispatcher_for(f"app {self.app_id!r}", options, self._registry.tasks, new_store)
+        self._registry: Final = TaskRegistry(
+            self,
+            configuration.task_options,
+            self._surroundings.surround,
+            is_shared=is_durable(options, new_store) and not self.is_synchronous,
+        )
+        self._dispatcher: Final = dispatcher_for(
+            self, f"app {self.app_id!r}", options, self._registry.by_any_id, new_store
+        )
         self._clockwork: Final = Clockwork(self._dispatcher)
         self._shutdown: Final = Shutdown(self._dispatcher, resources, self._clockwork.stop)
         stage = (

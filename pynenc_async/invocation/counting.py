@@ -20,5 +20,6 @@ def statistics_of(dispatcher: Dispatcher, invocations: Iterable[BaseInvocation[A
         max_concurrency=None if scheduler.limit == float("inf") else int(scheduler.limit),
         max_threads=places.threads.limit,
         max_processes=places.processes.limit,
+        unknown_tasks=dict(dispatcher.unknown_tasks()),
         loop_lag=dispatcher.watchdog.read(),
     )

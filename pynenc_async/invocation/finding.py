@@ -1,6 +1,6 @@
 """Finding invocations by what is known of them, a page at a time: the same question to memory and to a store."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,8 +93,10 @@ def _status(wanted: object) -> InvocationStatus:
     return found
 
 
-def task_ids_of(wanted: TaskRecord | str | None, known: Collection[str], *, others_exist: bool) -> tuple[str, ...]:
-    """Return the ids of the task that is meant: a task, its id, or the name of its function where one task alone has it.
+def task_ids_of(wanted: TaskRecord | str | None, known: Mapping[str, Any], *, others_exist: bool) -> tuple[str, ...]:
+    """Return the ids of the task that is meant: a task, an id of it, or the name of its function where one alone has it.
+
+    `known`: tasks by their ids, and by those that they had before; invocations may be stored under each of them.
 
     `others_exist`: whether there may be invocations of tasks that are not known here, which are found by their whole id.
 
@@ -104,12 +106,12 @@ def task_ids_of(wanted: TaskRecord | str | None, known: Collection[str], *, othe
     if wanted is None:
         return ()
     if not isinstance(wanted, str):
-        return (wanted.task_id,)
+        return wanted.function.ids
     if wanted in known:
-        return (wanted,)
-    named = [task_id for task_id in known if task_id.endswith(f".{wanted}")]
+        return tuple(known[wanted].function.ids)
+    named = {known[task_id].task_id for task_id in known if task_id.endswith(f".{wanted}")}
     if len(named) == 1:
-        return tuple(named)
+        return tuple(known[named.pop()].function.ids)
     if named:
         raise ValueError(f"task={wanted!r} may be each of {', '.join(sorted(named))}; give the whole id")
     if others_exist and "." in wanted:

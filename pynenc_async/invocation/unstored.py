@@ -1,6 +1,6 @@
 """What an app with a store does in its own way: here as it is done in memory, where nothing outlives the process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from pynenc_async.errors import PynencError
@@ -29,6 +29,10 @@ class Unstored:
 
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably: at once in memory."""
+
+    def unknown_tasks(self) -> Mapping[str, int]:
+        """Return how many invocations wait for tasks that are not known here, by task id: in memory there are none."""
+        return {}
 
     def expect(self, record: Record) -> None:
         """Let the waiters of `record` be told, who have just come, where it is not run here: in memory, all is."""

@@ -43,11 +43,16 @@ def unique_of(task: Any, key: Any, now: float, *, replace: bool) -> Unique:
     """Return under which key a call stands for its duplicates; `key` is what the `Registry` compares."""
     options: TaskOptions = task.options
     return Unique(
-        key=f"{task.task_id} {key[1]!r}",
+        key=unique_key(task.task_id, key),
         until_started=options.unique_for is None and options.unique_until == "started",
         until=None if options.unique_for is None else now + options.unique_for,
         replace=replace,
     )
+
+
+def unique_key(task_id: str, key: Any) -> str:
+    """Return the text under which a call of the task with this id stands."""
+    return f"{task_id} {key[1]!r}"
 
 
 def _name(record: Record, what: str) -> str:

@@ -152,7 +152,7 @@ class Clockwork:
             return
         spec = schedule.spec
         try:
-            decided = self._last_fires.get(schedule.name, now) if known is None else known.decided
+            decided = self._last_fire(spec, now) if known is None else known.decided
             planned = plan(spec, decided, now, salt=self._salt if spec.options.jitter else 0.0)
         except BaseException:  # noqa: BLE001  the agenda must not lose what else is due
             schedule._state = State.PAUSED
@@ -161,6 +161,11 @@ class Clockwork:
         schedule._plan = planned
         self._arm(schedule, planned, now)
         self._carry_out(schedule, planned)
+
+    def _last_fire(self, spec: ScheduleSpec, now: float) -> float:
+        """Return when a schedule has fired last, in whichever process; `now` where it never has."""
+        fires = (self._last_fires.get(name) for name in (spec.name, *spec.earlier_names))
+        return max((fire for fire in fires if fire is not None), default=now)
 
     def _arm(self, schedule: Schedule, planned: Plan, now: float) -> None:
         if planned.wake_at is not None:

@@ -9,6 +9,7 @@ from pynenc_async.arguments import Arguments
 from pynenc_async.decorator import TaskDecorator
 from pynenc_async.errors import TaskDefinitionError
 from pynenc_async.function import Function, Values
+from pynenc_async.naming import NAMING_RULES
 from pynenc_async.schedules.clockwork import Clockwork
 from pynenc_async.schedules.specs import INTERVAL, ScheduleOptions, ScheduleSpec, split_options
 from pynenc_async.schedules.timetables import Interval, Timetable, read_cron
@@ -57,11 +58,16 @@ class _Declaration:
         given = isinstance(func, Task)
         task: Task[Any, Any] = cast("Task[Any, Any]", func) if given else self._make_task(func)
         overrides = self.task_options if given else {}
+        if not NAMING_RULES.keys().isdisjoint(overrides):
+            raise TaskDefinitionError(
+                task.task_id, "is a task already", "name it where it is made, by @app.task(name=)"
+            )
         if overrides:
             task.runtime.check_use(task.with_options(**overrides))  # what is wrong with them is said now
         values = self._bind(task.function)
         spec = ScheduleSpec(
-            name=self.options.name or f"{task.task_id} {self.timetable.label}",
+            name=self.options.name or self._name(task.task_id),
+            earlier_names=() if self.options.name else tuple(map(self._name, task.function.ids[1:])),
             timetable=self.timetable,
             options=self.options,
         )
@@ -72,6 +78,9 @@ class _Declaration:
 
         self.clockwork.add(spec, scheduled, values)
         return task
+
+    def _name(self, task_id: str) -> str:
+        return f"{task_id} {self.timetable.label}"
 
     def _make_task(self, func: Callable[..., Any]) -> Task[Any, Any]:
         wrapped = getattr(func, "task", None)

@@ -107,9 +107,11 @@ class ScheduleOptions:
 
 
 class ScheduleOptionsDict(TaskOptionsDict, total=False):
-    """The keywords of `app.cron(...)` and `app.every(...)`: see `ScheduleOptions` and `TaskOptions`."""
+    """The keywords of `app.cron(...)` and `app.every(...)`: see `ScheduleOptions`, `TaskOptions` and `Naming`."""
 
     name: str | None
+    task_name: str | None
+    aliases: str | tuple[str, ...] | list[str] | frozenset[str]
     args: tuple[Any, ...] | Arguments
     kwargs: Mapping[str, Any] | None
     misfire: Misfire | Literal["skip", "once", "all"]
@@ -123,6 +125,9 @@ class ScheduleOptionsDict(TaskOptionsDict, total=False):
 SCHEDULE_RULES: Final[Mapping[str, Rule]] = rules_of(ScheduleOptions)
 """What each option of a schedule accepts."""
 
+_NAMING: Final = {"task_name": "name", "aliases": "aliases"}
+"""What the task is called where a schedule makes it, as `@app.task` calls that."""
+
 INTERVAL: Final = Rule(
     lambda value: SECONDS.accepts(value) and SECONDS.normalise(value) >= LEAST_INTERVAL,
     f"a number of seconds of {LEAST_INTERVAL} or more, or a timedelta",
@@ -131,8 +136,11 @@ INTERVAL: Final = Rule(
 
 
 def split_options(owner: str, values: Mapping[str, Any]) -> tuple[ScheduleOptions, dict[str, Any]]:
-    """Return the options of the schedule, and those of the task, which are not checked yet. Raises for unknown ones."""
-    unknown = [name for name in values if name not in SCHEDULE_RULES and name not in RULES]
+    """Return the options of the schedule, and those of the task, which are not checked yet. Raises for unknown ones.
+
+    `name` is the schedule's; that of the task is `task_name`.
+    """
+    unknown = [name for name in values if name not in SCHEDULE_RULES and name not in RULES and name not in _NAMING]
     if unknown:
         known = ", ".join(SCHEDULE_RULES)
         meant = did_you_mean(unknown[0], [*SCHEDULE_RULES, *RULES])
@@ -140,7 +148,7 @@ def split_options(owner: str, values: Mapping[str, Any]) -> tuple[ScheduleOption
             owner, unknown[0], f"is unknown; there are {known}, and the options of tasks{meant}"
         )
     own = ScheduleOptions.build(owner, {name: value for name, value in values.items() if name in SCHEDULE_RULES})
-    return own, {name: value for name, value in values.items() if name not in SCHEDULE_RULES}
+    return own, {_NAMING.get(name, name): value for name, value in values.items() if name not in SCHEDULE_RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +157,8 @@ class ScheduleSpec:
 
     name: str
     timetable: Timetable
+    earlier_names: tuple[str, ...] = ()
+    """Under which it may have fired before its task was renamed."""
     options: ScheduleOptions = ScheduleOptions()
 
     def moments(self, after: float) -> Iterator[float]:

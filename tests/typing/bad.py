@@ -37,6 +37,7 @@ async def count(n: int, /) -> AsyncIterator[int]:
 
 
 app.task(max_retry=3)  # wrong: unknown option
+app.task(name=3)  # wrong: no name
 app.task(max_retries="3")  # wrong: mistyped option
 app.task(retry_for=ValueError("x"))  # wrong: an instance
 app.task(runs_in=3)  # wrong: not a place

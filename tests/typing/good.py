@@ -48,7 +48,7 @@ async def add(a: int, b: int = 2) -> int:
     return a + b
 
 
-@app.task(max_retries=3, retry_for=(ValueError, OSError), priority=1)
+@app.task(name="shop.again", aliases=("shop.retried",), max_retries=3, retry_for=(ValueError, OSError), priority=1)
 async def with_retries(name: str, *, loud: bool = False) -> str:
     if loud:
         raise RetryError("again", after=1.5)

@@ -15,6 +15,7 @@ import msgspec
 from pynenc_async.errors import SerializationError
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.durable.stored import Handle, living
+from pynenc_async.invocation.durable.unknown import UnknownWork
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.journal import journal_of
 from pynenc_async.journal_entries import JournalEntry
@@ -75,6 +76,7 @@ class BacklogKeeper:
         """What is this process's own already, and has not been taken in: it stays here while the store does not answer."""
         self.size = 0
         """How many the store has there, as far as is known."""
+        self.unknown: Final = UnknownWork()
 
     # -- into the backlog ----------------------------------------------------------------------------------------------
 
@@ -172,6 +174,7 @@ class BacklogKeeper:
                 len(found.runners),
                 found.interrupted,
             )
+        self.unknown.note(found.parked)
         for invocation_id in found.poisoned:
             log.error("invocation %s has crashed too often, and is not tried again", invocation_id)
 
@@ -260,8 +263,7 @@ class BacklogKeeper:
         asked = [entry.invocation_id for entry in entries if entry.invocation_id is not None]
         answers = {found: known for found in asked if (known := self._find_here(found)) is not None}
         for answer in await self._backing.load([found for found in asked if found not in answers]):
-            if (handle := self._watch.open(answer)) is not None:
-                answers[answer.invocation_id] = handle
+            answers[answer.invocation_id] = self._watch.open(answer)
         return _Journal(entries, answers)
 
 

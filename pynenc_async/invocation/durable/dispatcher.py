@@ -28,7 +28,7 @@ from pynenc_async.scheduler.durability import (
     require_storable,
     wait_for_acceptance,
 )
-from pynenc_async.scheduler.permits import unique_of
+from pynenc_async.scheduler.permits import unique_key, unique_of
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Fire, JournalChange, Unique
 
@@ -165,11 +165,16 @@ class DurableDispatcher(StoreBound):
 
     def standing_elsewhere(self, task: Any, key: Any) -> Handle | None:
         """Return the invocation of another process that makes a call with this key a duplicate."""
-        if self._opening is None or task.options.on_duplicate is OnDuplicate.REPLACE:
-            return None  # whom it replaces, the store asks to be cancelled, as it registers it
-        now = self._desk.clock()
-        standing = self._session.store.standing(unique_of(task, key, now, replace=False).key, now=now)
-        return None if standing is None else cast("Handle | None", self.find(standing))
+        if self._opening is None:
+            return None
+        ids, store, now = task.function.ids, self._session.store, self._desk.clock()
+        if task.options.on_duplicate is OnDuplicate.REPLACE:
+            ids = ids[1:]  # whom it replaces, the store asks to be cancelled, as it registers it
+        for task_id in ids:
+            standing = store.standing(unique_key(task_id, key), now=now)
+            if standing is not None:
+                return cast("Handle | None", self.find(standing))
+        return None
 
     def _let_stand(self, record: Record, former_id: str) -> None:
         """Let a handle that stands for another invocation now be found under the id that it had, too, and hear of its end."""

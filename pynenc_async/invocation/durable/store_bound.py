@@ -17,6 +17,7 @@ from pynenc_async.invocation.durable.attendant import Attendant
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
 from pynenc_async.invocation.durable.duties import Duties
 from pynenc_async.invocation.durable.stored import Handle
+from pynenc_async.invocation.durable.unknown import UnknownTask
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.invocation.finding import InvocationPage
 from pynenc_async.invocation.loops import bound_elsewhere
@@ -48,6 +49,7 @@ class StoreBound(Dispatcher):
     def __init__(
         self,
         *,
+        app: object,
         new_store: Callable[[], Store],
         tasks: Mapping[str, Any],
         window: int,
@@ -56,6 +58,7 @@ class StoreBound(Dispatcher):
         **wiring: Any,
     ) -> None:
         super().__init__(**wiring)
+        self._app: Final = app
         self._new_store: Final = new_store
         self._tasks: Final = tasks
         self._window: Final = window
@@ -100,7 +103,7 @@ class StoreBound(Dispatcher):
             raise
 
     async def _begin_session(self, store: Store, loop: AbstractEventLoop) -> None:
-        watch = Watch(store, self._tasks)
+        watch = Watch(store, self._task_of)
         backlog = BacklogKeeper(
             backing=store,
             tasks=self._tasks,
@@ -253,10 +256,7 @@ class StoreBound(Dispatcher):
         """The store spares it, and it is found there."""
 
     async def find_page(self, query: Query) -> InvocationPage:
-        """Return a page of what the store has, with all that was decided here before the call.
-
-        Invocations of tasks that are not known here are left out.
-        """
+        """Return a page of what the store has, with all that was decided here before the call."""
         session = self._session
         self.require_own_loop(None)
         await self.ledger.until_committed()
@@ -264,9 +264,16 @@ class StoreBound(Dispatcher):
         handles = [
             cast(Handle, self._find_here(stored.invocation_id) or self._session.watch.open(stored))
             for stored in page.invocations
-            if stored.task_id in self._tasks
         ]
         return InvocationPage(invocations=tuple(handles), next=page.next)
+
+    def _task_of(self, task_id: str) -> Any:
+        """Return the task that has, or had, this id, or what stands for it where none is known."""
+        return self._tasks.get(task_id) or UnknownTask(self._app, task_id)
+
+    def unknown_tasks(self) -> Mapping[str, int]:
+        """Return how many invocations wait in the store for tasks that are not known here, by task id."""
+        return {} if self._opening is None else self._opening.backlog.unknown.waiting
 
     def _find_here(self, invocation_id: str) -> Record | None:
         known = super().find(invocation_id) or self._adopted.get(invocation_id)

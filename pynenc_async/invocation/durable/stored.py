@@ -9,8 +9,10 @@ import msgspec
 from pynenc_async.arguments import decode_stored_values
 from pynenc_async.codec import decode_with
 from pynenc_async.errors import InvocationError, RemoteError
+from pynenc_async.function import Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
+from pynenc_async.invocation.durable.unknown import UnknownTask
 from pynenc_async.outcome import ErrorData, rebuild_error, value_error
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import Durable, durable_of, lost_of
@@ -22,6 +24,8 @@ Handle = DistributedInvocation[Any, Any]
 _SUCCESS: Final = InvocationStatus.SUCCESS
 _NOWHERE: Final = Context()
 _decode_error: Final = msgspec.json.Decoder(ErrorData).decode
+_plain_decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
+"""Decodes a result whose type nobody here knows."""
 
 
 def handle_of(stored: StoredInvocation, task: Any) -> Handle:
@@ -43,12 +47,18 @@ def living(stored: StoredInvocation, task: Any, number: int, watched: Handle | N
     return handle
 
 
-def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | None = None) -> Handle:
-    unreadable: Exception | None = None
+def _read(stored: StoredInvocation, task: Any) -> tuple[Any, Values, Exception | None]:
+    """Return the use of the task, the values, and why neither means anything here, if so."""
+    if isinstance(task, UnknownTask):
+        return task, (), task.problem
     try:
-        used, values = _with_overrides(task, stored.options), decode_stored_values(task.function, stored.arguments)
+        return _with_overrides(task, stored.options), decode_stored_values(task.function, stored.arguments), None
     except BaseException as problem:  # noqa: BLE001  an option that is wrong by now; code of the annotated classes
-        unreadable, used, values = value_error(problem, "arguments"), task, (None,) * len(task.function.names)
+        return task, (None,) * len(task.function.names), value_error(problem, "arguments")
+
+
+def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | None = None) -> Handle:
+    used, values, unreadable = _read(stored, task)
     kind: Any = DistributedInvocation
     record: Any = handle
     if record is None:
@@ -95,12 +105,16 @@ def take_end(record: Record, stored: StoredInvocation) -> None:
 
 def _outcome(record: Record, stored: StoredInvocation) -> Any:
     task = record._task
+    is_known = not isinstance(task, UnknownTask)
     try:
         if stored.status is _SUCCESS:
-            return decode_with(task.function.result_decoder, stored.result or b"null", "result")
+            decoder = task.function.result_decoder if is_known else _plain_decoder
+            return decode_with(decoder, stored.result or b"null", "result")
         if stored.error is None:
             return None
-        known = {task.function.module, *(kind.__module__ for kind in task.options.retry_for)}
+        known = (
+            {task.function.module, *(kind.__module__ for kind in task.options.retry_for)} if is_known else set[str]()
+        )
         error = rebuild_error(_decode_error(stored.error), known_modules=known)
     except BaseException as problem:  # noqa: BLE001  code of the annotated classes runs here, too
         record._status = InvocationStatus.FAILED  # for readers here: there is an end, and no value that can be read

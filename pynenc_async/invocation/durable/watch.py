@@ -1,6 +1,6 @@
 """Handles to what another runner has, or what has ended: found in the store, and told of the end when it comes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -17,9 +17,9 @@ from pynenc_async.store.values import StoredInvocation
 class Watch:
     """The handles of one process that look at the store. Each invocation has one, as long as somebody holds it."""
 
-    def __init__(self, backing: Store, tasks: Mapping[str, Any]) -> None:
+    def __init__(self, backing: Store, task_of: Callable[[str], Any]) -> None:
         self._backing: Final = backing
-        self._tasks: Final = tasks
+        self._task_of: Final = task_of
         self._handles: Final[WeakValueDictionary[str, Handle]] = WeakValueDictionary()
 
     def get(self, invocation_id: str) -> Handle | None:
@@ -44,19 +44,16 @@ class Watch:
         return True
 
     def find(self, invocation_id: str) -> Handle | None:
-        """Return a handle to a stored invocation of a task that is known here."""
+        """Return a handle to a stored invocation."""
         stored = self._backing.peek(invocation_id)
         return None if stored is None else self.open(stored)
 
-    def open(self, stored: StoredInvocation) -> Handle | None:
-        """Return a handle to a stored invocation, watched if it has not ended; None where its task is not known here."""
-        task = self._tasks.get(stored.task_id)
-        if task is None:
-            return None
+    def open(self, stored: StoredInvocation) -> Handle:
+        """Return a handle to a stored invocation, watched if it has not ended."""
         known = self._handles.get(stored.invocation_id)
         if known is not None:
             return known
-        handle = handle_of(stored, task)
+        handle = handle_of(stored, self._task_of(stored.task_id))
         self.add(handle)
         return handle
 
