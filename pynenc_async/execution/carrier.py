@@ -87,6 +87,8 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         """Run ready bodies until one suspends, none is left, or the batch is over."""
         foreman = self._foreman
         foreman.carrier_started(self)
+        if foreman.loop_end.is_near:
+            return self._retire()
         desk, take = foreman.desk, foreman.desk.take
         deadline = desk.clock() + SLICE_SECONDS
         desk.now = deadline - SLICE_SECONDS

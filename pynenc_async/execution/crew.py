@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from pynenc_async.execution.carrier import BATCH, Carrier
 from pynenc_async.execution.elsewhere import Elsewhere
+from pynenc_async.execution.loop_end import LoopEnd
 from pynenc_async.execution.stepping import Dispenser, Stepper
 from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.forks import keep_for_parent
+from pynenc_async.guard import serve_each
 from pynenc_async.record import Record
 
 IN_PLACE_BUDGET: Final = 128
@@ -22,8 +24,6 @@ BURST: Final = 64
 """How many carriers may wait for their first turn at once."""
 ENOUGH: Final = BURST // 2
 """While so many wait, nobody has to look whether there is work for more."""
-LAST_MOMENTS_SECONDS: Final = 0.05
-"""How long a loop takes at most to close after it has cancelled its Tasks."""
 
 
 class Crew:
@@ -36,6 +36,7 @@ class Crew:
         loop: AbstractEventLoop,
         watchdog: Watchdog,
         batch: Callable[[], int] | None = None,
+        loop_ends: Callable[[], object] = lambda: None,
     ) -> None:
         self.desk: Dispenser = desk
         self.loop: Final = loop
@@ -51,7 +52,8 @@ class Crew:
         self._depth = 0
         self.stopped: Final[list[Stepper]] = []
         """Whose bodies have stopped as they were told to, which has not been reported yet."""
-        self.threads: Final = Threads(desk, places.threads, loop, self.settle)
+        self.loop_end: Final = LoopEnd(loop, comes=loop_ends, went_on=self.settle)
+        self.threads: Final = Threads(desk, places.threads, loop, self.settle, self.loop_end.come_if_closed)
         places.threads.start, places.threads.abandon = self.threads.start, self.threads.abandon
         self.elsewhere: Final = Elsewhere(desk, places, loop, self.settle)
 
@@ -71,6 +73,8 @@ class Crew:
         Each time that bodies which suspended have used them up, their number doubles: so many suspending bodies start in
         few turns, and bodies that do not suspend make no Tasks for nothing.
         """
+        if self.loop_end.is_near:
+            return  # what is queued waits for the next loop
         if self._scheduler.room is not None:
             self._scheduler.room.offer()
         waiting = len(self.standbys)
@@ -98,17 +102,16 @@ class Crew:
     def _report_stopped(self) -> None:
         stopped, error = self.stopped[:], CancelledError()
         self.stopped.clear()
-        for carrier in stopped:
-            carrier.report_stopped(error)
+        serve_each(stopped, lambda carrier: carrier.report_stopped(error), "reporting a body that has stopped")
         self.settle()
 
     def settle_later(self) -> None:
-        """The same, if the loop still runs a moment from now.
+        """The same, if the loop still runs a moment from now: somebody has cancelled a Task behind our back.
 
-        Somebody has cancelled a Task behind our back. It may be asyncio.run on its way out, which cancels all of them: what
-        is queued must not begin on a loop that is about to close. It waits for the next one.
+        It may be asyncio.run on its way out, which cancels all of them: what is queued must not begin on a loop that is
+        about to close. It waits for the next one.
         """
-        self.loop.call_later(LAST_MOMENTS_SECONDS, self.settle)
+        self.loop_end.suspect({carrier.task for carrier in self.standbys})
 
     def carrier_started(self, carrier: Carrier) -> None:
         """A turn of the loop has begun."""
@@ -117,7 +120,7 @@ class Crew:
 
     def can_run_in_place(self, record: Record) -> bool:
         """Whether `run_in_place` would begin `record`, given a slot."""
-        if self._budget <= 0 or self._depth >= IN_PLACE_DEPTH or not self.standbys:
+        if self._budget <= 0 or self._depth >= IN_PLACE_DEPTH or not self.standbys or self.loop_end.is_near:
             return False
         standby: Any = next(iter(self.standbys))
         if standby.task._must_cancel:

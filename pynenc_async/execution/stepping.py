@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, cast
 
 from pynenc_async.execution.bodies import DONE, run_bodies
 from pynenc_async.execution.desk import Desk
+from pynenc_async.execution.loop_end import LoopEnd
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
@@ -41,6 +42,11 @@ class Foreman(Protocol):
     @property
     def loop(self) -> AbstractEventLoop:
         """The loop of all carriers."""
+        ...
+
+    @property
+    def loop_end(self) -> LoopEnd:
+        """Whether the end of that loop is near."""
         ...
 
     @property

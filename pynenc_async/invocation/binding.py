@@ -32,6 +32,7 @@ from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import CANCELLED
 from pynenc_async.scheduler.watches import Watches
+from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
 
 
@@ -146,7 +147,9 @@ class LoopBound(Unstored):
         scheduler.clock = wall_clock_of(loop)
         scheduler.random = randomness_of(loop)
         self.loop = loop
-        self._crew = Crew(scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)))
+        self._crew = Crew(
+            scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)), self._take_back_unbegun
+        )
         self.watchdog.bind(loop)
         scheduler.settle = self._crew.settle
         self.observers.bind(loop)
@@ -242,7 +245,7 @@ class LoopBound(Unstored):
         """Write off what the loop that is gone had under way."""
         if self._crew is not None:
             self._crew.threads.close()
-            self._crew.threads.break_off_waits()
+            self._crew.loop_end.come()
         if self._room is not None:
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
@@ -261,6 +264,12 @@ class LoopBound(Unstored):
                 self.scheduler.abandon(record, "its event loop was closed")
         if self._crew is not None:
             self._crew.elsewhere.close()
+
+    def _take_back_unbegun(self) -> None:
+        """The loop ends: what was handed to a thread or a process, and has not begun there, waits for the next loop."""
+        for record in self.store:
+            if record._status is InvocationStatus.PENDING and record._driver is not None and record._driver.revoke():
+                self.scheduler.put_back(record, "its event loop was closed")
 
     def format_id(self, number: int) -> str:
         """Return the id of an invocation that lives here."""

@@ -21,8 +21,9 @@ from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.described import DescribedInvocation
 from pynenc_async.invocation.serialized import fill, parse, write, write_plain
 from pynenc_async.invocation.streaming import InvocationStream, elsewhere
+from pynenc_async.invocation.thread_wait import End, ThreadWait
 from pynenc_async.invocation.updates import ProgressUpdates
-from pynenc_async.invocation.waiting import Signal, ThreadWait, current_body, run_in_body, suspend
+from pynenc_async.invocation.waiting import Signal, current_body, run_in_body, suspend
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import lost_of
 from pynenc_async.status import InvocationStatus
@@ -208,7 +209,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
                 self.invocation_id,
                 f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it: `await invocation`",
             )
-        ThreadWait(self).block(self._task.runtime.require_loop(self), timeout)
+        ThreadWait(End(self), self._task.runtime.require_loop(self)).block(timeout)
 
     def _failure(self) -> BaseException:
         more = self._more

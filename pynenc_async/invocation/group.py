@@ -2,7 +2,7 @@
 
 import dataclasses
 import weakref
-from asyncio import AbstractEventLoop, run_coroutine_threadsafe
+from asyncio import AbstractEventLoop
 from asyncio.events import _get_running_loop
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sized
@@ -16,6 +16,7 @@ from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.progress_bar import with_progress
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
+from pynenc_async.invocation.thread_reading import MOST_TARGETS, ThreadResults
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.record import AnyOf, TaskRecord
@@ -27,10 +28,6 @@ Yielded = TypeVar("Yielded")
 
 DEFAULT_WINDOW: Final = 1_000
 """How many members of a source of unknown length are submitted and not yet consumed."""
-
-
-_MOST_TARGETS: Final = 32
-"""How many members an iteration in a body moves ahead in the queue at once."""
 
 
 def _submit_member(task: Any, values: Values) -> DistributedInvocation[Any, Any]:
@@ -212,7 +209,7 @@ class _NextEnd:
 
     def __await__(self) -> Generator[Any, None, None]:
         roster, body = self._roster, current_body()
-        targets = [] if body is None else roster.unfinished(_MOST_TARGETS)
+        targets = [] if body is None else roster.unfinished(MOST_TARGETS)
         signal = Signal(self._loop, body)
         roster.call_when(self._count, signal)
         try:
@@ -322,16 +319,4 @@ class GroupResults(Generic[Result]):
         loop = group._task.runtime.require_loop(None)
         if _get_running_loop() is not None:
             raise RuntimeError("inside an event loop, read the results with `async for`")
-        return _blocking(_InOrder(group, group._roster), group._roster, loop)
-
-
-def _blocking(members: _InOrder[Any], roster: Roster, loop: AbstractEventLoop) -> Iterator[Any]:
-    """Claim each member in the loop, and wait for it as any thread does: a body in a thread gives its slot away."""
-
-    async def take(member: DistributedInvocation[Any, Any]) -> None:
-        roster.take(member)
-
-    while (member := run_coroutine_threadsafe(members.claim(), loop).result()) is not None:
-        member.exception()
-        run_coroutine_threadsafe(take(member), loop).result()
-        yield member.result
+        return ThreadResults(group, group._roster, loop)

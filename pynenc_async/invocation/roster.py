@@ -14,7 +14,7 @@ from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.intake import Intake
-from pynenc_async.invocation.waiting import Signal
+from pynenc_async.invocation.thread_wait import Reader
 from pynenc_async.record import BodyWaiter, Record
 from pynenc_async.scheduler.room import Room
 from pynenc_async.status import InvocationStatus
@@ -53,7 +53,7 @@ class Roster(BodyWaiter):
         self.consumed: int = 0
         """How many were consumed and forgotten; 0 without a window."""
         self._wake_at: float = _NEVER
-        self._signals: dict[Signal, None] = {}
+        self._signals: dict[Reader, None] = {}
         self._watching = False
         self._scanned = 0
         self.failed: Record | None = None
@@ -163,12 +163,12 @@ class Roster(BodyWaiter):
         for signal in signals:
             signal.notify()
 
-    def call_when(self, count: int, signal: Signal) -> None:
+    def call_when(self, count: int, signal: Reader) -> None:
         """Notify `signal` when `count` members have ended, or earlier when one fails or no more will come."""
         self._signals[signal] = None
         self._wake_at = min(self._wake_at, count)
 
-    def forget(self, signal: Signal) -> None:
+    def forget(self, signal: Reader) -> None:
         """Do not notify `signal` any more: its reader has gone, or has been told."""
         self._signals.pop(signal, None)
 

@@ -6,19 +6,14 @@ it all on the way out. A body's own Task is woken with its slot already given ba
 body's Task gets the slot back when it goes on itself (see `execution.carrier`).
 """
 
-import threading
 import types
-from asyncio import AbstractEventLoop, CancelledError, Future, current_task
+from asyncio import AbstractEventLoop, Future, current_task
 from collections.abc import Generator, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from pynenc_async.clock import ThreadTurn
 from pynenc_async.context import CURRENT
-from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
-from pynenc_async.execution.threads.driver import ThreadDriver
-from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.record import AnyOf, BodyWaiter, More, Record
 from pynenc_async.scheduler.cycles import refuse_ring
 from pynenc_async.scheduler.room import Room
@@ -200,143 +195,3 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
         record.remove_waiter(signal)
         wait.end()
         del record, wait
-
-
-class ThreadWait(BodyWaiter):
-    """A thread that blocks until an invocation is final."""
-
-    __slots__ = ("_body", "_done", "_error", "_record", "_rested", "_simulated", "_starter", "_turn", "_wait")
-
-    def __init__(self, record: Record) -> None:
-        self._record: Final = record
-        body = current_body()
-        driver = None if body is None else body._driver
-        owns = isinstance(driver, ThreadDriver) and driver.thread_id == threading.get_ident()
-        self._body = body if owns else None
-        self._starter = body if isinstance(driver, Carrier) else None
-        """The body in the loop that started this thread, by `asyncio.to_thread` for instance."""
-        self._done: Final = threading.Event()
-        self._error: BaseException | None = None
-        self._wait: Wait | None = None
-        self._rested: Threads | None = None
-        """The threads among which this one, while it waits, is not counted."""
-        self._simulated: Final[ThreadTurn | None] = driver.turn if owns and isinstance(driver, ThreadDriver) else None
-        self._turn: threading.Lock | None = None
-        """Its place among those that run, reserved in the loop; None if the wait was broken off without the loop."""
-
-    def block(self, loop: AbstractEventLoop, timeout: float | None) -> None:
-        """Wait; raise `InvocationTimeoutError` after `timeout` seconds."""
-        if not loop.is_running():
-            message = f"invocation {_id(self._record)} cannot end while its event loop does not run"
-            raise InvocationNotFinalError(_id(self._record), message)
-        loop.call_soon_threadsafe(self._attach)
-        if self._simulated is not None:
-            self._simulated.pause()
-        if not self._done.wait(timeout):
-            loop.call_soon_threadsafe(self._give_up)
-            self._done.wait()
-            if self._record._ended_at is None and self._error is None:
-                message = f"invocation {_id(self._record)} has not ended within {timeout} seconds"
-                self._error = InvocationTimeoutError(_id(self._record), message)
-        if self._rested is not None:
-            (self._turn or self._rested.staff.gate.reserve()).acquire()
-        if self._simulated is not None:
-            self._simulated.wait()
-        if self._error is not None:
-            raise self._error
-
-    @property
-    def for_body(self) -> bool:
-        """Whether a body awaits here, or has started the thread that does."""
-        return self._body is not None or self._starter is not None
-
-    def bodies(self) -> tuple[Record, ...]:
-        """Return the invocation whose body waits, in its thread or in one that it started."""
-        return tuple(body for body in (self._body, self._starter) if body is not None)
-
-    def interrupt(self) -> None:
-        """The body that waits here has been cancelled."""
-        self._error = CancelledError()
-        self.notify(self._record)
-
-    def break_off(self) -> None:
-        """End the wait from any thread: the loop, which would end it, is gone."""
-        message = f"invocation {_id(self._record)} can no longer end: its event loop was closed"
-        self._error = InvocationNotFinalError(_id(self._record), message)
-        self._done.set()
-
-    def notify(self, record: Record) -> None:
-        """The end, or the interruption, has come."""
-        record.remove_waiter(self)
-        body = self._body
-        if self._wait is not None:
-            self._wait.end()
-            self._wait = None
-        if body is not None and body._status is _PAUSED:
-            body._task.runtime.scheduler.come_back(body, self._tell)
-        else:
-            self._tell()
-
-    def _attach(self) -> None:
-        record, body = self._record, self._body
-        if record._ended_at is not None:
-            self._tell()
-            return
-        record.add_waiter(self)
-        record._task.runtime.expect(record)  # first it has a waiter: else its end is not asked for
-        if body is not None and body._ended_at is not None:
-            self._body = body = None  # abandoned meanwhile: it has no slot to give away
-        if body is not None and body._driver.cancelled:
-            body._driver.cancelled = False
-            self.interrupt()
-        elif body is not None:
-            self._pause(body)
-        elif self._starter is not None and self._starter._ended_at is None:
-            self._pause_starter(self._starter)
-        record._task.runtime.crew.settle()
-
-    def _enter(self, body: Record) -> Wait | None:
-        wait = Wait(body, (self._record,))
-        try:
-            wait.begin()
-        except Exception as error:  # noqa: BLE001  a ring: the thread raises it, not the loop
-            self._error = error
-            self.notify(self._record)
-            return None
-        self._wait = wait
-        return wait
-
-    def _pause_starter(self, body: Record) -> None:
-        wait = self._enter(body)
-        if wait is not None:
-            wait.pause_spawned()
-
-    def _pause(self, body: Record) -> None:
-        if self._enter(body) is None:
-            return
-        body._driver.blocked = self
-        runtime = body._task.runtime
-        runtime.scheduler.pause(body)
-        threads: Threads = runtime.crew.threads
-        threads.rest(self)
-        self._rested = threads
-
-    def _give_up(self) -> None:
-        if not self._done.is_set():
-            self.notify(self._record)
-
-    def _tell(self) -> bool:
-        if self._done.is_set():
-            return False
-        if self._rested is not None:
-            if self._body is not None and self._body._driver is not None:  # else the body was abandoned meanwhile
-                self._body._driver.blocked = None
-            self._turn = self._rested.wake(self)
-        if self._simulated is not None:
-            self._simulated.resume()
-        self._done.set()
-        return True
-
-
-def _id(record: Record) -> str:
-    return str(cast(Any, record).invocation_id)

@@ -116,6 +116,18 @@ class Admission(Stopping):
         else:
             self._refuse(record, limiter, rule)
 
+    def put_back(self, record: Record, reason: str) -> None:
+        """Queue one again that was handed out, and whose body was taken back before it began."""
+        more = record.need_more()
+        record._driver = None
+        self.now = self.clock()
+        record.leave_path()
+        self.note(record, REROUTED, record._retries + 1, reason)
+        self._give_slot_back(record)
+        record._status = REROUTED
+        self.let_go(record, more)
+        self._enter(record)
+
     def _refuse(self, record: Record, limiter: Limiter, rule: Rule) -> None:
         """There is no permit for `record` now."""
         if record._task.options.on_limit is OnLimit.DROP and record._status is REGISTERED:

@@ -26,10 +26,6 @@ class Blocked(Protocol):
         """Make the wait raise `CancelledError` in the thread."""
         ...
 
-    def break_off(self) -> None:
-        """End the wait from any thread: the loop, which would end it, is gone."""
-        ...
-
 
 class ThreadDriver:
     """What the scheduler holds of it. In a thread it cannot be stopped, but a wait for others can be broken off."""

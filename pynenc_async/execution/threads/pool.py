@@ -14,8 +14,9 @@ from typing import Any, Final
 from pynenc_async.clock import SimulatedLoop, thread_work_of
 from pynenc_async.execution.desk import Desk, PoolPlace
 from pynenc_async.execution.threads.body import Ended, run, surroundings_of
-from pynenc_async.execution.threads.driver import Blocked, ThreadDriver
+from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.staff import Staff, Workers
+from pynenc_async.guard import report_failure
 from pynenc_async.record import Record
 
 AHEAD_SECONDS: Final = 0.002
@@ -31,15 +32,23 @@ Queue = SimpleQueue[ThreadDriver | None]
 class Threads:
     """The threads of one app on one loop."""
 
-    def __init__(self, desk: Desk, place: PoolPlace, loop: AbstractEventLoop, settle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        place: PoolPlace,
+        loop: AbstractEventLoop,
+        settle: Callable[[], None],
+        break_off_waits: Callable[[], object],
+    ) -> None:
         self._desk: Final = desk
         self._place: Final = place
         self._loop: Final = loop
         self._settle: Final = settle
+        self.break_off_waits: Final = break_off_waits
+        """Ends the waits of threads that nothing can end any more, where the loop was closed."""
         self.work_began, self.work_ended = thread_work_of(loop)
         self.staff: Final = Staff(place)
         self._handed_out = 0
-        self._waits: Final[set[Blocked]] = set()
         self._pace = AHEAD_SECONDS
         self._simulated: Final = loop if isinstance(loop, SimulatedLoop) else None
         """There, real durations must decide nothing."""
@@ -71,16 +80,14 @@ class Threads:
         if record._task.options.timeout is not None:
             self._desk.attempt_goes_on(record)
 
-    def rest(self, wait: Blocked) -> None:
+    def rest(self) -> None:
         """A thread begins to wait for another invocation."""
-        self._waits.add(wait)
         self.staff.rest()
         self.work_ended()
         self.staff.hire_for(self._handed_out, self._work)
 
-    def wake(self, wait: Blocked) -> threading.Lock:
+    def wake(self) -> threading.Lock:
         """A thread that waited goes on, once it has acquired what is returned."""
-        self._waits.discard(wait)
         self.work_began()
         return self.staff.wake()
 
@@ -99,13 +106,6 @@ class Threads:
         """A body in a thread was abandoned: the end of the interpreter does not wait for it."""
         _POOLS.discard(self)
 
-    def break_off_waits(self) -> None:
-        """End the waits that nothing can end any more."""
-        if self._loop.is_closed():
-            for wait in list(self._waits):
-                self.work_began()  # as `wake` would have said
-                wait.break_off()
-
     def _collect(self) -> None:
         """Report what has ended."""
         if self._simulated is not None:
@@ -119,7 +119,10 @@ class Threads:
             self._handed_out -= 1
             self._pace += (seconds - self._pace) * _SMOOTHING
             if record._driver is driver:  # else it lost its ownership meanwhile, and the late report is refused
-                (desk.succeeded if ok else desk.failed)(record, outcome)
+                try:
+                    (desk.succeeded if ok else desk.failed)(record, outcome)
+                except BaseException as error:  # noqa: BLE001  the others that have ended are reported all the same
+                    report_failure(error, "reporting the end of a body", task_id=record._task.task_id)
         if self._simulated is None:
             self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()

@@ -156,6 +156,9 @@ class StoreBound(Dispatcher):
         if self._opening is not None:
             await self._leave_session(self._opening).store.close()
 
+    def _take_back_unbegun(self) -> None:
+        """What had begun, as the store has it, is given back to the store with all the rest."""
+
     def note_fork(self) -> None:
         """See `LoopBound.note_fork`. What the parent has is followed in the store, once the app is started here."""
         super().note_fork()
