@@ -7,7 +7,7 @@ import pytest
 from durable_world import World
 from helpers import S
 
-from pynenc_async import InvocationNotFinalError, inject, lifecycle
+from pynenc_async import InvocationNotFinalError, StreamTruncatedError, inject, lifecycle
 from pynenc_async.execution.processes.process import missing_processes
 
 PROCESSES = pytest.mark.skipif(missing_processes() is not None, reason="there are no worker processes here")
@@ -121,7 +121,7 @@ async def test_what_is_given_back_lets_go(kind, how, monkeypatch):
             here.gate.set()
         await here.until(lambda: here.left == here.surroundings)
         if reading is not None:
-            with pytest.raises(InvocationNotFinalError):
+            with pytest.raises(StreamTruncatedError):
                 await asyncio.wait_for(reading, 60)
         await asyncio.wait_for(here.app.shutdown(), 60)
         assert not handle.status.is_final()
