@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pynenc_async.family import guardian_of
 from pynenc_async.record import Record, Step
 from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
@@ -154,9 +155,17 @@ class Draft(msgspec.Struct, eq=False):
 
 
 def deadline_of(record: Record) -> float | None:
-    """When an invocation that was submitted here has to be over, if its options say."""
-    deadline = record._task.options.deadline
-    return None if deadline is None else float(record._registered_at + deadline)
+    """When an invocation has to be over, in wall time, if anything says so."""
+    return durable_of(record).deadline_at
+
+
+def deadline_for(record: Record) -> float | None:
+    """Return the deadline of a new invocation: that of its options, or that of its submitter, which it inherits."""
+    deadline, guardian = record._task.options.deadline, guardian_of(record)
+    own = None if deadline is None else float(record._registered_at + deadline)
+    inherited = None if guardian is None else deadline_of(guardian)
+    moments = [moment for moment in (own, inherited) if moment is not None]
+    return min(moments, default=None)
 
 
 def _due_at(record: Record) -> float | None:

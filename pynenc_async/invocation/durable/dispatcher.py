@@ -20,6 +20,7 @@ from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import OnDuplicate, TaskOptions
 from pynenc_async.record import Identity, Record
+from pynenc_async.scheduler.drafts import deadline_for
 from pynenc_async.scheduler.durability import (
     Durable,
     durable_of,
@@ -89,6 +90,7 @@ class DurableDispatcher(StoreBound):
     def _take_in(self, record: Record) -> None:
         try:
             make_durable(record, self._prepare(record._task, record._values, cast(Handle, record)._identity()))
+            durable_of(record).deadline_at = deadline_for(record)
         except BaseException:
             del self._records[record._number]
             raise

@@ -320,7 +320,8 @@ class StoreBound(Dispatcher):
         if guardian is None:
             return
         if is_told_to_stop(guardian) and not durable_of(record).cleans_up:
-            self._desk.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
+            parent_id = cast(Handle, guardian).invocation_id  # its own: this process may have forgotten it
+            self._desk.cancel(record, f"its parent {parent_id} was told to stop")
         else:
             self._adopt(guardian, record)
 

@@ -76,6 +76,7 @@ def _make(stored: StoredInvocation, task: Any, number: int, handle: Handle | Non
         revision=stored.revision,
         interruptions=stored.crashes,
         known=True,
+        deadline_at=stored.deadline_at,
         away=number == 0,
         unreadable=unreadable,
         trail=[(stored.status, stored.registered_at, stored.attempt, "")],
