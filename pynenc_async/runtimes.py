@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from pynenc_async.configuration.app_options import AppOptions
+from pynenc_async.configuration.app_options import DEFAULT_APP_ID, AppOptions
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.durable.dispatcher import DurableDispatcher
 from pynenc_async.store.base import Store
@@ -47,7 +48,7 @@ def dispatcher_for(
     }
     lease_seconds = options.lease_seconds
     if new_store is None and options.url.startswith("sqlite:"):
-        sqlite = SqliteOptions.from_url(options.url)
+        sqlite = replace(SqliteOptions.from_url(options.url), app_id=options.app_id or DEFAULT_APP_ID)
         new_store, lease_seconds = (lambda: SqliteStore(sqlite)), lease_seconds or sqlite.lease_seconds
     if new_store is None:
         return Dispatcher(**wiring)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from pynenc_async.configuration.app_options import AppOptions
+from pynenc_async.configuration.app_options import DEFAULT_APP_ID, AppOptions
 from pynenc_async.configuration.configuration import Configuration, Resolved
 from pynenc_async.configuration.environment import is_forced_to_sync
 from pynenc_async.execution.app_resources import AppResources
@@ -29,7 +29,7 @@ class Wired:
         self._configuration: Final = configuration
         self._app_options: Final = app_options
         self.url: Final = options.url
-        self.app_id: Final = "pynenc" if options.app_id is None else options.app_id
+        self.app_id: Final = options.app_id or DEFAULT_APP_ID
         self.is_synchronous: Final = self.url.startswith("sync:") or is_forced_to_sync(os.environ)
         resources = AppResources()
         self._surroundings: Final = Surroundings(owner=self, resources=None if self.is_synchronous else resources)

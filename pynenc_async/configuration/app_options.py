@@ -14,6 +14,7 @@ from pynenc_async.options import RULES as TASK_RULES
 
 Params = ParamSpec("Params")
 
+DEFAULT_APP_ID: Final = "pynenc"
 DEFAULT_MAX_CONCURRENCY: Final = 1_000
 DEFAULT_RETAIN_COUNT: Final = 10_000
 DEFAULT_RETAIN_SECONDS: Final = 3_600.0

@@ -71,7 +71,7 @@ class Engine:
             undo.callback(self.bell.take_down)
             self.lease = self._take_lease()
             undo.callback(self._end_lease)
-            home = enrol_first(self._writing, runner_id, self.lease, self.bell, options.path)
+            home = enrol_first(self._writing, runner_id, self.lease, self.bell, options)
             self._undo: Final = undo.pop_all()
         self.session: Final = Session(self._writing, self.names, home=home)
         self.checkpointer: Final = Checkpointer(checkpointing, f"{options.path}-wal")

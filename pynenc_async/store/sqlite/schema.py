@@ -223,7 +223,10 @@ _RUNNERS_STOP: Final = (
     "DELETE FROM stand WHERE NOT EXISTS (SELECT 1 FROM invocation WHERE invocation.id = stand.invocation)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP)
+_BELONGS: Final = ("CREATE TABLE app (app_id TEXT NOT NULL) STRICT",)
+"""One row: whose file this is. A file of an earlier version belongs to the app that opens it first."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP, _BELONGS)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)
@@ -241,5 +244,6 @@ TABLES: Final = frozenset(
         "permit",
         "bucket",
         "tally",
+        "app",
     }
 )

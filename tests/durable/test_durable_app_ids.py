@@ -1,0 +1,62 @@
+"""A file belongs to one app: another one is refused, instead of running the work of both."""
+
+import sqlite3
+
+import pytest
+
+from pynenc_async import Pynenc, StoreError
+
+
+def make(path, app_id):
+    app = Pynenc(f"sqlite:///{path}", app_id=app_id)
+
+    @app.task
+    async def work(x: int) -> int:
+        return x
+
+    return app, work
+
+
+@pytest.mark.parametrize(("owner", "other"), [("shop", "bank"), ("shop", None), (None, "bank")])
+async def test_a_file_refuses_an_app_of_another_name_and_its_own_goes_on(tmp_path, owner, other):
+    app, work = make(tmp_path / "jobs.db", owner)
+    async with app:
+        stranger, _ = make(tmp_path / "jobs.db", other)
+        with pytest.raises(StoreError, match=f"belongs to the app {app.app_id!r}, and this one is {stranger.app_id!r}"):
+            await stranger.start()
+        assert await work(1) == 1
+    again, work = make(tmp_path / "jobs.db", owner)
+    async with again:
+        assert await work(2) == 2
+
+
+async def test_processes_of_one_app_share_its_file(tmp_path):
+    apps = [make(tmp_path / "jobs.db", "shop")[0] for _ in range(2)]
+    async with apps[0], apps[1]:
+        assert len({app._dispatcher.runner_id for app in apps}) == 2
+
+
+async def test_a_copy_belongs_to_the_same_app(tmp_path):
+    app, _ = make(tmp_path / "jobs.db", "shop")
+    async with app:
+        await app.backup(tmp_path / "copy.db")
+    stranger, _ = make(tmp_path / "copy.db", "bank")
+    with pytest.raises(StoreError, match="belongs to the app 'shop'"):
+        await stranger.start()
+
+
+async def test_a_file_of_an_earlier_version_belongs_to_the_app_that_opens_it_first(tmp_path):
+    path = tmp_path / "jobs.db"
+    app, _ = make(path, "shop")
+    async with app:
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE app")
+    connection.execute("PRAGMA user_version = 4")
+    connection.commit()
+    connection.close()
+    heir, work = make(path, "bank")
+    async with heir:
+        assert await work(1) == 1
+    with pytest.raises(StoreError, match="belongs to the app 'bank'"):
+        await app.start()
