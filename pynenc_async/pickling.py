@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 StandIn = Callable[[str, str], BaseException]
 """Makes, of the name of a class and of a message, what stands for a cause that cannot be pickled."""
@@ -11,8 +11,11 @@ StandIn = Callable[[str, str], BaseException]
 def reduce_exception(error: BaseException, *, stand_in: StandIn) -> tuple[Any, ...]:
     """Return what `__reduce__` returns: the constructor is not called again, and the cause is kept."""
     found: object = error.__getstate__()
-    parts: tuple[Any, ...] = found if isinstance(found, tuple) else (found,)  # several of a class with slots
-    state: dict[str, Any] = {name: value for part in parts if part for name, value in part.items()}
+    has_slots = isinstance(found, tuple)
+    parts = cast("tuple[Any, ...]", found) if has_slots else (found,)
+    state: dict[str, Any] = {}
+    for part in parts:
+        state.update(cast("dict[str, Any]", part or {}))
     if error.__suppress_context__:
         state["__suppress_context__"] = True
     cause = None if error.__cause__ is None else _Cause(error.__cause__, stand_in)

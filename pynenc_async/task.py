@@ -185,9 +185,9 @@ def _task_called(module_name: str, qualname: str) -> Task[Any, Any] | None:
     for name in qualname.split("."):
         found = getattr(found, name, None)
     for one in (found, getattr(found, "task", None)):
-        if isinstance(one, Task):
-            task: Task[Any, Any] = one
-            return task
+        is_task = isinstance(one, Task)
+        if is_task:
+            return cast("Task[Any, Any]", one)
     return None
 
 
