@@ -57,6 +57,8 @@ class Durable(More, eq=False, kw_only=True):
     """The invocation that it ends with, which another process has registered first."""
     unique: Unique | None = None
     fire: Fire | None = None
+    has_kin: bool = False
+    """Whether the store may have something that its body has submitted, and that is not among its `children` here."""
     deadline_at: float | None = None
     """When it has to be over, in wall time: by its own options, or by those of an invocation that it belongs to."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from pynenc_async.errors import StoreError
+from pynenc_async.family import living_tree
 from pynenc_async.guard import serve_each
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
@@ -52,6 +53,8 @@ class DurableScheduler(WritingScheduler):
         """Called when a registration was refused because of what others have registered: see `forget`."""
         self.wanted: Callable[[Record], None] = nobody_listens
         """Called with what is not here, and is awaited by a body."""
+        self.told_kin: Callable[[Record, str], None] = nobody_listens
+        """Called with what was told to stop, and why, where the store may have what it has submitted."""
         self.stopping = False
         """Whether bodies are told to stop for the sake of the app, and are given back."""
 
@@ -153,7 +156,20 @@ class DurableScheduler(WritingScheduler):
         elif record._number == 0 or more.away:
             self.ledger.ask(CancelRequest(invocation_id=more.invocation_id, reason=reason))
         else:
+            kin = (
+                []
+                if more.cancel_reason is not None
+                else [one for one in living_tree(record) if durable_of(one).has_kin]
+            )
             super().cancel(record, reason)
+            for one in kin:
+                self.told_kin(one, "was cancelled")
+
+    def stop_children(self, record: Record, reason: str) -> None:
+        """Cancel what the body of `record` has submitted."""
+        super().stop_children(record, reason)
+        if durable_of(record).has_kin:
+            self.told_kin(record, "timed out")
 
     # -- giving back ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from pynenc_async.errors import StoreError
 from pynenc_async.invocation.durable.duties import Duties
+from pynenc_async.record import Record
 from pynenc_async.telemetry import log
 
 PAUSE_SECONDS: Final = 0.5
@@ -57,6 +58,11 @@ class Attendant:
         if loop is not None:
             with suppress(RuntimeError):  # closed
                 loop.call_soon_threadsafe(self.look)
+
+    def end_family(self, record: Record, fate: str) -> None:
+        """Have what the store has of the children of `record`, which was told to stop, cancelled."""
+        self._duties.end_family(record, fate)
+        self.look()
 
     def look(self) -> None:
         """See what others have ended, and what they ask for."""

@@ -178,6 +178,11 @@ class BacklogKeeper:
         for invocation_id in found.poisoned:
             log.error("invocation %s has crashed too often, and is not tried again", invocation_id)
 
+    async def claim_these(self, invocation_ids: Sequence[str]) -> None:
+        """Claim these, however full the window is, if they lie there."""
+        if invocation_ids:
+            await self._claim(len(invocation_ids), only=invocation_ids)
+
     async def claim_awaited(self) -> None:
         """Claim what bodies await, if it is there."""
         if self._awaited:

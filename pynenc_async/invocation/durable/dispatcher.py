@@ -127,6 +127,8 @@ class DurableDispatcher(StoreBound):
             durable, guardian = durable_of(record), guardian_of(record)
             durable.taken = False
             durable.cleans_up = guardian is not None and is_told_to_stop(guardian)
+            if guardian is not None:
+                durable_of(guardian).has_kin = True
             self._session.backlog.note(level)
             self.ledger.register(record)
         else:
@@ -136,6 +138,9 @@ class DurableDispatcher(StoreBound):
     def _put_away(self, record: Record) -> None:
         self._session.backlog.put_away(record)
         self._session.attendant.fill()
+        guardian = guardian_of(record)
+        if guardian is not None and is_told_to_stop(guardian) and not durable_of(record).cleans_up:
+            self._desk.cancel(record, f"its parent {cast(Handle, guardian).invocation_id} was told to stop")
 
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably.

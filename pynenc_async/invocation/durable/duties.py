@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
+from pynenc_async.invocation.durable.families import Families
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durable import DurableScheduler
@@ -37,6 +38,7 @@ class Duties:
         self._find_here: Final = find_here
         self._is_open: Final = is_open
         """Whether new work is begun."""
+        self._families: Final = Families(backing, watch, backlog, desk, find_here)
         self._declared_dead: Final = declared_dead
         """Called when others have declared this runner dead, before it lives again."""
 
@@ -62,8 +64,13 @@ class Duties:
             record = self._find_here(request.invocation_id)
             if record is not None and record._ended_at is None:
                 self._desk.cancel(record, request.reason)
+        await self._families.see_to_them()
         self._desk.look_again()
         self._desk.settle()
+
+    def end_family(self, record: Record, fate: str) -> None:
+        """Let what the store has of the children of `record` be cancelled with the next look."""
+        self._families.put(record, fate)
 
     async def fill_up(self) -> float | None:
         """Claim what bodies await, and as much of the backlog as there is room for; say in how many seconds more is due."""

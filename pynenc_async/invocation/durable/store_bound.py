@@ -129,6 +129,7 @@ class StoreBound(Dispatcher):
         attendant = Attendant(duties, lease_seconds=self._lease_seconds)
         self._opening = Session(store, watch, backlog, attendant)
         self._desk.wanted = self._fetch
+        self._desk.told_kin = attendant.end_family
         store.listen(attendant.ring)
         self._desk.begin_session()
         self.ledger.start(store, loop)

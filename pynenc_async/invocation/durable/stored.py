@@ -44,6 +44,7 @@ def living(stored: StoredInvocation, task: Any, number: int, watched: Handle | N
     """
     handle = _make(stored, task, number, watched)
     handle._context = _NOWHERE.copy()
+    durable_of(handle).has_kin = stored.attempt > 0  # what an attempt that was interrupted has submitted
     return handle
 
 
