@@ -175,8 +175,18 @@ class BacklogKeeper:
                 found.interrupted,
             )
         self.unknown.note(found.parked)
+        await self._tell_poisoned(found.poisoned)
         for invocation_id in found.poisoned:
             log.error("invocation %s has crashed too often, and is not tried again", invocation_id)
+
+    async def _tell_poisoned(self, invocation_ids: Sequence[str]) -> None:
+        """Let triggers hear of the ends that the store itself has written."""
+        for stored in await self._backing.load(invocation_ids) if invocation_ids else ():
+            handle = self._watch.open(stored)
+            self._revived(handle)
+            watch = durable_of(handle).watch
+            if watch is not None and stored.ended_at is not None:
+                watch.moved(handle, stored.status, stored.ended_at, stored.attempt, "")
 
     async def claim_these(self, invocation_ids: Sequence[str]) -> None:
         """Claim these, however full the window is, if they lie there."""
