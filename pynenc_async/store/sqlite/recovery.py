@@ -86,7 +86,10 @@ def recover_piece(
     connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
     tasks = json.dumps(names.find_tasks(connection, task_ids))
     rows = connection.execute(_LEFT, (dead, tasks)).fetchall()
-    left = [_Left(*(*row, row[-1] in stopping)) for row in rows]
+    left = [
+        _Left(key, code, attempt, revision, crashes, max_crashes, home, home in stopping)
+        for key, code, attempt, revision, crashes, max_crashes, home in rows
+    ]
     cases = [one for one in left if one.code not in _WAITING]
     _end_attempts(session, cases, now)
     adopted = connection.execute(_ADOPT, (session.home, json.dumps([one.key for one in left]))).rowcount

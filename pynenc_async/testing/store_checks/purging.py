@@ -212,9 +212,9 @@ async def what_stands(bench: Bench) -> None:
     key = Unique("key", until=NOW + 500)
     expect_made(await runner.commit(new("a", unique=key), start("a"), move("a", 3, S.SUCCESS, result=b'"kept"')))
     await _ended(runner, "other", NOW + 1)
-    for bounds in ({"seconds": 0.0}, {"count": 0}, {"bytes": 0}):
-        await _purge(runner, NOW + 499, **bounds)
-        expect(sorted(await runner.rows()), ["a"], f"what is left with {bounds}")
+    for bound in (Retention(seconds=0.0), Retention(count=0), Retention(bytes=0)):
+        await runner.store.purge(bound, now=NOW + 499)
+        expect(sorted(await runner.rows()), ["a"], f"what is left with {bound}")
     expect((await runner.row("a")).result, b'"kept"', "the result of what is spared")
     again = await runner.commit(new("b", at=NOW + 499, unique=key))
     expect(again, [Refusal(RefusalKind.DUPLICATE, "a")], "the same key")
