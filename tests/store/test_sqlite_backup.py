@@ -115,7 +115,7 @@ async def test_of_a_file_that_was_replaced_no_backup_is_made(directory):
         await store.commit(whole_life("ada-1"))
         (directory / "jobs.db").rename(directory / "moved.db")
         (directory / "jobs.db").write_bytes(b"another one")
-        while not store._engine.session.is_astray:
+        while store._engine.session.loss is None:
             await store.counts()
         with pytest.raises(StoreError, match="removed, renamed or replaced"):
             await store.backup(directory / "copy.db")

@@ -105,6 +105,20 @@ def test_a_file_that_was_cut_off_is_refused(path, part):
     refused(path, "damaged|cut off")
 
 
+@pytest.mark.parametrize("missing", [1, 100, 4095])
+@pytest.mark.parametrize("count", [20, 6000], ids=["small", "large"])  # of a large one, not every page is looked at
+def test_a_file_that_was_cut_off_within_its_last_page_is_refused(path, count, missing):
+    async def main():
+        async with opened(path) as store:
+            names = [f"ada-{number}" for number in range(1, count + 1)]
+            await store.commit([new(name, arguments=b'{"x":"%s"}' % (b"y" * 1400)) for name in names])
+
+    asyncio.run(main())
+    with Path(path).open("r+b") as file:
+        file.truncate(len(content(path)) - missing)
+    refused(path, "cut off: 1 of its .* pages are missing")
+
+
 def test_a_file_that_was_cut_off_beside_a_log_of_changes_is_refused(path):
     """SQLite itself believes the log, and finds out when it needs one of the pages that are gone."""
     fill(path)

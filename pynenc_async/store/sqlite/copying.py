@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pynenc_async.errors import StoreError
+from pynenc_async.store.sqlite import stamp
 from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.drafts import put_whole
 from pynenc_async.store.sqlite.failures import Failures, is_full, store_error
@@ -70,6 +71,8 @@ def _copy(source: sqlite3.Connection, draft: str) -> None:
         target.execute("PRAGMA journal_mode = OFF")  # a copy that fails is dropped
         target.execute("PRAGMA synchronous = OFF")  # it is synced as a whole, at the end
         source.backup(target)  # in one go: a copy in steps would begin anew with every commit
+    with closing(sqlite3.connect(draft, isolation_level=None)) as target:
+        stamp.begin(target)
         target.execute(_NOBODY_LIVES)
 
 

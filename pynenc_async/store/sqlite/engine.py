@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from pynenc_async.store.sqlite import stamp
 from pynenc_async.store.sqlite.at_once import AtOnce
 from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
@@ -21,13 +22,15 @@ from pynenc_async.store.sqlite.copying import copy
 from pynenc_async.store.sqlite.enrolment import Rejoin, enrol_first
 from pynenc_async.store.sqlite.failures import Failures, store_error
 from pynenc_async.store.sqlite.finding import enable_find
+from pynenc_async.store.sqlite.hold import leave_to_parent
 from pynenc_async.store.sqlite.keeper import Keeper
 from pynenc_async.store.sqlite.lease import Lease, Others
 from pynenc_async.store.sqlite.names import Names
-from pynenc_async.store.sqlite.opening import open_file
+from pynenc_async.store.sqlite.opening import hold_file, open_file
 from pynenc_async.store.sqlite.options import Durability, SqliteOptions
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.statements import enable_batches
+from pynenc_async.store.sqlite.watching import Watch
 from pynenc_async.store.sqlite.worker import Worker
 from pynenc_async.store.sqlite.writer import Writer
 
@@ -58,7 +61,9 @@ class Engine:
         self._lease_seconds: Final = lease_seconds
         self._peek_lock: Final = threading.Lock()
         with contextlib.ExitStack() as undo:
-            self._writing: Final = self._keep(undo, open_file(options))
+            self._hold: Final = hold_file(options)
+            undo.callback(self._hold.close)
+            self._writing: Final = self._keep(undo, open_file(options, self._hold))
             enable_batches(self._writing)
             self._peeking: Final = self._keep(undo, connect(options, mode="ro"))
             self.reading: Final = self._keep(undo, connect(options, mode="ro"))
@@ -66,24 +71,28 @@ class Engine:
             enable_find(self.searching)
             looking = self._keep(undo, connect(options, mode="ro"))
             checkpointing = self._keep(undo, connect(options))
+            self.checkpointer: Final = Checkpointer(checkpointing, options.path, may_write=self._has_files)
+            self._watch: Final = Watch(options.path, looking, self._hold, self.checkpointer.save_log)
+            self._hold.lock(f"{options.path}-shm")
+            undo.callback(self._let_go)
             self.bell: Final = Bell()
             self.bell.hang()
             undo.callback(self.bell.take_down)
             self.lease = self._take_lease()
             undo.callback(self._end_lease)
             home = enrol_first(self._writing, runner_id, self.lease, self.bell, options)
+            stamp.renew(self._writing, options.path)
+            with contextlib.suppress(OSError):
+                self._watch.has_new_log()  # that of now has its stamp
             self._undo: Final = undo.pop_all()
         self.session: Final = Session(self._writing, self.names, home=home)
-        self.checkpointer: Final = Checkpointer(checkpointing, f"{options.path}-wal")
         self.writer: Final = Writer(
             self.session, failures, self.checkpointer, busy_timeout=options.busy_timeout, committed=self.bell.ring
         )
         self.work: Final = Worker("pynenc_async-sqlite-writer", self.writer.serve, most=_MOST_AT_ONCE)
         self.at_once: Final = AtOnce(self.writer, self.work, allowed=options.durability is Durability.NORMAL)
         self.leases: Final = Others(options.path, lease_seconds)
-        self.keeper: Final = Keeper(
-            options.path, looking, self.session, self.bell, self._renew, self.leases.is_dead, lease_seconds
-        )
+        self.keeper: Final = Keeper(looking, self.session, self.bell, self._tick, self.leases.is_dead, lease_seconds)
         self.keeper.ring = ring
         for thread in (self.work, self.keeper, self.checkpointer):
             thread.start()
@@ -95,7 +104,7 @@ class Engine:
 
     def _take_lease(self) -> Lease:
         try:
-            return Lease.take(self.options.path, self._lease_seconds)
+            return Lease.take(self.options.path, self._lease_seconds, self._watch.expected)
         except OSError as error:
             raise store_error(
                 self.options.path,
@@ -109,6 +118,8 @@ class Engine:
         self.keeper.stop()
         self.work.stop()
         self.checkpointer.stop()
+        with contextlib.suppress(OSError):
+            self._watch.look()  # as it is now
         self._undo.close()
 
     def rejoin(self) -> Rejoin:
@@ -119,16 +130,30 @@ class Engine:
         before, self.lease = self.lease, lease
         before.end()
 
+    def _has_files(self) -> bool:
+        return self._watch.loss is None
+
+    def _let_go(self) -> None:
+        """Let the last connection that is closed bring in the log and remove it; not where that would do harm."""
+        if self._watch.loss is None or self._watch.loss.lets_close:
+            self._hold.unlock()
+
     def _end_lease(self) -> None:
         self.lease.end()  # whichever it is by then
 
-    def _renew(self) -> None:
-        self.lease.renew()
+    def _tick(self) -> None:
+        with contextlib.suppress(OSError):  # no room for eight bytes: the next tick tries again
+            if self.session.alive:
+                self.lease.renew()
+        with contextlib.suppress(OSError):
+            self.session.loss = self._watch.look()
+            if self._watch.has_new_log():  # be it by another process, which knows nothing of ours
+                self.checkpointer.note_new_log()
 
     def copy_to(self, target: str) -> None:
         """Write a copy of the whole file; see `Store.backup`."""
-        if self.session.is_astray:
-            raise self._failures.astray("a copy")
+        if self.session.loss is not None:
+            raise self._failures.lost(self.session.loss, "a copy")
         copy(self.options, self._failures, target)
 
     def peek(self, question: Callable[[sqlite3.Connection], T]) -> T:
@@ -139,6 +164,7 @@ class Engine:
     def abandon(self) -> None:
         """Leave everything to the parent, in a child that was forked: the locks on the file are not this process's."""
         self.is_childs = True
+        leave_to_parent()
         self.lease.let_go()
         self.bell.take_down()
         _not_to_be_closed.append(self)

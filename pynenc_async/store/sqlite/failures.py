@@ -5,6 +5,7 @@ from typing import Final
 
 from pynenc_async.errors import StoreError
 from pynenc_async.printable import printable
+from pynenc_async.store.sqlite.beside import Loss
 
 _PRIMARY: Final = 0xFF
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
@@ -23,12 +24,11 @@ class Failures:
         self._path: Final = path
         self._busy_timeout: Final = busy_timeout
 
-    def astray(self, doing: str) -> StoreError:
-        """Return what to raise where the file that is open is not the one that has its name."""
+    def lost(self, loss: Loss, doing: str) -> StoreError:
+        """Return what to raise where the files are not those that were opened."""
         return store_error(
             self._path,
-            f"the file was removed, renamed or replaced while it was open; {doing} would be lost, "
-            "and nothing is written any more. Stop all that use it; put the file back, or start anew with the one there",
+            f"{loss.what(self._path)}; {doing} would be lost, and nothing is written any more. {loss.remedy(self._path)}",
         )
 
     def translate(self, error: sqlite3.Error, doing: str) -> StoreError:

@@ -1,6 +1,5 @@
 """The thread that keeps a runner alive, hears the bell, and looks around: whatever the loop and the writer are doing."""
 
-import contextlib
 import sqlite3
 import threading
 import time
@@ -8,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell, is_ear
-from pynenc_async.store.sqlite.inspecting import identity_of
 from pynenc_async.store.sqlite.schema import ALIVE
 from pynenc_async.store.sqlite.session import Session
 
@@ -17,26 +15,24 @@ _LONGEST_TICK: Final = 1.0
 
 
 class Keeper:
-    """Renews the lease at each tick, and rings where something may have changed."""
+    """Does at each tick what must be done, such as to renew the lease, and rings where something may have changed."""
 
     def __init__(
         self,
-        database: str,
         connection: sqlite3.Connection,
         session: Session,
         bell: Bell,
-        renew: Callable[[], None],
+        tick: Callable[[], None],
         is_dead: Callable[[str], bool],
         seconds: float,
     ) -> None:
-        self._database: Final = database
-        self._identity: Final = identity_of(database)
         self._connection: Final = connection
         """Its own, for reading."""
         self._session: Final = session
         self._bell: Final = bell
         self._tick: Final = min(seconds / 3, _LONGEST_TICK)
-        self._renew: Final = renew
+        self._do_tick: Final = tick
+        """What is to be done at each tick."""
         self._is_dead: Final = is_dead
         """Looks at the lease of that name."""
         self.ring: Callable[[], None] | None = None
@@ -81,10 +77,7 @@ class Keeper:
 
     def _look(self) -> bool:
         """Make one tick; return whether others should be told that something may have changed."""
-        with contextlib.suppress(OSError):  # no room for eight bytes: the next tick tries again
-            if self._session.alive:
-                self._renew()
-            self._session.is_astray = identity_of(self._database) != self._identity
+        self._do_tick()
         return self._refresh(is_tick=True)
 
     def _refresh(self, *, is_tick: bool = False) -> bool:

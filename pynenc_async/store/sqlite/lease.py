@@ -15,10 +15,13 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
 from typing import Any, Final
 
+from pynenc_async.store.sqlite.beside import Files, Identity
 from pynenc_async.store.sqlite.drafts import PRIVATE, give_mode_of
 
 try:
@@ -29,7 +32,11 @@ except ImportError:  # Windows: the moment alone decides
 fcntl: Final[Any] = _fcntl
 
 _CONTENT: Final = Struct("<dd36sI")
-"""Until when, how long each lease is, the boot, the process."""
+"""Until when, how long each lease is, the boot and the files (see `_ORIGIN`), the process."""
+_ORIGIN: Final = Struct("<16s6s6s6s2s")
+"""The beginning of the id of the boot; which files the runner has open, as marks; and that they are there."""
+_HAS_FILES: Final = b"\0\1"
+_NO_FILE: Final = b"\0" * 6
 _MOMENT: Final = Struct("<d")
 _NAME: Final = re.compile("[0-9A-Za-z_-]{1,64}")
 _TO_LOOK: Final = (
@@ -67,22 +74,23 @@ def _boot() -> bytes:
 class Lease:
     """A lease that this process has."""
 
-    def __init__(self, name: str, database: str, descriptor: int, seconds: float) -> None:
+    def __init__(self, name: str, database: str, descriptor: int, seconds: float, files: Files) -> None:
         self.name: Final = name
         """By which others find it."""
         self._database: Final = database
         self._path: Final = f"{database}-runner-{name}"
         self._descriptor: int | None = descriptor
         self._seconds = seconds
+        self._files: Final = files
         self._lock: Final = threading.Lock()
         """So that nothing is written into a file that has been closed: its number may be that of another one by then."""
 
     @classmethod
-    def take(cls, database: str, seconds: float) -> "Lease":
-        """Begin a lease. Raises OSError."""
+    def take(cls, database: str, seconds: float, files: Files) -> "Lease":
+        """Begin a lease, of a runner that has these files open. Raises OSError."""
         name = secrets.token_hex(8)
         path = f"{database}-runner-{name}"
-        return cls(name, database, _begin(path, database, seconds), seconds)
+        return cls(name, database, _begin(path, database, seconds, files), seconds, files)
 
     def renew(self) -> None:
         """Begin it anew, and put the file back where it is gone. Raises OSError."""
@@ -95,7 +103,7 @@ class Lease:
     def _put_back(self) -> None:
         """Let the file be there again: in one step, for one that is not locked would be that of a dead runner."""
         draft = f"{self._database}-new-{secrets.token_hex(4)}"
-        descriptor = _begin(draft, self._database, self._seconds)
+        descriptor = _begin(draft, self._database, self._seconds, self._files)
         try:
             Path(draft).replace(self._path)
         except BaseException:
@@ -120,13 +128,14 @@ class Lease:
             self._descriptor = None
 
 
-def _begin(path: str, database: str, seconds: float) -> int:
+def _begin(path: str, database: str, seconds: float, files: Files) -> int:
     """Make the file of a lease that begins now, and return its descriptor. Raises OSError; then there is no file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     try:
         give_mode_of(database, descriptor)  # whoever may use the one must see the other
-        _lock(descriptor, alone=True)
-        _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, _boot(), os.getpid()))
+        _lock(descriptor, alone=True, wait=True)
+        origin = _ORIGIN.pack(_boot()[:16], *(mark or _NO_FILE for mark in marks_of(files)), _HAS_FILES)
+        _write(descriptor, _CONTENT.pack(time.monotonic() + seconds, seconds, origin, os.getpid()))
     except BaseException:
         os.close(descriptor)
         with contextlib.suppress(OSError):
@@ -148,15 +157,16 @@ def _write(descriptor: int, content: bytes) -> None:
     os.write(descriptor, content)
 
 
-def _lock(descriptor: int, *, alone: bool) -> bool | None:
+def _lock(descriptor: int, *, alone: bool, wait: bool = False) -> bool | None:
     """Lock the file; return whether that worked, None where files cannot be locked.
 
     Who only looks whether the owner still has it does so `alone=False`: two who look at once are no owner to each other.
+    The owner waits for them: it takes a moment.
     """
     if fcntl is None:
         return None
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:
@@ -206,16 +216,35 @@ def _is_over(content: bytes) -> bool:
     until, seconds, boot, _ = _CONTENT.unpack(content)
     now = time.monotonic()
     # A moment that lies further ahead than a lease is long was written before the clock began anew.
-    return boot.rstrip(b"\0") != _boot() or not now <= until <= now + seconds
+    return boot[:16].rstrip(b"\0") != _boot()[:16] or not now <= until <= now + seconds
 
 
-def process_of(database: str, name: str) -> int | None:
-    """Return the id of the process that has the lease, for people."""
-    with contextlib.suppress(OSError), os.fdopen(_open(_path(database, name)), "rb") as file:
-        content = file.read(_CONTENT.size)
-        if len(content) == _CONTENT.size:
-            return int(_CONTENT.unpack(content)[3])
-    return None
+def marks_of(files: Files) -> Files:
+    """Return the files as a lease names them."""
+    return Files(*map(_mark, files))
+
+
+def _mark(file: Identity | None) -> bytes | None:
+    return None if file is None else blake2b(repr(file).encode(), digest_size=len(_NO_FILE)).digest()
+
+
+def living(database: str) -> Iterator[tuple[int, Files]]:
+    """Yield, for each process that has a lease, its id and the marks of the files it has open. The database is not asked."""
+    directory, prefix = os.path.split(f"{database}-runner-")
+    for name in os.listdir(directory):  # noqa: PTH208  names, not paths
+        if name.startswith(prefix):
+            with contextlib.suppress(OSError):
+                descriptor = _open(_path(database, name.removeprefix(prefix)))
+                try:
+                    is_held = _lock(descriptor, alone=False) is False
+                    content = os.read(descriptor, _CONTENT.size) if is_held else b""
+                finally:
+                    os.close(descriptor)
+                if len(content) == _CONTENT.size:
+                    _, _, origin, process = _CONTENT.unpack(content)
+                    _, *marks, has_files = _ORIGIN.unpack(origin)
+                    if has_files == _HAS_FILES:
+                        yield process, Files(*(None if mark == _NO_FILE else mark for mark in marks))
 
 
 def tidy(database: str, name: str) -> None:

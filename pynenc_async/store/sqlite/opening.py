@@ -1,6 +1,8 @@
 """From a path to a connection: what is there is looked at before anything is written, and is never replaced."""
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -8,9 +10,10 @@ from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.connecting import connect, migrate
 from pynenc_async.store.sqlite.creating import create
 from pynenc_async.store.sqlite.failures import Failures, store_error
+from pynenc_async.store.sqlite.hold import Hold
 from pynenc_async.store.sqlite.inspecting import (
-    check_length,
-    check_owner,
+    check_file,
+    check_neighbours,
     check_pages,
     check_place,
     check_tables,
@@ -25,28 +28,39 @@ _LARGEST_WAL: Final = 64 << 20
 """Bytes: a write-ahead log that has grown beyond is cut back when it begins anew."""
 
 
-def open_file(options: SqliteOptions) -> sqlite3.Connection:
-    """Return a connection that may write, to a store that is there, whole, and of this version. Raises `StoreError`."""
+def hold_file(options: SqliteOptions) -> Hold:
+    """Hold the file, which is made if there is none. Raises `StoreError`."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 or later is needed")
-    path, failures = options.path, Failures(options.path, options.busy_timeout)
-    try:
-        if not Path(path).exists():
-            create(path)
-        check_place(path)
-        check_length(path)
-        check_owner(options)
+    with _translated(options):
+        if not Path(options.path).exists():
+            create(options.path)
+        check_place(options.path)
+        return Hold.take(options.path)
+
+
+def open_file(options: SqliteOptions, hold: Hold) -> sqlite3.Connection:
+    """Return a connection that may write, to a store that is there, whole, and of this version. Raises `StoreError`."""
+    with _translated(options):
+        check_neighbours(options.path, hold)
+        check_file(options, hold)
         connection = connect(options)
         try:
             _make_ready(connection, options)
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
-        raise failures.translate(error, "opening it") from error
-    except OSError as error:
-        raise store_error(path, f"cannot open it: {error}") from error
     return connection
+
+
+@contextmanager
+def _translated(options: SqliteOptions) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Failures(options.path, options.busy_timeout).translate(error, "opening it") from error
+    except OSError as error:
+        raise store_error(options.path, f"cannot open it: {error}") from error
 
 
 def _make_ready(connection: sqlite3.Connection, options: SqliteOptions) -> None:

@@ -213,6 +213,11 @@ _JOURNALS_NAME: Final = (
     f"CREATE INDEX invocation_ended ON invocation (ended_at) WHERE {FORGETTABLE}",
     f"CREATE INDEX invocation_spared ON invocation (ended_at) WHERE {IS_SPARED}",
 )
+_STAMP: Final = (
+    "CREATE TABLE stamp (number INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT",
+    "INSERT INTO stamp VALUES (1, randomblob(16))",
+)
+"""See `stamp`."""
 
 _WINDOWS: Final = ("ALTER TABLE bucket ADD COLUMN starts BLOB",)
 """For rates that hold in any window: the moments of their starts. `full_at` is when nothing of a row matters any more."""
@@ -226,7 +231,7 @@ _RUNNERS_STOP: Final = (
 _BELONGS: Final = ("CREATE TABLE app (app_id TEXT NOT NULL) STRICT",)
 """One row: whose file this is. A file of an earlier version belongs to the app that opens it first."""
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP, _BELONGS)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP, _BELONGS, _STAMP)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)
@@ -245,5 +250,6 @@ TABLES: Final = frozenset(
         "bucket",
         "tally",
         "app",
+        "stamp",
     }
 )

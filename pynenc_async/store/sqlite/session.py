@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from pynenc_async.store.sqlite.beside import Loss
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
 
@@ -19,8 +20,8 @@ class Session:
         """All keys that it has had."""
         self.died: int | None = None
         """Which key has been declared dead. Not a flag: the keeper may find out about the last one after a new one is there."""
-        self.is_astray = False
-        """Whether another file, or none, is found where the open one was: then what is written now would be lost."""
+        self.loss: Loss | None = None
+        """What was done to the files of the store, as far as is known: then what is written now would be lost."""
         self.marked: set[int] = set()
         """Of what this runner has in memory: what has something rare about it, as far as is known."""
 

@@ -38,8 +38,11 @@ class Writer:
 
     def serve(self, jobs: Sequence[Job]) -> list[Answer]:
         """Do the work of all jobs, in their order: neighbours share a transaction."""
-        if self._session.is_astray:
-            return [(job, None, self._failures.astray(job.work.doing)) for job in jobs]
+        loss = self._session.loss
+        if loss is not None:
+            return [(job, None, self._failures.lost(loss, job.work.doing)) for job in jobs]
+        if self._checkpoints.wants_writer:
+            self._checkpoints.before_commit(self._session.connection)
         answers: list[Answer] = [(job, None, None) for job in jobs if job.future.cancelled()]
         begun = {id(job) for job, *_ in answers}  # whose future is cancelled from here on is served all the same
         for is_commit, some in groupby(jobs, key=lambda job: isinstance(job.work, Commit)):
@@ -87,7 +90,7 @@ class Writer:
         The same way back leads from every failure: the writer's thread tries again, and tells what is wrong.
         """
         connection = self._session.connection
-        if self._checkpoints.needs_help or self._session.is_astray:
+        if self._checkpoints.wants_writer or self._session.loss is not None:
             return False
         connection.execute("PRAGMA busy_timeout = 0")
         try:
@@ -110,8 +113,8 @@ class Writer:
         self._checkpoints.note(changes)
 
     def _help(self) -> None:
-        if self._checkpoints.needs_help:
-            self._checkpoints.help(self._session.connection)
+        if self._checkpoints.wants_writer:
+            self._checkpoints.after_commit(self._session.connection)
 
     def _prepare(self, job: Job, answers: list[Answer]) -> bool:
         try:
