@@ -23,12 +23,11 @@ def real_module(name: str, namespace: Mapping[str, Any] | None = None) -> str:
     """
     if name not in _MAIN_NAMES:
         return name
-    if namespace is None:
-        namespace = getattr(sys.modules.get(name), "__dict__", {})
-    spec = getattr(namespace.get("__spec__"), "name", None)
+    known: Mapping[str, Any] = vars(sys.modules[name]) if namespace is None and name in sys.modules else namespace or {}
+    spec = getattr(known.get("__spec__"), "name", None)
     if isinstance(spec, str) and spec not in _MAIN_NAMES:
         return spec
-    file = namespace.get("__file__")
+    file = known.get("__file__")
     if not isinstance(file, str) or file.startswith("<"):
         return MAIN
     return Path(file).stem
