@@ -77,7 +77,7 @@ async def main():
     await store.open("ada")
     for number in range(1, 101):
         await store.commit(whole_life(f"ada-{number}", arguments=b"x" * 500))
-    sqlite3.connect("jobs.db").execute("VACUUM INTO 'vacuum.db'")
+    sqlite3.connect("jobs.db").backup(sqlite3.connect("other.db"))
     await store.backup("backup.db")
     for number in range(101, 101 + int(sys.argv[1])):
         await store.commit(whole_life(f"ada-{number}", arguments=b"x" * 500))
@@ -98,7 +98,7 @@ def crashed(request):
 def again(crashed, path):
     """The same files elsewhere, and how many invocations they hold."""
     directory, count = crashed
-    for name in ("jobs.db", "jobs.db-wal", "backup.db", "vacuum.db"):
+    for name in ("jobs.db", "jobs.db-wal", "backup.db", "other.db"):
         shutil.copy(directory / name, Path(path).with_name(name))
     return path, count
 
@@ -141,5 +141,5 @@ async def test_a_backup_moved_over_a_file_that_crashed_does_not_meet_the_old_log
 )  # it is known as another file when there was a checkpoint since
 async def test_a_copy_of_another_tool_does_not_meet_the_old_log(again):
     path, _ = again
-    Path(path).with_name("vacuum.db").replace(path)
+    Path(path).with_name("other.db").replace(path)
     await assert_old_log_is_not_met(path)

@@ -6,7 +6,8 @@ stamp in it that is also read through the log. What is found there no more, for 
 stamp of another file: of an earlier state, or of a backup, which begins with a stamp of its own.
 
 Stamps are made when a store is opened, before the log is brought in, and when it begins anew. A copy that other tools
-have made has the stamp of its moment, and is known as another file once there is a later one.
+have made has the stamp of its moment, and is known as another file once there is a later one. What VACUUM has made has
+its pages in other places, and with a log of before makes no sense at all: that is for the other checks.
 """
 
 import os
