@@ -7,7 +7,7 @@ from typing import Any, Final, Self, cast
 
 import msgspec
 
-from pynenc_async.codec import decode_with, encode, encode_in_order, read_back, refuse_loss
+from pynenc_async.codec import Wire, decode_with, encode, encode_at_once, read_back, refuse_loss, refuse_null
 from pynenc_async.errors import SerializationError
 from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.printable import printable
@@ -108,16 +108,20 @@ def require_encodable(function: Function, values: Values, *, items: bool) -> Non
 
 
 def _encode_carefully(function: Function, values: Values) -> bytes:
-    names, wires = function.names, function.wires
-    data = encode_in_order(dict(zip(names, values, strict=True)), field="arguments")
-    unclear = [
-        index for index, wire in enumerate(wires) if not (type(values[index]) in wire.kinds or wire.fits(values[index]))
-    ]
-    if unclear:
-        back = _as_tuple(read_back(function.arguments_decoder, data, "arguments"))
-        for index in unclear:
-            refuse_loss(values[index], back[index], f"arguments.{names[index]}")
+    names = function.names
+    named = dict(zip(names, values, strict=True))
+    data = encode_at_once(named, field="arguments")
+    if all(map(_fits, function.wires, values)):
+        refuse_null(named, data, field="arguments")
+        return data
+    back = _as_tuple(read_back(function.arguments_decoder, data, "arguments"))
+    for name, value, arrived in zip(names, values, back, strict=True):
+        refuse_loss(value, arrived, f"arguments.{name}")
     return data
+
+
+def _fits(wire: Wire, value: object) -> bool:
+    return type(value) in wire.kinds or wire.fits(value)
 
 
 def decode_values(function: Function, raw: bytes | msgspec.Raw) -> Values:

@@ -10,6 +10,7 @@ import pathlib
 import typing
 import uuid
 import zoneinfo
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
 
 import msgspec
@@ -138,6 +139,10 @@ class Renamed(pydantic.BaseModel):
     a: int = pydantic.Field(validation_alias="read", serialization_alias="written")
 
 
+class When(pydantic.BaseModel):
+    at: dt.datetime
+
+
 class Open(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="allow")
 
@@ -189,6 +194,7 @@ KEPT = {
     "a decimal with its zeros": (decimal.Decimal, decimal.Decimal("1.10")),
     "UTC": (dt.datetime, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)),
     "an offset": (dt.datetime, dt.datetime(2024, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))),
+    "an iterable": (Iterable[Pair], [Pair(1)]),
     "a duration": (dt.timedelta, dt.timedelta(days=-1, microseconds=1)),
     "a path": (pathlib.Path, pathlib.Path("a/b")),
     "an enum": (Colour, Colour.RED),
@@ -226,6 +232,7 @@ ARRIVES_AS_BASE = {
     "an int in a field of type float": (Animal, Animal("rex", 2)),
     "a library's own float": (float, Number(1.5)),
     "a library's own datetime": (dt.datetime, Moment(2024, 1, 1)),
+    "an offset in a model": (When, When(at=NAIVE.replace(tzinfo=dt.timezone(dt.timedelta(hours=2))))),
     "the zone UTC of another library": (dt.datetime, dt.datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo("UTC"))),
 }
 

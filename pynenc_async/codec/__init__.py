@@ -2,7 +2,7 @@
 
 from pynenc_async.codec.careful import PLAIN
 from pynenc_async.codec.decoding import decode, decode_with, decoder_for, located
-from pynenc_async.codec.tiers import encode, encode_in_order
+from pynenc_async.codec.tiers import encode, encode_at_once, refuse_null
 from pynenc_async.codec.wire import Wire, read_back, refuse_loss
 
 __all__ = [
@@ -12,8 +12,9 @@ __all__ = [
     "decode_with",
     "decoder_for",
     "encode",
-    "encode_in_order",
+    "encode_at_once",
     "located",
     "read_back",
     "refuse_loss",
+    "refuse_null",
 ]

@@ -6,12 +6,12 @@ zones may be equal. So types are compared, too, and for objects all that they ke
 
 import dataclasses
 import datetime as dt
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property, lru_cache
-from inspect import getattr_static
 from itertools import chain, zip_longest
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, cast
@@ -32,6 +32,8 @@ _NOT_KEPT: Final = frozenset({"__dict__", "__weakref__", "__pydantic_fields_set_
 """What objects have that says nothing of their value."""
 _IN_C: Final[Mapping[type, str]] = {defaultdict: "default_factory", deque: "maxlen"}
 """What is kept in neither a slot nor a `__dict__`."""
+_NO_NAME: Final = re.compile(r"Z|(UTC)?([+-][\d:]+)?")
+"""How zones are called that are nothing but their offset."""
 _ABSENT: Final = object()
 _LONGEST_KEY: Final = 60
 
@@ -132,11 +134,12 @@ def _compare_scalars(sent: Any, back: Any) -> Difference | None:
 
 
 def _is_same_zone(one: dt.tzinfo | None, other: dt.tzinfo | None) -> bool:
-    """Whether two zones are the same, or have the same offset at all times, under the same name."""
+    """Whether two zones are the same, or have the same offset at all times, under the same name or no own one."""
     if one is None or other is None:
         return one is other
-    offset = one.utcoffset(None)
-    return offset is not None and offset == other.utcoffset(None) and one.tzname(None) == other.tzname(None)
+    offset, names = one.utcoffset(None), [one.tzname(None) or "", other.tzname(None) or ""]
+    has_names = names[0] != names[1] and not all(map(_NO_NAME.fullmatch, names))
+    return offset is not None and offset == other.utcoffset(None) and not has_names
 
 
 # -- by what they contain ----------------------------------------------------------------------------------------------
@@ -189,14 +192,15 @@ _CONTAINERS: Final[tuple[tuple[Any, Callable[[_Pair, list[_Pair]], Difference | 
 
 
 def _add(pair: _Pair, pairs: list[_Pair], sent: Iterable[Any], back: Iterable[Any], step: Callable[[int], str]) -> None:
-    """Add the pairs of elements that are not the same at a glance."""
+    """Add the pairs of elements, unless they are the same at a glance."""
+    if not _are_same_atoms(sent, back):
+        pairs.extend((one, other, pair, step(index)) for index, (one, other) in enumerate(zip(sent, back, strict=True)))
+
+
+def _are_same_atoms(sent: Iterable[Any], back: Iterable[Any]) -> bool:
+    """Whether two series consist of the same atoms; told in C, for most do."""
     kinds = list(map(type, sent))
-    if kinds == list(map(type, back)) and _ATOMS.issuperset(kinds) and list(sent) == list(back):
-        return
-    for index, (one, other) in enumerate(zip(sent, back, strict=True)):
-        kind = _kind_of(one)
-        if not (one is other or (kind is type(other) and kind in _ATOMS and one == other)):
-            pairs.append((one, other, pair, step(index)))
+    return kinds == list(map(type, back)) and _ATOMS.issuperset(kinds) and list(sent) == list(back)
 
 
 def _member(key: object) -> str:
@@ -209,8 +213,9 @@ def _member(key: object) -> str:
 def _compare_state(pair: _Pair, pairs: list[_Pair]) -> Difference | None:
     sent, back, _, _ = pair
     before, after = _state(sent), _state(back)
-    kind = _kind_of(sent)
-    has_fields = _has_fields(kind)  # what is inside of any other object is its own business, and no field to name
+    if list(before) == list(after) and _are_same_atoms(before.values(), after.values()):
+        return None
+    has_fields = _has_fields(_kind_of(sent))  # what is inside of any other object is its own business
     for name in chain(before, (name for name in after if name not in before)):
         one, other = before.get(name, _ABSENT), after.get(name, _ABSENT)
         step = f".{name}" if has_fields and name not in _OF_PYDANTIC else ""
@@ -227,14 +232,24 @@ _OF_PYDANTIC: Final = frozenset({"__pydantic_private__", "__pydantic_extra__"})
 def _state(value: object) -> dict[str, Any]:
     """Return all that an object keeps besides what it contains."""
     kind = _kind_of(value)
-    state = {name: found for name in _slots(kind) if (found := getattr(value, name, _ABSENT)) is not _ABSENT}
+    slots, passing = _slots(kind), _passing(kind)
     own: dict[str, Any] = getattr(value, "__dict__", {})
-    return state | {name: found for name, found in own.items() if not _is_passing(kind, name)}
+    if not own.keys().isdisjoint(passing):
+        own = {name: found for name, found in own.items() if name not in passing}
+    return (
+        {name: found for name in slots if (found := getattr(value, name, _ABSENT)) is not _ABSENT} | own
+        if slots
+        else own
+    )
 
 
-def _is_passing(kind: type, name: str) -> bool:
-    """Whether an attribute says nothing of the value, or what the rest of it says anyway."""
-    return name in _NOT_KEPT or isinstance(getattr_static(kind, name, None), cached_property)
+@lru_cache(maxsize=1024)
+def _passing(kind: Any) -> frozenset[str]:
+    """Return the attributes that say nothing of the value, or what the rest of it says anyway."""
+    bases: Iterable[Any] = kind.__mro__
+    return _NOT_KEPT.union(
+        name for base in bases for name, one in vars(base).items() if isinstance(one, cached_property)
+    )
 
 
 @lru_cache(maxsize=1024)

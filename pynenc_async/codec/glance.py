@@ -73,6 +73,8 @@ def _container_glances(origin: Any, arguments: tuple[Any, ...]) -> list[Glance]:
 
 def _each(annotation: Any) -> Callable[[Iterable[Any]], bool]:
     """Return what looks at all elements of a container."""
+    if _is_one_of(annotation, _FREE):
+        return lambda values: is_plain(list(values))
     kinds, glance = exact_kinds(annotation), glance_of(annotation)
     return lambda values: kinds.issuperset(map(type, values)) or all(map(glance, values))
 

@@ -5,7 +5,7 @@ it takes the first member that would be written as the text is. Inside of classe
 """
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Reversible
 from enum import Enum, EnumType
 from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -15,6 +15,8 @@ import msgspec
 from pynenc_async.codec.hooks import DECODE_FIX, StandIn, dec_hook, encode, name_of
 
 UNIONS: Final = (Union, types.UnionType)
+_ITERABLES: Final = (Iterable, Reversible, Container)
+"""What msgspec does not know, as it does sequences, to be a list."""
 _GENERIC: Final = ("builtins", "collections.abc")
 _ANY_TEXT: Final = (bytes, bytearray, PurePath, str)
 """Types, and their subclasses, that are made of many a text that was meant as one."""
@@ -25,14 +27,9 @@ def decodable(annotation: Any) -> Any:
 
     A `float` takes an int as well, as it does for type checkers, and leaves it one.
     """
-    while hasattr(annotation, "__supertype__"):  # of NewType
-        annotation = annotation.__supertype__
+    annotation = _meant(annotation)
     if annotation is float:
         return int | float
-    if isinstance(annotation, TypeVar):
-        return decodable(
-            _union_of(annotation.__constraints__) if annotation.__constraints__ else annotation.__bound__ or Any
-        )
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _annotated(annotation, arguments)
@@ -41,6 +38,17 @@ def decodable(annotation: Any) -> Any:
     if isinstance(origin, type) and origin.__module__ in _GENERIC and arguments:
         return _generic(annotation, origin, arguments)
     return annotation if _is_known(annotation) else _members(annotation)
+
+
+def _meant(annotation: Any) -> Any:
+    """Return what stands for names of types, for type variables, and for what is more general than JSON."""
+    while hasattr(annotation, "__supertype__"):  # of NewType
+        annotation = annotation.__supertype__
+    if isinstance(annotation, TypeVar):
+        bound = _union_of(annotation.__constraints__) if annotation.__constraints__ else annotation.__bound__
+        return Any if bound is None else _meant(bound)
+    is_iterable = (get_origin(annotation) or annotation) in _ITERABLES
+    return list[get_args(annotation) or Any] if is_iterable else annotation  # type: ignore[misc]
 
 
 def _members(annotation: Any) -> Any:

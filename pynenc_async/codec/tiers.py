@@ -40,15 +40,21 @@ def encode(value: object, *, field: str) -> bytes:
     return _carefully_for_identity.encode(value, field)
 
 
-def encode_in_order(value: object, *, field: str) -> bytes:
-    """Return `value` as JSON, dicts in their order: what is stored and sent. Raises like `encode`."""
+def encode_at_once(value: object, *, field: str) -> bytes:
+    """Return `value` as JSON, dicts in their order, NaN as `null`: what is stored and sent. Raises like `encode`.
+
+    Another look is due at what comes out: by `refuse_null`, or by a comparison with what comes back.
+    """
     try:
-        data = _encode(value)
-        if type(value) in PLAIN or not (_has_null(data) and _needs_care(value, sets=False)):
-            return data
+        return _encode(value)
     except Exception:  # noqa: BLE001
         return _carefully.encode(value, field)
-    return _carefully.encode(value, field)
+
+
+def refuse_null(value: object, data: bytes, *, field: str) -> None:
+    """Raise `SerializationError` where `data`, which `value` was encoded to, has a `null` that was a NaN."""
+    if _has_null(data) and _needs_care(value, sets=False):
+        _carefully.encode(value, field)
 
 
 def refuse(value: object, problem: SerializationError, *, field: str) -> SerializationError:

@@ -8,7 +8,7 @@ from pynenc_async.codec.decoding import decode_with, decoder_for
 from pynenc_async.codec.differences import first_difference
 from pynenc_async.codec.glance import exact_kinds, glance_of
 from pynenc_async.codec.stand_ins import decodable
-from pynenc_async.codec.tiers import encode_in_order, refuse
+from pynenc_async.codec.tiers import encode_at_once, refuse, refuse_null
 from pynenc_async.errors import SerializationError
 
 
@@ -30,8 +30,12 @@ class Wire:
 
     def encode(self, value: object, *, field: str) -> bytes:
         """Return `value` as JSON; raise `SerializationError` that names the path of what would not come back."""
-        data = encode_in_order(value, field=field)
-        if type(value) not in self.kinds and not self.fits(value):
+        data = encode_at_once(value, field=field)
+        if type(value) in self.kinds:
+            return data
+        if self.fits(value):
+            refuse_null(value, data, field=field)
+        else:
             back = read_back(self.decoder(field), data, field)
             refuse_loss(value, back, field, lists_for_tuples=self._lists_for_tuples)
         return data

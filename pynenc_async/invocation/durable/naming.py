@@ -54,9 +54,10 @@ def _find(name: str, function: Function) -> Any:
     module = sys.modules.get(module_name)
     namespace: Any = home if not module_name else vars(module) if type(module) is ModuleType else {}
     found: Any = None
+    namespace_of: Any = vars
     for part in qualname.split("."):
         found = namespace.get(part)
-        namespace = vars(found) if issubclass(type(found), type) else {}
+        namespace = namespace_of(found) if issubclass(type(found), type) else {}
     if module_name in _PROGRAMS or not issubclass(type(found), type | FunctionType):
         return None
     # Imported from elsewhere: the module that defines it has to be named.
