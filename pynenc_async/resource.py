@@ -260,7 +260,11 @@ def _is_translated(raised: BaseException, error: BaseException) -> bool:
 
 def _as_context_manager(name: str, factory: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:
     if inspect.isasyncgenfunction(factory):
-        return lambda **dependencies: _Opening(name, factory(**dependencies))
+
+        def opening(**dependencies: Any) -> AbstractAsyncContextManager[Any]:
+            return _Opening(name, factory(**dependencies))
+
+        return opening
     if inspect.isasyncgenfunction(inspect.unwrap(factory)):
         return cast("Callable[..., AbstractAsyncContextManager[Any]]", factory)  # by @asynccontextmanager
     raise ResourceError(name, "is no async generator function", "write an async def with one yield")

@@ -4,7 +4,7 @@ import gc
 import sys
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Final
+from typing import Any, Final
 
 from pynenc_async.user_errors import put_traceback, traceback_of
 
@@ -54,7 +54,9 @@ def is_ours(step: TracebackType) -> bool:
 
 def module_of(frame: FrameType) -> str:
     """Return the name of the module in which a frame runs; a text without methods of its own, or ""."""
-    name = dict.get(frame.f_globals, "__name__")  # past the `get` of a dict of somebody's own, as `exec` allows
+    # Past the `get` of a dict of somebody's own, as `exec` allows.
+    look_up: Any = dict
+    name: object = look_up.get(frame.f_globals, "__name__")
     return name if type(name) is str else ""
 
 

@@ -81,7 +81,9 @@ def statuses_of(wanted: Statuses) -> tuple[InvocationStatus, ...]:
 def _several(wanted: object) -> Iterable[object]:
     if wanted is None:
         return ()
-    return (wanted,) if isinstance(wanted, str) or not isinstance(wanted, Iterable) else wanted
+    return (
+        (wanted,) if isinstance(wanted, str) or not isinstance(wanted, Iterable) else cast("Iterable[object]", wanted)
+    )
 
 
 def _status(wanted: object) -> InvocationStatus:

@@ -217,7 +217,7 @@ class DurableScheduler(WritingScheduler):
         driver, record._driver = record._driver, None
         was_stopped = driver is None or driver.revoke()
         self.release(record, more)
-        if not was_stopped:
+        if driver is not None and not was_stopped:
             driver.cancel("another runner has the invocation")
             if record._task.place is not None:
                 record._task.place.abandon(driver)

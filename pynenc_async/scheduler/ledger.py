@@ -162,7 +162,7 @@ class Ledger:
         if self.failure is None:
             await self.flush()
         committer, self._committer = self._committer, None
-        if committer is not None:
+        if committer is not None:  # pyright: ignore[reportUnnecessaryComparison]  # another stop may have come while it flushed
             committer.cancel()
             await asyncio.wait([committer])
         self._wanted = None

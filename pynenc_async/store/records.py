@@ -96,7 +96,7 @@ class Records:
         if self.retain_seconds == math.inf:
             return
         age = self._clock() - (self.finished[0]._ended_at or 0.0)
-        mine = weakref.ref(self)
+        mine: weakref.ref[Records] = weakref.ref(self)
         self._call_later(max(_SHORTEST, self.retain_seconds - age), lambda: _drop_aged(mine))
 
     def drop_oldest(self) -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Any, Final, cast
 
 _LOOKED_AT: Final = 16
 """How many parts of a container are looked at; the others are taken to be as large on average."""
@@ -29,8 +29,8 @@ def _estimate(value: object, depth: int) -> int:
         return size + _parts(value, depth)  # type: ignore[arg-type]
     fields: tuple[str, ...] = getattr(type(value), "__struct_fields__", ())
     size += sum(_estimate(getattr(value, name, None), depth + 1) for name in fields)
-    attributes = getattr(value, "__dict__", None)
-    return size + _parts(attributes, depth) if isinstance(attributes, dict) else size
+    attributes: Any = getattr(value, "__dict__", None)
+    return size + _parts(cast("dict[object, object]", attributes), depth) if isinstance(attributes, dict) else size
 
 
 def _parts(container: "dict[object, object] | list[object]", depth: int) -> int:

@@ -106,16 +106,20 @@ class Frames:
     """Messages from bytes that come in pieces of any size."""
 
     def __init__(self, kind: Any) -> None:
-        self._decode: Final = msgspec.msgpack.Decoder(list[kind]).decode
+        several: Any = list[kind]
+        self._decode: Final[Any] = msgspec.msgpack.Decoder(several).decode
         self._pieces = bytearray()
 
     def feed(self, data: bytes) -> list[Any]:
         """Return the messages that are complete now; raise msgspec's error for what is none."""
         pieces = self._pieces
         if not pieces and int.from_bytes(data[:_LENGTH_BYTES], "big") == len(data) - _LENGTH_BYTES:
-            return self._decode(memoryview(data)[_LENGTH_BYTES:])  # the usual case: one frame, in one piece
+            messages: list[Any] = self._decode(
+                memoryview(data)[_LENGTH_BYTES:]
+            )  # the usual case: one frame, in one piece
+            return messages
         pieces += data
-        messages: list[Any] = []
+        messages = []
         while len(pieces) >= _LENGTH_BYTES:
             end = _LENGTH_BYTES + int.from_bytes(pieces[:_LENGTH_BYTES], "big")
             if len(pieces) < end:

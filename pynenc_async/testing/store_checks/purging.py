@@ -1,6 +1,6 @@
 """Retention: what has ended is forgotten, the longest ago first, and nothing else."""
 
-from typing import Final
+from typing import Any, Final
 
 from pynenc_async.store.values import Fire, JournalChange, Refusal, RefusalKind, Retention, Unique
 from pynenc_async.testing.store_checks.bench import NOW, TASK, Bench, Runner, S, in_status, move, new, start
@@ -14,8 +14,8 @@ async def _ended(runner: Runner, name: str, at: float, *, arguments: bytes = b"{
     expect_made(await runner.commit(change, start(name, at=NOW), move(name, 3, S.SUCCESS, at=at, result=result)))
 
 
-async def _purge(runner: Runner, now: float = NOW + 100, limit: int = 10_000, **bounds: float) -> int:
-    return await runner.store.purge(Retention(**bounds), now=now, limit=limit)  # type: ignore[arg-type]  # each its own
+async def _purge(runner: Runner, now: float = NOW + 100, limit: int = 10_000, **bounds: Any) -> int:
+    return await runner.store.purge(Retention(**bounds), now=now, limit=limit)
 
 
 @PURGING.rule
@@ -91,7 +91,8 @@ async def what_a_journal_names(bench: Bench) -> None:
     await _workflow(other, "lives", None, "named", "named too", "not known")
     expect_made(await ours.commit(move("named too", 3, S.FAILED, at=NOW + 1, error=b"{}")))
     await _ended(ours, "other", NOW + 2)
-    for bounds in ({"seconds": 0.0}, {"count": 0}, {"bytes": 0}):
+    several: tuple[dict[str, Any], ...] = ({"seconds": 0.0}, {"count": 0}, {"bytes": 0})
+    for bounds in several:
         await _purge(ours, **bounds)
         expect(sorted(await ours.rows()), ["lives", "named", "named too"], f"what is left with {bounds}")
     expect((await ours.row("named")).result, b'"receipt"', "the result of what is spared")
