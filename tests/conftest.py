@@ -28,8 +28,8 @@ COMPLAINTS = pytest.StashKey[list[str]]()
 TURNS_TO_SETTLE = 10  # a task that ends by itself within so many turns of the loop was not left behind
 
 # How long an example takes says how busy the machine is, and nothing about what is under test.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("whole"), max_examples=20)
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -81,7 +81,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seeds", type=int, default=0, metavar="N", help="run the virtual loop with the seeds 0 to N-1")
 
 
+@pytest.hookimpl(tryfirst=True)  # hypothesis follows, with --hypothesis-profile
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if "not slow" in config.getoption("markexpr") else "whole")
     config.addinivalue_line("markers", "virtual: needs virtual time; runs on the virtual loop only")
     loop = config.getoption("--loop")
     if loop not in {None, "all"} and not loops_called(loop, 0):
@@ -103,7 +105,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # what pytest and the modules of tests hold is garbage to nobody: a test that collects has less to look at
+    freeze()
+
+
+def freeze() -> None:
+    """Let no test that collects garbage look through what pytest, hypothesis and earlier modules hold."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -119,8 +127,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     yield
+    if nextitem is not None and nextitem.path != item.path:
+        freeze()
     fail_of_complaints(item)  # of the loop while it closed
 
 

@@ -5,6 +5,7 @@ import threading
 from contextlib import contextmanager, suppress
 
 import pytest
+from hypothesis import settings
 from msgspec import UNSET
 
 from pynenc_async.status import InvocationStatus, StatusRecord, advance
@@ -18,6 +19,11 @@ TURNS_TO_REST = 10
 def slow(value):
     """Return a parameter of a test with which it is slow; without the others the default run would show too little."""
     return pytest.param(value, marks=pytest.mark.slow)
+
+
+def examples(count):
+    """Return how many examples a random search looks at: `count`, or a part of them where slow tests are left out."""
+    return max(1, count * settings.default.max_examples // 100)
 
 
 def statuses(invocation):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ calls = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None, report_multiple_bugs=False)
+@settings(max_examples=examples(300), deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_a_call_takes_exactly_what_the_function_takes(parameters, call):
     args, kwargs = call
@@ -72,7 +73,7 @@ def test_a_call_takes_exactly_what_the_function_takes(parameters, call):
     assert outcome(lambda: run(submit)) == outcome(lambda: plain(*args, **kwargs))
 
 
-@settings(max_examples=60, deadline=None, report_multiple_bugs=False)
+@settings(max_examples=examples(60), deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_a_thread_gets_the_same_values_as_the_loop(parameters, call):
     args, kwargs = call
@@ -84,7 +85,7 @@ def test_a_thread_gets_the_same_values_as_the_loop(parameters, call):
     assert outcome(lambda: run(submit)) == outcome(lambda: task.func(*args, **kwargs))
 
 
-@settings(max_examples=100, deadline=None, report_multiple_bugs=False)
+@settings(max_examples=examples(100), deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_args_binds_like_a_call(parameters, call):
     args, kwargs = call

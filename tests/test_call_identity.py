@@ -108,6 +108,7 @@ def ids_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return ids_in
 
 
+@pytest.mark.slow
 def test_ids_are_the_same_whatever_the_hash_seed(ids_elsewhere):
     first, *others = (ids_elsewhere(sys.executable, seed) for seed in ("0", "1", "42", "4294967295"))
     for other in others:

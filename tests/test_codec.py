@@ -195,7 +195,6 @@ def test_the_order_of_insertion_changes_nothing(data):
 ANY_FLOATS_AND_TEXT = st.none() | st.integers() | st.floats() | st.text(st.characters())
 
 
-@pytest.mark.slow
 @UNTIMED
 @given(st.recursive(ANY_FLOATS_AND_TEXT, lambda inner: st.lists(inner) | st.frozensets(st.frozensets(st.floats()))))
 def test_a_value_comes_back_or_its_field_is_named(value):

@@ -13,16 +13,11 @@ from pynenc_async import CycleDetectedError, Pynenc
 
 @pytest.fixture(autouse=True, scope="module")
 def no_help_from_the_collector():
-    """Prompt means by reference counting: a log entry that waits for the collector comes hours late.
-
-    What there was before is frozen: collections that a test asks for need not look through what other tests have left.
-    """
+    """Prompt means by reference counting: a log entry that waits for the collector comes hours late."""
     gc.collect()
-    gc.freeze()
     gc.disable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 def logged(caplog, app):

@@ -68,10 +68,12 @@ def test_children_have_ids_of_their_own(world):
     assert_of_their_own(world, in_children(3, lambda: world.call("ann")))
 
 
+@pytest.mark.slow
 def test_children_that_a_thread_has_forked_have_them_too(world):
     assert_of_their_own(world, from_thread(lambda: in_children(3, lambda: world.call("ann"))))
 
 
+@pytest.mark.slow
 def test_so_do_parent_and_children_of_an_app_that_has_run_before(world):
     before = world.call("ann")
     answers = [

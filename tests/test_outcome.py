@@ -617,6 +617,7 @@ def test_data_that_does_not_fit_its_class_becomes_a_remote_error(data):
     assert back.type_name == data.type_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["cause", "exceptions"])
 def test_a_deep_payload_does_not_exhaust_the_stack(field):
     data = error_data("builtins.ExceptionGroup", args=["m"])

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from itertools import pairwise
 
 import pytest
+from helpers import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ def test_no_window_sees_more_and_each_begins_as_soon_as_that_allows(count, per, 
     count=st.integers(MOST_MOMENTS - 1, 3 * MOST_MOMENTS),
     crowds=st.lists(st.tuples(st.integers(0, 16).map(lambda n: n / 4), st.integers(1, 400)), min_size=1, max_size=4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @example(count=MOST_MOMENTS, crowds=[(0, 4 * MOST_MOMENTS)])
 @example(count=MOST_MOMENTS + 1, crowds=[(0, 1), (0.5, 3 * MOST_MOMENTS)])
 def test_large_rates_are_kept_too_and_reach_their_throughput(count, crowds):

@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 import uvloop
-from helpers import S, assert_at_rest, turns
+from helpers import S, assert_at_rest, examples, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scheduler_model import WAYS, Disturbance, Node, World
@@ -95,14 +95,14 @@ def judge(world, disturbances, roots):
                 assert root.result == node.value
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @PROGRAMS
 def test_random_programs_end_as_the_model_says_and_leave_nothing(forest, limit, max_threads, disturbances, seed):
     run_program(forest, limit, max_threads, disturbances, seed)
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @PROGRAMS
 def test_random_programs_end_as_the_model_says_in_real_time_and_real_threads(
     new_loop, forest, limit, max_threads, disturbances, seed

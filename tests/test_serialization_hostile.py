@@ -8,6 +8,7 @@ import json
 import sys
 
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,14 +110,13 @@ def mutated(draw):
     return json.dumps(payload)
 
 
-@pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(mutated())
 def test_a_mutated_payload_is_read_or_refused(text):
     reject_or_accept(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.integers(0, 4), st.integers(0, 2_000), st.binary(max_size=4), st.integers(0, 5))
 def test_a_payload_with_broken_bytes_is_read_or_refused(which, position, insert, cut):
     data = json.dumps(payloads()[which]).encode()
@@ -124,7 +124,7 @@ def test_a_payload_with_broken_bytes_is_read_or_refused(which, position, insert,
     reject_or_accept(data[:position] + insert + data[position + cut :])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text() | st.binary() | json_values.map(json.dumps))
 def test_anything_else_is_refused(text):
     assert reject_or_accept(text) is None

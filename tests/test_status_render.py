@@ -240,6 +240,7 @@ def test_the_package_runs_as_a_module():
     assert finished.stdout == as_sql_check() + "\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_and_a_full_disk_are_no_tracebacks():
     def write_to(target):
         return subprocess.run(  # our own command

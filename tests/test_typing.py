@@ -71,16 +71,18 @@ checkers = pytest.mark.parametrize(
     "checker",
     [
         pytest.param("mypy", marks=needed("mypy")),
-        pytest.param("pyright", marks=[needed("pyright"), pytest.mark.slow]),
+        pytest.param("pyright", marks=needed("pyright")),
     ],
 )
 
 
+@pytest.mark.slow
 @checkers
 def test_what_is_right_is_clean(checker, request):
     assert request.getfixturevalue(checker)[GOOD] == {}
 
 
+@pytest.mark.slow
 @checkers
 def test_what_is_wrong_is_an_error_and_nothing_else_is(checker, request):
     errors = request.getfixturevalue(checker)[BAD]

@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 import uvicorn
@@ -163,8 +163,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="0 for any free port (default: %(default)s)")
     port = parser.parse_args().port
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn repeats the signal at its end, to exit by it
-    uvicorn.run(web, host="127.0.0.1", port=port, timeout_graceful_shutdown=10)  # for requests; then the app drains
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):  # uvicorn repeats the signal at its end, to exit by it
+        uvicorn.run(web, host="127.0.0.1", port=port, timeout_graceful_shutdown=10)  # for requests; then the app drains
 
 
 if __name__ == "__main__":

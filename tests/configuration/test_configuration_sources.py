@@ -325,6 +325,7 @@ def options_command(*arguments, cwd, **environment):
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table(tmp_path):
     (tmp_path / "shop.py").write_text(
         "from pynenc_async import Pynenc\napp = Pynenc(app_id='shop')\n\n@app.task\ndef send(): ...\n\nnumber = 3\n"

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from durable_world import World
-from helpers import S
+from helpers import S, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,8 +134,7 @@ async def wait_for_rest(app, tasks):
             await handle.wait()
 
 
-@pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     deaths=st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=4),
     seed=st.integers(0, 2**16),

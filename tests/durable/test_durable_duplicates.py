@@ -173,6 +173,7 @@ async def test_it_may_have_ended_before_the_other_process_hears_that_it_stands()
         assert other == first
 
 
+@pytest.mark.slow
 async def test_what_stands_for_a_time_is_reused_for_so_long_whatever_retention_says():
     options = {"store_retain_seconds": 1, "retain_seconds": 1, "lease_seconds": 2}
     async with Pair(options, unique_for=3600) as pair:

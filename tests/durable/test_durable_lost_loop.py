@@ -67,6 +67,7 @@ def test_what_the_store_did_not_get_fails_and_says_why():
     asyncio.run(goes_on(asyncio.run(lost())))
 
 
+@pytest.mark.slow
 def test_what_the_store_got_at_the_last_moment_is_run(app):
     @app.task
     async def work(number):

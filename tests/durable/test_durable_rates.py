@@ -28,6 +28,7 @@ def define(app, rate, lasts=0.0, **options):
     return work
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 @pytest.mark.parametrize("rate", [Rate(3, per=10), Rate(3, per=10, burst=1), Rate(200, per=100)], ids=str)
 @pytest.mark.parametrize("latency", [0, 0.7])

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from durable_world import World
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def started_in_order(*, window, slots, latency, waves, pause):
     return began
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     window=st.integers(1, 8),
     slots=st.integers(1, 3),
@@ -56,6 +57,7 @@ def test_what_is_put_off_begins_in_the_order_of_its_submission(latency):
     assert began == sorted(began)
 
 
+@pytest.mark.slow
 async def test_what_is_put_off_and_not_stored_yet_is_taken_back_without_a_claim():
     world = World()
     app = world.app(store_window=2_000, latency=lambda: 0.01)

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 
 import pytest
+from helpers import slow
 from judge import PATIENCE, judge, pause
 
 from pynenc_async import StoreError
@@ -65,7 +66,7 @@ def test_a_file_that_stays_locked_is_reported_in_words(scene):
     assert "lock" in scene.log(victim)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "header", "emptied"])
+@pytest.mark.parametrize("damage", ["truncated", slow("header"), slow("emptied")])
 def test_a_damaged_file_is_refused_and_left_as_it_is(scene, damage):
     scene.finish("--submit", 20)
     data = bytearray(scene.database.read_bytes())

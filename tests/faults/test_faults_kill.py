@@ -50,6 +50,7 @@ def test_killed_at_a_named_point(scene, point):
     asyncio.run(judge(scene))
 
 
+@pytest.mark.slow
 def test_two_processes_and_one_of_them_is_killed(scene):
     stays = scene.start("--submit", 20, "--lease", LEASE)
     dies = scene.start("--submit", 30, "--lease", LEASE, "--seconds", 0.05)

@@ -57,7 +57,8 @@ def test_a_blocked_loop_is_not_death(scene):
     assert not any(line[2] != "1" for line in began)
 
 
-@pytest.mark.parametrize("poison", ["exit", slow("segv")])
+@pytest.mark.slow
+@pytest.mark.parametrize("poison", ["exit", "segv"])
 def test_poison_is_given_up_and_its_neighbours_are_not(scene, poison):
     scene.start("--submit", 12, "--poison", poison, "--seconds", 0.02).wait(PATIENCE)
     for _ in range(6):

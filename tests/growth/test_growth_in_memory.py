@@ -19,6 +19,7 @@ def operation(scenario):
 OPERATIONS = []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", OPERATIONS, ids=lambda one: one.__name__)
 def test_four_times_as_many_cost_four_times_as_much(scenario):
     assert growth_of(scenario) < LINEAR

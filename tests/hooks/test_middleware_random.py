@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from helpers import assert_at_rest, assert_lawful
+from helpers import assert_at_rest, assert_lawful, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -151,7 +151,7 @@ class World:
         assert_lawful(invocation)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(SOUND + BROKEN), max_size=6),
     where=st.sampled_from(["loop", "thread"]),

@@ -248,6 +248,7 @@ async def test_waiting_for_time_alone_is_no_ring():
     await all_end(app)
 
 
+@pytest.mark.slow
 async def test_hundreds_of_parents_at_a_full_limit_are_looked_through_in_no_time():
     app, most = Pynenc(), 300
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from helpers import S, assert_at_rest, assert_lawful
+from helpers import S, assert_at_rest, assert_lawful, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -171,13 +171,13 @@ CROWDS = given(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @CROWDS
 def test_no_limit_is_exceeded_and_everything_ends(rules, calls, slots, seed):
     run(all_in_time(World(rules, slots), calls), seed=seed)
 
 
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None, max_examples=examples(75))
 @given(
     moment=st.sampled_from((0.2, 0.7, 1.2, 3.1)),
     rules=st.tuples(RULES, RULES),

@@ -5,7 +5,7 @@ import asyncio
 import inspect
 
 import pytest
-from helpers import assert_at_rest, turns
+from helpers import assert_at_rest, examples, turns
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -270,21 +270,20 @@ class Storm(RuleBasedStateMachine):
         await assert_at_rest(world.app)
 
 
-def storm(examples, steps):
+def storm(count, steps):
     run_state_machine_as_test(
         Storm,
         settings=settings(
             deadline=None,
-            max_examples=examples,
+            max_examples=count,
             stateful_step_count=steps,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
         ),
     )
 
 
-@pytest.mark.slow
 def test_storms():
-    storm(60, 25)
+    storm(examples(60), 25)
 
 
 @pytest.mark.soak

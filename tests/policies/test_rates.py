@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 
 import pytest
-from helpers import S, assert_at_rest, assert_lawful
+from helpers import S, assert_at_rest, assert_lawful, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,6 +129,7 @@ async def test_however_many_wait_for_a_rate_they_share_one_timer(limit):
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 async def test_many_keys_that_came_once_are_forgotten():
     app, work, _ = build(rate_limit=Rate(100, scope=KEYS), key_arguments="key")
@@ -162,7 +163,7 @@ def in_any_window(rate, arrivals):
     return expected
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     count=st.sampled_from([1, 2, 3, 0.5]),
     per=st.sampled_from([1, 10]),

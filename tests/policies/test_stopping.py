@@ -83,6 +83,7 @@ def test_a_signal_ends_main_and_drains_what_is_under_way(number, code):
     assert number.name in err
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once_whatever_is_under_way():
     process = start(f"endless(); {WAIT}", drain=1_000.0)
     assert process.stdout.readline() == "ready\n"
@@ -94,6 +95,7 @@ def test_a_second_signal_stops_at_once_whatever_is_under_way():
     assert out == ["cleaned"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["stuck", "deaf"])
 def test_a_body_that_is_stuck_does_not_keep_the_process(body):
     process = start(f"{body}(); await asyncio.Event().wait()", drain=1_000.0)

@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 
 import pytest
-from helpers import Gate, S, assert_at_rest, assert_lawful, turns
+from helpers import Gate, S, assert_at_rest, assert_lawful, examples, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def now():
 # -- levels ------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     level=st.integers(1, 4),
     ageing=st.sampled_from([1, 3, 10]),
@@ -126,7 +126,7 @@ ARRIVALS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(arrivals=ARRIVALS, slots=st.integers(1, 3), place=st.sampled_from(["slots", "limit"]))
 def test_within_a_level_who_came_first_begins_first(arrivals, slots, place):
     options = {"max_concurrency": slots} if place == "slots" else {}
@@ -225,7 +225,7 @@ async def test_what_a_body_awaits_goes_ahead_also_when_it_could_not_be_queued_at
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     counts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     limit=st.integers(1, 3),
@@ -259,7 +259,7 @@ def test_no_key_waits_more_than_its_fair_share_and_one_body(counts, limit, total
             assert moment <= share + nth / limit * (1 - 1 / total) + 1 + 1e-6
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     calls=st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.sampled_from([0, 0.5, 3])), min_size=1, max_size=25

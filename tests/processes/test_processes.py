@@ -47,6 +47,7 @@ async def test_arguments_and_results_are_decoded_to_the_annotations():
         assert await in_process(app, bodies.untyped)(big) == [[big], {}]
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_encoded_or_decoded_is_named():
     async with Pynenc(max_processes=1) as app:
         with pytest.raises(SerializationError, match=r"arguments\.a: .*object.*process_bodies\.add") as caught:
@@ -79,6 +80,7 @@ async def test_exceptions_come_back_as_they_are():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_the_history_says_when_the_body_began():
     async with Pynenc(max_processes=1) as app:
         invocation = in_process(app, bodies.add, delay=0.001)(1)
@@ -87,6 +89,7 @@ async def test_the_history_says_when_the_body_began():
         assert_lawful(invocation)
 
 
+@pytest.mark.slow
 async def test_a_body_is_pending_until_it_begins(tmp_path):
     gate = new_gate(tmp_path / "gate")
     async with Pynenc(max_processes=1) as app:
@@ -130,6 +133,7 @@ async def test_the_current_invocation_is_known_in_a_worker():
         }
 
 
+@pytest.mark.slow
 async def test_progress_is_seen_while_the_body_runs_and_the_last_report_is_never_lost(tmp_path):
     gate = new_gate(tmp_path / "gate")
     async with Pynenc(max_processes=1) as app:
@@ -147,6 +151,7 @@ async def test_progress_is_seen_while_the_body_runs_and_the_last_report_is_never
         assert len(versions) < 2_000, "reports are coalesced"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("func", [bodies.call_another, bodies.call_another_in_loop])
 async def test_a_call_of_a_task_in_a_worker_says_what_to_do(func):
     async with Pynenc(max_processes=1) as app:
@@ -194,6 +199,7 @@ async def test_a_run_of_many_bodies_gives_all_their_results():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_an_app_serves_one_run_after_the_other():
     app = Pynenc(max_processes=1)
     pid = in_process(app, bodies.pid)
@@ -203,6 +209,7 @@ async def test_an_app_serves_one_run_after_the_other():
         assert await pid() != first
 
 
+@pytest.mark.slow
 def test_an_app_outlives_its_loop_and_no_worker_does():
     app = Pynenc(max_processes=1)
     pid = in_process(app, bodies.pid)
@@ -275,6 +282,7 @@ def test_a_synchronous_app_runs_everything_inline():
     assert where().result == os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 async def test_simulated_time_stands_still_while_a_process_works_and_moves_when_it_rests():
     loop = asyncio.get_running_loop()

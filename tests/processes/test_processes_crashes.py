@@ -19,6 +19,7 @@ DEATHS = [
 ]
 
 
+@pytest.mark.slow
 async def test_a_crash_fails_its_own_invocation_alone(tmp_path):
     gate = new_gate(tmp_path / "gate")
     async with Pynenc(max_processes=2) as app:
@@ -58,6 +59,7 @@ async def test_what_was_sent_ahead_to_a_worker_that_dies_runs_elsewhere(tmp_path
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_crash_is_retried_as_any_failure(tmp_path):
     async with Pynenc(max_processes=1) as app:
         invocation = in_process(app, bodies.die, max_retries=2)("exit", str(tmp_path / "count"), 2)
@@ -98,12 +100,14 @@ async def test_an_idle_worker_that_dies_is_replaced():
         assert await pid() != first
 
 
+@pytest.mark.slow
 async def test_a_worker_that_loses_its_channel_is_a_crash_and_no_hang():
     async with Pynenc(max_processes=1) as app:
         with pytest.raises(WorkerCrashedError):
             await in_process(app, bodies.die)("close")
 
 
+@pytest.mark.slow
 async def test_a_crash_is_noticed_though_a_child_of_the_worker_holds_its_channel(tmp_path):
     async with Pynenc(max_processes=1) as app:
         path = tmp_path / "count"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import slow
 
 PROGRAM = """
 import sys
@@ -45,7 +46,7 @@ TRAPS = (
 
 
 @pytest.mark.parametrize(
-    "name", ["helpers", "a space", "a\nnew line", "back\\slash", "é\U0001f600", os.fsdecode(b"\xff")]
+    "name", ["helpers", *map(slow, ["a space", "a\nnew line", "back\\slash", "é\U0001f600", os.fsdecode(b"\xff")])]
 )
 def test_a_worker_imports_from_the_path_of_its_app_alone(tmp_path, name):
     here, helpers, program = tmp_path / "here", tmp_path / name, tmp_path / "program" / "program.py"

@@ -47,6 +47,7 @@ async def test_it_runs_here_and_the_body_there():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_it_replaces_results_and_asks_for_another_attempt():
     async with Pynenc(max_processes=1) as app:
 
@@ -64,6 +65,7 @@ async def test_it_replaces_results_and_asks_for_another_attempt():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_crash_is_an_error_of_the_body():
     async with Pynenc(max_processes=1) as app:
         log = watched(app)
@@ -73,6 +75,7 @@ async def test_a_crash_is_an_error_of_the_body():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_cancelling_kills_the_body_and_then_unwinds_the_middleware(tmp_path):
     async with Pynenc(max_processes=1) as app:
         log = watched(app)
@@ -87,6 +90,7 @@ async def test_cancelling_kills_the_body_and_then_unwinds_the_middleware(tmp_pat
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_timeouts_of_the_task_and_of_the_middleware(tmp_path):
     needs_real_time()
     async with Pynenc(max_processes=1) as app:
@@ -105,6 +109,7 @@ async def test_timeouts_of_the_task_and_of_the_middleware(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_streams():
     async with Pynenc(max_processes=1) as app:
         log = watched(app)

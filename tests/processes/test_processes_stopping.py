@@ -37,6 +37,7 @@ from pynenc_async.execution.processes import staff
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("func", [bodies.wait_for_ever, bodies.wait_for_ever_in_loop])
 async def test_cancelling_a_body_ends_its_process_and_waits_for_that(func, tmp_path):
     async with Pynenc(max_processes=1) as app:
@@ -58,7 +59,7 @@ def _time_for_last_words(monkeypatch):
 
 
 @pytest.mark.usefixtures("_time_for_last_words")
-@pytest.mark.parametrize("func", [bodies.wait_for_ever, bodies.wait_for_ever_in_loop])
+@pytest.mark.parametrize("func", [bodies.wait_for_ever, slow(bodies.wait_for_ever_in_loop)])
 async def test_a_body_that_is_told_to_stop_may_clean_up(func, tmp_path):
     needs_real_time()
     async with Pynenc(max_processes=1) as app:
@@ -68,6 +69,7 @@ async def test_a_body_that_is_told_to_stop_may_clean_up(func, tmp_path):
         assert (tmp_path / "here").read_text() == f"{pid} cleaned up"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_time_for_last_words")
 async def test_a_body_that_swallows_its_cancellation_has_finished(tmp_path):
     needs_real_time()
@@ -79,7 +81,8 @@ async def test_a_body_that_swallows_its_cancellation_has_finished(tmp_path):
         assert not is_alive(pid)
 
 
-@pytest.mark.parametrize("grace", [slow(0.0), 0.05, slow(100.0)])
+@pytest.mark.slow
+@pytest.mark.parametrize("grace", [0.0, 0.05, 100.0])
 async def test_a_body_that_ignores_the_request_is_killed(grace, tmp_path):
     needs_real_time()
     async with Pynenc(max_processes=1) as app:
@@ -106,6 +109,7 @@ async def test_a_timeout_kills_the_process_and_may_be_retried(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 def test_the_start_of_a_worker_does_not_count_against_the_timeout(monkeypatch):
     async def main(loop):
         async with Pynenc(max_processes=1) as app:
@@ -119,6 +123,7 @@ def test_the_start_of_a_worker_does_not_count_against_the_timeout(monkeypatch):
     run_jumping(main, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_what_has_not_begun_and_what_has(tmp_path, monkeypatch):
     async def main(loop):
         async with Pynenc(max_processes=1) as app:
@@ -139,6 +144,7 @@ def test_a_deadline_ends_what_has_not_begun_and_what_has(tmp_path, monkeypatch):
     run_jumping(main, monkeypatch)
 
 
+@pytest.mark.slow
 async def test_what_has_not_begun_is_cancelled_at_once(tmp_path):
     gate = new_gate(tmp_path / "gate")
     async with Pynenc(max_processes=1) as app:
@@ -167,6 +173,7 @@ async def test_the_shutdown_kills_what_is_left(tmp_path):
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 def test_no_worker_survives_an_app_that_is_forgotten(tmp_path):
     async def main():
         app = Pynenc(max_processes=1)
@@ -180,6 +187,7 @@ def test_no_worker_survives_an_app_that_is_forgotten(tmp_path):
         assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "exit"])
 def test_no_worker_survives_the_process_of_the_app(end, tmp_path):
     script = tmp_path / "script.py"
@@ -228,6 +236,7 @@ def environment():
     return {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guarded", [True, False])
 def test_tasks_of_a_script_run_in_processes_if_its_start_is_guarded(guarded, tmp_path):
     script = tmp_path / "script.py"
@@ -272,6 +281,7 @@ async def main():
         assert "start it under `if __name__ == '__main__':`" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_from_the_terminal_is_the_business_of_the_app(tmp_path):
     """SIGINT goes to all processes of a terminal: workers leave it to the app to end their bodies in order."""
     script = tmp_path / "script.py"
@@ -306,7 +316,8 @@ if __name__ == "__main__":
     assert done.returncode in (-signal.SIGINT, 130), done.stderr
 
 
-@pytest.mark.parametrize("seed", [0, slow(1), slow(2)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
 async def test_a_crowd_of_deaths_and_cancellations_leaves_everything_in_order(seed, tmp_path):
     draw = random.Random(seed)
     async with Pynenc(max_processes=2) as app:

@@ -10,6 +10,7 @@ from process_helpers import in_process
 from pynenc_async import Pynenc
 
 
+@pytest.mark.slow
 async def test_the_generator_waits_for_its_readers_without_a_slot(tmp_path):
     path = tmp_path / "count"
     async with Pynenc(max_processes=1) as app:
@@ -27,6 +28,7 @@ async def test_the_generator_waits_for_its_readers_without_a_slot(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_reader_and_a_generator_share_one_slot():
     async with Pynenc(max_processes=1, max_concurrency=1) as app:
         count = in_process(app, bodies.count, stream_buffer=1)
@@ -67,6 +69,7 @@ async def test_a_generator_that_waits_for_its_readers_is_cancelled(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 async def test_simulated_time_moves_while_a_generator_waits_for_its_readers():
     loop = asyncio.get_running_loop()

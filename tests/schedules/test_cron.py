@@ -7,6 +7,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ PLACES = st.sampled_from([(zone, change) for zone, changes in CHANGES.items() fo
 SPAN = timedelta(hours=20)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(MINUTES, HOURS, WEEKDAYS, PLACES)
 @example("*", "0", "*", (ZoneInfo("Africa/Cairo"), datetime(2025, 4, 24, 22, tzinfo=UTC)))
 @example("0", "*", "5,6", (ZoneInfo("Africa/Cairo"), datetime(2025, 4, 24, 22, tzinfo=UTC)))
@@ -133,7 +134,7 @@ def test_moments_are_those_of_an_oracle(minutes, hours, weekday, place):
     assert [moment for moment in found if moment <= end.timestamp()] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(MINUTES, HOURS, WEEKDAYS, PLACES, st.floats(-20, 20), st.integers(1, 30))
 def test_what_comes_next_does_not_depend_on_where_the_search_began(minutes, hours, weekday, place, offset, count):
     zone, change = place

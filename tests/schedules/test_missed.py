@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from helpers import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from schedule_world import World, only_schedule, ticking
@@ -228,7 +229,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(EVENTS, st.sampled_from(list(EXPECTED)), st.integers(0, 3))
 @example([("block", 200.0), ("clock", -3_600.0), ("restart", 100.0)], "all", 0)
 def test_no_moment_is_lost_or_run_twice_whatever_happens(events, misfire, seed):

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from helpers import Gauge, S, assert_at_rest
+from helpers import Gauge, S, assert_at_rest, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_world import BEGIN, World, only_schedule, ticking
@@ -205,7 +205,7 @@ def test_a_run_that_waits_goes_over_to_the_next_loop_and_its_end_is_heard():
     assert ran == [(10, 0), (20, 15)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.floats(0, 35), min_size=1, max_size=30),
     st.sampled_from(list(Overlap)),

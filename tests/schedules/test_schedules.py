@@ -126,6 +126,7 @@ async def test_a_day_on_which_clocks_change(zone, day, expression, expected):
     assert ran == expected
 
 
+@pytest.mark.slow
 def test_two_days_under_a_seed_are_the_same_each_time():
     async def main():
         World()
@@ -477,6 +478,7 @@ async def test_a_schedule_can_pause_itself():
     assert len(ran) == 3
 
 
+@pytest.mark.slow
 def test_log_is_quiet_when_all_is_well(caplog):
     async def main():
         World()

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from helpers import Gauge, S
+from helpers import Gauge, S, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_world import BEGIN, World
@@ -132,7 +132,7 @@ async def test_a_run_that_is_taken_over_knows_its_moment():
     assert ran == [("dies", 7, "hourly", 3_600), ("lives", 7, "hourly", 3_600)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.floats(1, 60)), min_size=1, max_size=12),
     st.sampled_from(["once", "all"]),

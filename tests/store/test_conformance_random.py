@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from store_harnesses import HARNESSES
 
@@ -11,12 +12,11 @@ from pynenc_async.testing import BrokenRuleError, MemoryStoreHarness
 from pynenc_async.testing.store_checks.program import Commit, Register, Walk
 from pynenc_async.testing.store_programs import run_store_program, store_programs
 
-RUN = settings(max_examples=30, deadline=None)
+RUN = settings(max_examples=examples(30), deadline=None)
 SOAK = settings(max_examples=1_000, deadline=None)
 PROGRAMS = store_programs(operations=25)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make_harness", HARNESSES)
 @RUN
 @given(PROGRAMS)

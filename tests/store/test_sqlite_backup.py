@@ -98,6 +98,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_where_there_is_no_room_nothing_is_left_and_it_can_be_asked_for_again(directory):
     pytest.importorskip("resource")
     assert run_python(FULL, cwd=directory).splitlines() == ["True True False", "[]", "{'success': 300} []"]

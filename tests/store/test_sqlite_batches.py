@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_tools import NOW, S, end, new, opened, start, temporary_directory, whole_life
@@ -136,7 +137,7 @@ def test_large_values_go_with_their_batch():
     play(scene)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_the_tally_is_exact_whatever_is_mixed_into_a_batch(data):
     async def scene(store):

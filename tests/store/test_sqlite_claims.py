@@ -2,6 +2,7 @@
 
 import asyncio
 
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_tools import S, opened, temporary_directory
@@ -27,7 +28,7 @@ registrations = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(registrations, min_size=1, max_size=12))
 def test_what_is_claimed_is_what_was_registered(registered):
     async def main():

@@ -168,15 +168,22 @@ def test_who_looks_at_the_lease_of_the_dead_hides_its_death_from_nobody(path):
         assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_start_in_vain_wakes_nobody(path):
     async def main():
         permits = (Permit("lane", 1),)
         async with opened(path) as ada, opened(path, "bob") as bob:
             await bob.commit([new("bob-1"), start("bob-1", permits=permits)])
             await ada.commit([new("ada-1")])
-            await asyncio.sleep(1.5)  # a tick: what has been committed has been heard
             rings = []
             bob.listen(lambda: rings.append(1))
+
+            async def all_is_heard():
+                rings.clear()
+                await asyncio.sleep(1.5)  # longer than from one tick to the next
+                return not rings
+
+            await until(all_is_heard)
             before = ada.statistics()["transactions"]
             for _ in range(5):
                 [refusal] = await ada.commit([start("ada-1", permits=permits)])
@@ -208,6 +215,7 @@ def test_the_death_of_a_process_rings(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_who_dies_or_leaves_is_noticed_once_and_soon_however_long_its_lease_is(path, is_killed):
     async def main():
@@ -236,6 +244,7 @@ def test_who_dies_or_leaves_is_noticed_once_and_soon_however_long_its_lease_is(p
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_stopped_process_is_dead_when_its_lease_has_run_out_and_knows_it_when_it_goes_on(path):
     async def main():
         async with opened(path) as store:
@@ -252,6 +261,7 @@ def test_a_stopped_process_is_dead_when_its_lease_has_run_out_and_knows_it_when_
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_blocked_event_loop_is_not_death(path):
     async def main():
         async with opened(path) as store:
@@ -268,6 +278,7 @@ def test_a_blocked_event_loop_is_not_death(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_busy_writer_is_not_death(path):
     """A transaction that others wait for keeps nobody from renewing a lease."""
 
@@ -303,6 +314,7 @@ def test_a_commit_rings_in_other_processes(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_four_processes_write_at_once_and_nothing_is_lost(path):
     code = """
     async def main():
@@ -376,6 +388,7 @@ def test_a_clock_that_jumps_kills_nobody(path, monkeypatch):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_is_told_to_open_its_own_and_leaves_the_parents_alone(path):
     out = run_python(
@@ -419,6 +432,7 @@ def test_a_forked_child_is_told_to_open_its_own_and_leaves_the_parents_alone(pat
     assert lines[2:] == ["child False", "parent True 1 [None]", "others see ()"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_that_lives_on_does_not_keep_its_dead_parent_alive(path):
     async def main():
@@ -449,6 +463,7 @@ def test_a_forked_child_that_lives_on_does_not_keep_its_dead_parent_alive(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_what_a_full_disk_stops_goes_on_when_there_is_room(path):
     """A limit on the size of files stands for a small disk: SQLite cannot tell the difference."""
     out = run_python(

@@ -79,6 +79,7 @@ def test_a_racy_program_is_found_and_the_seed_repeats(main):
         simulate(main, seed=passing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("main", [locks, keeps_order])
 def test_a_correct_program_passes_every_seed(main):
     found = explore(main, seeds=200)

@@ -85,6 +85,7 @@ def test_different_seeds_find_every_order(program):
     assert {run(program, seed=seed) for seed in SEEDS} == set(permutations(range(3)))
 
 
+@pytest.mark.slow
 def test_a_seed_means_the_same_in_another_process():
     program = (
         "import asyncio, random\n"

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import pytest
-from helpers import S, assert_at_rest, assert_lawful, statuses
+from helpers import S, assert_at_rest, assert_lawful, examples, statuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trigger_world import settled, task_of
@@ -206,14 +206,13 @@ async def shut_down_early(world, calls, moment, drain_seconds):
     await assert_at_rest(world.app)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(calls=CALLS, limited=st.booleans(), drop=st.booleans(), seed=st.integers(0, 1_000))
 def test_every_transition_fires_exactly_once(calls, limited, drop, seed):
     run(all_in_time(World(limited=limited, drop=drop), calls), seed=seed)
 
 
-@pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     calls=CALLS,
     limited=st.booleans(),
