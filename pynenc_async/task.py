@@ -67,7 +67,9 @@ class Task(Generic[Params, Result]):
         self.line_key: Final = line_key(options, self.key_indexes, kind)
         self._arity: Final = function.arity
         self._bind: Final = function.bind
-        self.queue: Callable[[Any], None] = app.runtime.queue_of(self)
+        self.queue: Callable[[Any], None]
+        """What takes in an invocation; replaced when the watch of the task changes."""
+        app.runtime.enrol(self)
         self.submit_values: Final[Callable[[Any, Values], Any]] = app.runtime.submitter_of(options, function)
         self.refuse: Final[Callable[[Values], None] | None] = app.runtime.refusal_of(options, function)
         """Raises for arguments that would be encoded and not come back as they are; None where none are encoded."""

@@ -97,9 +97,9 @@ class Dispatcher(LoopBound):
         if guardian is not None:
             self._adopt(guardian, record)
 
-    def queue_of(self, use: Any) -> Callable[[Record], None]:
-        """Return what queues the invocations of a task or a use of it: looked up once, not for each call."""
-        return self.watches.enrol(use)
+    def enrol(self, use: Any) -> None:
+        """Give a task, or a use of it, its way into the queue: found once, not for each call."""
+        self.watches.enrol(use)
 
     def submitter_of(self, options: TaskOptions, function: Function) -> Callable[[Any, Values], Any]:
         """Return what submits a call of a function with these options."""

@@ -25,6 +25,7 @@ from pynenc_async.scheduler.statuses import (
     SCHEDULED,
 )
 from pynenc_async.scheduler.stopping import Stopping
+from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.status import InvocationStatus
 
 
@@ -35,6 +36,8 @@ class Admission(Stopping):
         super().__init__(wiring)
         self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
+        self._turnstile: Final = Turnstile()
+        """For whatever changes permits, and who waits for them."""
         self._due_actions[Kind.START] = self._start_due
 
     def way_in(self, options: TaskOptions, limiter: Limiter | None) -> Callable[[Record], None]:
@@ -45,12 +48,21 @@ class Admission(Stopping):
         if limiter is None:
             return append
 
+        turnstile = self._turnstile
+
         def admit_limited(record: Record) -> None:
-            rule = limiter.admit(record)
-            if rule is None:
-                append(record)
-            else:
-                self._refuse(record, limiter, rule)
+            if turnstile.busy:
+                turnstile.put_off(admit_limited, record)
+                return
+            turnstile.busy = True
+            try:
+                rule = limiter.admit(record)
+                if rule is None:
+                    append(record)
+                else:
+                    self._refuse(record, limiter, rule)
+            finally:
+                turnstile.leave()
 
         return admit_limited
 
@@ -97,9 +109,13 @@ class Admission(Stopping):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            limiter = Limiter(self.agenda, self.ageing_seconds, self._grant_permits, self._began_at)
-            self._limiters[task_id] = limiter
+            limiter = Limiter(self.agenda, self.ageing_seconds, self._note_room, self._began_at)
+            limiter = self._limiters.setdefault(task_id, limiter)
         return limiter
+
+    def _note_room(self, limiter: Limiter) -> None:
+        """There may be room though no permit came back."""
+        self._turnstile.enter(self._grant_permits, limiter)
 
     def _began_at(self, record: Record) -> float:
         """Return when the last attempt of `record` began that has, on the agenda's clock."""
@@ -108,13 +124,22 @@ class Admission(Stopping):
     def _enter(self, record: Record) -> None:
         """Queue `record`, with a permit where it needs one; let it wait for it, or drop it."""
         limiter: Limiter | None = record._task.limiter
-        rule = None if limiter is None else limiter.admit(record)
-        if limiter is None or rule is None:
-            self.queue(record)
-            if record._waiters is not None and record.is_awaited_by_body():  # since before it could be queued
-                self.hasten((record,))
+        if limiter is None:
+            self._let_in(record)
+        else:
+            self._turnstile.enter(self._enter_limited, record, limiter)
+
+    def _enter_limited(self, record: Record, limiter: Limiter) -> None:
+        rule = limiter.admit(record)
+        if rule is None:
+            self._let_in(record)
         else:
             self._refuse(record, limiter, rule)
+
+    def _let_in(self, record: Record) -> None:
+        self.queue(record)
+        if record._waiters is not None and record.is_awaited_by_body():  # since before it could be queued
+            self.hasten((record,))
 
     def put_back(self, record: Record, reason: str) -> None:
         """Queue one again that was handed out, and whose body was taken back before it began."""

@@ -246,7 +246,7 @@ class DurableScheduler(WritingScheduler):
         if durable.ending and draft.end is None:
             del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
         else:
-            self._wait_for_others(draft, refusal)
+            self._turnstile.enter(self._wait_for_others, draft, refusal)
 
     def _wait_for_others(self, draft: Draft, refusal: Refusal) -> None:
         """Other processes hold what a start needs: it was none, and waits for its turn.
@@ -274,8 +274,8 @@ class DurableScheduler(WritingScheduler):
 
     def look_again(self) -> None:
         """Other processes may have given back what is waited for here."""
-        for limiter in self._limiters.values():
-            limiter.look_again()
+        for limiter in list(self._limiters.values()):
+            self._turnstile.enter(limiter.look_again)
 
     def begin_session(self) -> None:
         """Of what was queued, or about to begin, in the session before, nothing is here any more."""

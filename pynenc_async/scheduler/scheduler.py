@@ -12,6 +12,8 @@ from msgspec import UNSET
 from pynenc_async.clock import randomness_of
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
+from pynenc_async.scheduler.keys import Key
+from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.registration import Registry
 from pynenc_async.scheduler.retrying import delay_before_retry
 from pynenc_async.scheduler.slots import Wiring
@@ -66,10 +68,9 @@ class Scheduler(Timeouts):
         if task.limiter is not None:
             key, more.permit = more.permit, UNSET
             if key is not UNSET:
-                if task.limiter.give_back(record, key):
-                    self._grant_permits(task.limiter)
+                self._turnstile.enter(self._give_back, record, key)
             elif more.held and is_over:
-                task.limiter.forget(record)
+                self._turnstile.enter(task.limiter.forget, record)
         if is_over and (
             more.held
             or more.deadline is not None
@@ -78,6 +79,11 @@ class Scheduler(Timeouts):
             or task.options.expires_in is not None
         ):
             self._forget(record, more)
+
+    def _give_back(self, record: Record, key: Key) -> None:
+        limiter: Limiter = record._task.limiter
+        if limiter.give_back(record, key):
+            self._grant_permits(limiter)
 
     def _forget(self, record: Record, more: More) -> None:
         """It has ended: what was noted for later is void."""

@@ -102,8 +102,8 @@ class Slots:
                 items.popleft()
                 if record._status is REGISTERED:
                     self.in_use += 1
-                    record._status = RUNNING
                     record._started_at = self.now
+                    record._status = RUNNING
                     return record
         return self._take_from(lane)
 
@@ -119,8 +119,8 @@ class Slots:
             place = record._task.place
             if place is None and record._more is None:
                 self.in_use += 1
-                record._status = RUNNING
                 record._started_at = self.now
+                record._status = RUNNING
                 return record
             if place is None or place.has_room():
                 return self._begin(record)

@@ -8,16 +8,15 @@ keeps the watch with which it began.
 A watch is no waiter: it does not make an invocation awaited, and stays when the app moves to another loop.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakSet
 
 from pynenc_async.record import Record, Watch
 from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import log
+from pynenc_async.weak_bag import WeakBag
 
 Queue = Callable[[Record], None]
 
@@ -27,9 +26,8 @@ class Watches:
 
     def __init__(self, queue_of: Callable[[Any], Queue] | None = None) -> None:
         self._queue_of: Final = queue_of or _no_queue
-        self._uses: Final[dict[str, WeakSet[Any]]] = {}
+        self._uses: Final[dict[str, WeakBag[Any]]] = {}
         self._watches: Final[dict[str, Watch]] = {}
-        self._lock = threading.Lock()
         self.backlog: Final[Backlog[Any]] = Backlog(self._tell)
         self.listener: Callable[[Any], object] = nobody_listens
         """Who is told, in the loop, what the watches put up."""
@@ -38,38 +36,36 @@ class Watches:
 
     # -- the way in ----------------------------------------------------------------------------------------------------
 
-    def enrol(self, use: Any) -> Queue:
-        """Return what queues the invocations of a task, or of one of its uses; called again when its watch changes."""
-        with self._lock:
-            self._uses.setdefault(use.task_id, WeakSet()).add(use)
-            return self._watched(use.task_id, self._queue_of(use))
+    def enrol(self, use: Any) -> None:
+        """Give a task, or one of its uses, its way into the queue; and another one when its watch changes."""
+        self._uses.setdefault(use.task_id, WeakBag()).add(use)
+        self._give_way(use)
 
     def watched(self, task_id: str, queue: Queue) -> Queue:
         """Return `queue` such that what it takes in is watched, if the task is."""
-        with self._lock:
-            return self._watched(task_id, queue)
+        return _watched(self._watches.get(task_id), queue)
 
     def watch(self, task_id: str, watch: Watch | None) -> None:
         """Let `watch` be told of the invocations that begin from now on; None: nobody."""
-        with self._lock:
-            if watch is None:
-                self._watches.pop(task_id, None)
-            else:
-                self._watches[task_id] = watch
-            for use in self._uses.get(task_id, ()):
-                use.queue = self._watched(task_id, self._queue_of(use))
-
-    def _watched(self, task_id: str, queue: Queue) -> Queue:
-        watch = self._watches.get(task_id)
         if watch is None:
-            return queue
+            self._watches.pop(task_id, None)
+        else:
+            self._watches[task_id] = watch
+        for use in self._uses.get(task_id, ()):
+            self._give_way(use)
 
-        def queue_watched(record: Record) -> None:
-            if record._more is None or record._more.watch is None:
-                hang_on(record, watch)
-            queue(record)
+    def _give_way(self, use: Any) -> None:
+        """Let a use have the way in that its watch demands.
 
-        return queue_watched
+        The watch may change meanwhile: in another thread, or in this one, by a finalizer. Whoever has written the way in
+        looks once more whether it is still the right one, so the last one to write has written the right one.
+        """
+        queue = self._queue_of(use)
+        while True:
+            watch = self._watches.get(use.task_id)
+            use.queue = _watched(watch, queue)
+            if self._watches.get(use.task_id) is watch:
+                return
 
     def begin(self, record: Record) -> None:
         """Watch a new invocation, if its task is watched, from before it is queued: it might end on its way there."""
@@ -84,8 +80,7 @@ class Watches:
             record.need_more().watch = watch
 
     def note_fork(self) -> None:
-        """In a child: the thread that held the lock is not there, and what has happened is told in the parent."""
-        self._lock = threading.Lock()
+        """In a child: what has happened is told in the parent."""
         self.backlog.clear()
 
     # -- what is told --------------------------------------------------------------------------------------------------
@@ -114,6 +109,18 @@ class Watches:
                 refused,
                 extra={"refused": refused},
             )
+
+
+def _watched(watch: Watch | None, queue: Queue) -> Queue:
+    if watch is None:
+        return queue
+
+    def queue_watched(record: Record) -> None:
+        if record._more is None or record._more.watch is None:
+            hang_on(record, watch)
+        queue(record)
+
+    return queue_watched
 
 
 def hang_on(record: Record, watch: Watch) -> None:

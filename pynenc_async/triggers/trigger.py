@@ -63,7 +63,7 @@ class Trigger:
         """Which events it has to hear of."""
         return frozenset(leaf.event for leaf in self.leaves if isinstance(leaf, EventCondition))
 
-    # -- what the engine asks, in this order; user code runs in the first two ------------------------------------------
+    # -- what the engine asks, in this order; user code runs in the first two, and in the third as keys are compared ---
 
     def leaves_met_by(self, occurrence: Occurrence) -> list[int]:
         """Return the numbers of the simple conditions that are met; one that raises is not, and is logged."""
@@ -83,7 +83,7 @@ class Trigger:
         return key
 
     def join(self, occurrence: Occurrence, met: list[int], key: Any) -> TriggerEvent | None:
-        """Take in the occurrence; return the event if the condition is met now. The caller holds the lock."""
+        """Take in the occurrence; return the event if the condition is met now."""
         dropped = self._joiner.dropped
         occurrences = self._joiner.offer(occurrence, met, key)
         if self._joiner.dropped > dropped == 0:

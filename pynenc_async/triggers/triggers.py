@@ -1,10 +1,11 @@
 """The triggers of one app: who is told of what, and what follows from it.
 
-User code (predicates, keys, argument functions) runs outside of every decision and every lock, in an empty context. The
-lock guards what has happened so far: an event may be emitted in any thread.
+User code (predicates, keys, argument functions) runs outside of every decision, in an empty context.
+
+An event may be emitted in any thread, and at any moment: by a finalizer, say, that the collector runs while another event is
+emitted. So there is no lock. What is shared changes in single steps of the interpreter.
 """
 
-import threading
 from collections.abc import Iterable
 from contextvars import Context
 from typing import Any, Final
@@ -30,15 +31,13 @@ class Triggers:
 
     def __init__(self, stage: Stage) -> None:
         self._stage: Final = stage
-        self._lock = threading.Lock()
-        self._by_name: dict[str, Trigger] = {}
+        self._by_name: Final[dict[str, Trigger]] = {}
         stage.watches.listener = self._take
         tell_of_forks(self)
 
     def note_fork(self) -> None:
-        """In a child: the thread that held the lock is not there, and what has happened has happened in the parent."""
-        self._lock = threading.Lock()
-        for trigger in self._by_name.values():
+        """In a child: what has happened has happened in the parent."""
+        for trigger in self._all():
             trigger.forget()
 
     # -- declaring -----------------------------------------------------------------------------------------------------
@@ -55,28 +54,41 @@ class Triggers:
             raise TriggerDefinitionError(name, "its task belongs to another app", "declare it in that one")
         _check(name, task, condition, options)
         trigger = Trigger(name, task, condition, options, self._remove)
-        with self._lock:
-            known = self._by_name.get(name)
-            if known is not None and not _is_redefinition(known, trigger):
+        known = self._by_name.setdefault(name, trigger)
+        if known is not trigger:
+            if not _is_redefinition(known, trigger):
                 raise TriggerDefinitionError(name, "there is a trigger of that name", "give it another one with name=")
-            self._by_name = {**self._by_name, name: trigger}
-            self._watch({*trigger.watched, *(known.watched if known is not None else ())})
+            self._by_name[name] = trigger
+        self._watch({*trigger.watched, *known.watched})
         return trigger
 
     def _remove(self, trigger: Trigger) -> None:
-        with self._lock:
-            if self._by_name.get(trigger.name) is not trigger:
-                return
-            self._by_name = {name: one for name, one in self._by_name.items() if one is not trigger}
-            self._watch(trigger.watched)
+        if self._by_name.get(trigger.name) is not trigger:
+            return
+        removed = self._by_name.pop(trigger.name, trigger)
+        if removed is not trigger:  # in this very moment it was defined anew
+            self._by_name.setdefault(trigger.name, removed)
+        self._watch(trigger.watched)
 
     def _watch(self, task_ids: Iterable[str]) -> None:
-        """Let the invocations of these tasks be watched as the triggers that are there now need it."""
+        """Let the invocations of these tasks be watched as the triggers that are there now need it.
+
+        Who has said so looks once more: other triggers may have been declared or removed meanwhile.
+        """
+        watches = self._stage.watches
         for task_id in task_ids:
-            triggers = tuple(one for one in self._by_name.values() if task_id in one.watched)
-            statuses = frozenset[Any]().union(*(one.watched[task_id] for one in triggers))
-            watches = self._stage.watches
-            watches.watch(task_id, TaskWatch(triggers, statuses, watches.put) if triggers else None)
+            while True:
+                triggers = self._waiting_for(task_id)
+                statuses = frozenset[Any]().union(*(one.watched[task_id] for one in triggers))
+                watches.watch(task_id, TaskWatch(triggers, statuses, watches.put) if triggers else None)
+                if self._waiting_for(task_id) == triggers:
+                    break
+
+    def _waiting_for(self, task_id: str) -> tuple[Trigger, ...]:
+        return tuple([one for one in self._all() if task_id in one.watched])
+
+    def _all(self) -> list[Trigger]:
+        return list(self._by_name.values())
 
     # -- what has happened ---------------------------------------------------------------------------------------------
 
@@ -95,7 +107,7 @@ class Triggers:
             payload=payload,
             chain=CHAIN.get(),
         )
-        listening = [trigger for trigger in self._by_name.values() if event in trigger.events]
+        listening = [trigger for trigger in self._all() if event in trigger.events]
         cause = None if emitter is None else emitter._number
         fired = Context().run(self._offer_all, listening, occurrence, cause)
         stage.after_emit()
@@ -119,13 +131,12 @@ class Triggers:
             return None
         try:
             key = trigger.key_of(occurrence)
-        except BaseException:  # noqa: BLE001  user code
-            log.exception("trigger %r: its key function raised; this occurrence fires nothing", trigger.name)
-            return None
-        with self._lock:
             if self._by_name.get(trigger.name) is not trigger:
                 return None  # removed
             return trigger.join(occurrence, met, key)
+        except BaseException:  # noqa: BLE001  user code: the function, and what compares its keys
+            log.exception("trigger %r: its key function raised; this occurrence fires nothing", trigger.name)
+            return None
 
     def _fire(self, trigger: Trigger, event: TriggerEvent, cause: int | None) -> Handle | None:
         limit = trigger.options.max_chain
@@ -145,8 +156,7 @@ class Triggers:
         except BaseException:  # noqa: BLE001  user code, and what the task refuses
             log.exception("trigger %r could not call %s; this occurrence fires nothing", trigger.name, trigger.task)
             return None
-        with self._lock:
-            trigger.fired += 1
+        trigger.fired += 1
         return handle
 
 

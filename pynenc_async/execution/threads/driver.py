@@ -12,8 +12,6 @@ from pynenc_async.status import InvocationStatus
 
 _PENDING: Final = InvocationStatus.PENDING
 _RUNNING: Final = InvocationStatus.RUNNING
-_BEGINNING: Final = threading.Lock()
-"""Held for the moment in which a body is begun or revoked: whoever comes second sees what the first has done."""
 
 Body = tuple[Record, Context, Mapping[str, Any]]
 """What to run, in which context, and what is injected."""
@@ -30,9 +28,11 @@ class Blocked(Protocol):
 class ThreadDriver:
     """What the scheduler holds of it. In a thread it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_body", "abandoned", "blocked", "cancelled", "is_over", "thread_id", "turn")
+    __slots__ = ("_beginning", "_body", "abandoned", "blocked", "cancelled", "is_over", "thread_id", "turn")
 
     def __init__(self, record: Record, context: Context, injected: Mapping[str, Any]) -> None:
+        self._beginning: Final = threading.RLock()
+        """Held while the body is begun or revoked: whoever comes second sees what the first has done."""
         self._body: Body | None = (record, context, injected)
         """None from the moment in which a thread begins it, or somebody revokes it."""
         self.cancelled = False
@@ -48,7 +48,7 @@ class ThreadDriver:
 
     def begin(self, desk: Desk) -> Body | None:
         """Make the invocation RUNNING, in the thread that will run it, and return what to run; None if it was revoked."""
-        with _BEGINNING:
+        with self._beginning:
             body, self._body = self._body, None
             if body is not None:
                 self.thread_id = threading.get_ident()  # first: what is seen to run may be abandoned at once
@@ -62,7 +62,7 @@ class ThreadDriver:
 
     def revoke(self) -> bool:
         """Take the body back before it begins; say whether that was possible."""
-        with _BEGINNING:
+        with self._beginning:
             body, self._body = self._body, None
         return body is not None
 

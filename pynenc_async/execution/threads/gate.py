@@ -6,22 +6,24 @@ from typing import Final
 
 
 class Gate:
-    """Lets so many threads through at once, in order of arrival: who leaves hands the place to who has waited longest."""
+    """Lets so many threads through at once, in order of arrival: who leaves hands the place to who has waited longest.
+
+    Used in many threads, and at any moment: also by a finalizer in the midst of one of these methods. So there is no lock:
+    places and turns are put down in one step, and whoever has put one down brings together what belongs together.
+    """
 
     def __init__(self, places: int) -> None:
-        self._lock: Final = threading.Lock()
-        self._places = places
-        self._waiting: Final[deque[threading.Lock]] = deque()
+        self._places: Final = deque[None]([None] * places)
+        """One for each that nobody has."""
+        self._line: Final[deque[threading.Lock]] = deque()
+        """The turns of those who wait, each locked until it has come."""
 
     def reserve(self) -> threading.Lock:
         """Get in line; acquiring what is returned takes the place, as soon as there is one."""
         turn = threading.Lock()
-        with self._lock:
-            if self._places:
-                self._places -= 1
-            else:
-                turn.acquire()
-                self._waiting.append(turn)
+        turn.acquire()
+        self._line.append(turn)
+        self._let_in()
         return turn
 
     def enter(self) -> None:
@@ -30,8 +32,19 @@ class Gate:
 
     def leave(self) -> None:
         """Give the place back."""
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
+        self._places.append(None)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        places, line = self._places, self._line
+        while places and line:
+            try:
+                places.pop()
+            except IndexError:
+                return  # whoever has taken it sees to the line
+            try:
+                turn = line.popleft()
+            except IndexError:
+                places.append(None)  # nobody waits any more; or somebody does again: see above
             else:
-                self._places += 1
+                turn.release()

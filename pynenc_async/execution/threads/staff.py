@@ -21,7 +21,7 @@ class Staff:
         self.workers: Workers = set()
         self.resting = 0
         """Threads that wait for another invocation, or whose body was abandoned."""
-        self._leaving: Final = threading.Lock()
+        self._leaving: Final = threading.RLock()
         """Threads leave one by one, so that not all of them leave when one is too many; and they rest under it."""
 
     # -- in the loop's thread ------------------------------------------------------------------------------------------
@@ -75,8 +75,9 @@ class Staff:
 
     def is_surplus(self, workers: Workers) -> bool:
         """Whether this thread is one too many, since somebody has come back from waiting; then it is no worker any more."""
+        thread = threading.current_thread()
         with self._leaving:
             surplus = len(workers) - self.resting > self._place.limit
             if surplus:
-                workers.discard(threading.current_thread())
+                workers.discard(thread)
         return surplus

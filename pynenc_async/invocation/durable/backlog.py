@@ -26,6 +26,7 @@ from pynenc_async.scheduler.durable import DurableScheduler
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
 from pynenc_async.telemetry import log
+from pynenc_async.weak_bag import items_of
 
 MOST_CLAIMED: Final = 1_000
 """How much is claimed at once. While it is taken in, the loop does nothing else, and the store while it is read."""
@@ -100,7 +101,7 @@ class BacklogKeeper:
 
     def handles(self) -> list[Record]:
         """Return what lies there as far as somebody here holds it."""
-        return [record for record in self.away.values() if record._ended_at is None]
+        return [record for _, record in items_of(self.away) if record._ended_at is None]
 
     def give_up(self) -> list[Record]:
         """What lies there, and what was claimed, belongs to others from now on: return the handles to it that are held here."""

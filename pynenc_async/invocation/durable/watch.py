@@ -12,6 +12,7 @@ from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.telling import tell_waiters
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import StoredInvocation
+from pynenc_async.weak_bag import items_of
 
 
 class Watch:
@@ -73,7 +74,7 @@ class Watch:
 
     async def look(self) -> None:
         """Read where everything stands for whose end somebody waits, and tell them."""
-        awaited = [found for found, handle in list(self._handles.items()) if handle._waiters is not None]
+        awaited = [found for found, handle in items_of(self._handles) if handle._waiters is not None]
         if not awaited:
             return
         missing = dict.fromkeys(awaited)
@@ -119,11 +120,11 @@ class Watch:
 
     def note_fork(self) -> None:
         """In a child: whoever waits for an end waits in the parent."""
-        for record in list(self._handles.values()):
+        for _, record in items_of(self._handles):
             record._waiters = None
 
     def let_go(self) -> None:
         """The store is closed: nobody will hear of an end any more."""
-        for record in list(self._handles.values()):
+        for _, record in items_of(self._handles):
             tell_waiters(record)
         self._handles.clear()

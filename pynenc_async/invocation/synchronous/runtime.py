@@ -25,6 +25,7 @@ from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Query
 from pynenc_async.telemetry import report_unseen
+from pynenc_async.weak_bag import items_of
 
 Invocation = SynchronousInvocation[Any, Any]
 
@@ -78,8 +79,7 @@ class SynchronousRuntime:
 
     def enter(self, invocation: Invocation) -> None:
         """Take in a new invocation; nothing runs."""
-        with self.lock:
-            self._known[invocation._number] = invocation
+        self._known[invocation._number] = invocation
         self.watches.begin(invocation)
 
     # -- what triggers fire --------------------------------------------------------------------------------------------
@@ -114,8 +114,9 @@ class SynchronousRuntime:
         """Submit many invocations of one task."""
         return SynchronousInvocationGroup(task, params, window)
 
-    def queue_of(self, use: object) -> None:
-        """There is none: nothing waits to be run here, so priorities mean nothing."""
+    def enrol(self, use: Any) -> None:
+        """There is no way into a queue: nothing waits to be run here, so priorities mean nothing."""
+        use.queue = None
 
     def submitter_of(self, options: TaskOptions, function: Function) -> Callable[[Any, Values], Any]:
         """Every call is submitted: nothing waits here that could be a duplicate or too much."""
@@ -165,8 +166,7 @@ class SynchronousRuntime:
 
     def all(self) -> Iterator[Invocation]:
         """Every known invocation, oldest first."""
-        with self.lock:
-            return iter(list(self._known.values()))
+        return iter([invocation for _, invocation in items_of(self._known)])
 
     async def find_page(self, query: Query) -> InvocationPage:
         """Return a page of what is known of."""

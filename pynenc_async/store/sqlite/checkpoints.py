@@ -38,7 +38,7 @@ class Checkpointer:
         """Of the log, when it was last brought in."""
         self._connection: Final = connection
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        self._lock: Final = threading.Lock()
+        self._lock: Final = threading.RLock()
         """Around the connection."""
         self._pages = 0
         self._due: Final = threading.Event()

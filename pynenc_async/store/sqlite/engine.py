@@ -59,7 +59,8 @@ class Engine:
         self._failures: Final = failures
         self._runner_id: Final = runner_id
         self._lease_seconds: Final = lease_seconds
-        self._peek_lock: Final = threading.Lock()
+        self._peek_lock: Final = threading.RLock()
+        """Reentrant: a finalizer that runs while rows are read may ask something itself."""
         with contextlib.ExitStack() as undo:
             self._hold: Final = hold_file(options)
             undo.callback(self._hold.close)

@@ -82,7 +82,7 @@ class Lease:
         self._descriptor: int | None = descriptor
         self._seconds = seconds
         self._files: Final = files
-        self._lock: Final = threading.Lock()
+        self._lock: Final = threading.RLock()
         """So that nothing is written into a file that has been closed: its number may be that of another one by then."""
 
     @classmethod
