@@ -6,7 +6,7 @@ exception (call the class with `args`) fails for most of them. `reduce_error` is
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from pynenc_async.pickling import reduce_exception
 from pynenc_async.printable import printable, printable_lines
@@ -15,6 +15,10 @@ from pynenc_async.printable import printable, printable_lines
 def reduce_error(error: BaseException) -> tuple[Any, ...]:
     """Be the `__reduce__` of an error: what is pickled or copied has its message, attributes, notes and cause."""
     return reduce_exception(error, stand_in=RemoteError)
+
+
+USER_CODE_RAISES: Final = (Exception, SystemExit, GeneratorExit)
+"""What a property, an iterator or a `__post_init__` of a user may raise while a value is read or made: not a Ctrl-C."""
 
 
 class PynencError(Exception):

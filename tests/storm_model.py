@@ -39,19 +39,27 @@ class Rules:
         unique = {} if self.unique is None else {"registration_concurrency": "keys", "on_duplicate": self.unique}
         return {
             "running_concurrency": self.scope,
-            "key_arguments": "key",
-            "running_limit": self.limit,
+            **({"key_arguments": "key"} if self.counts_by_key else {}),
+            **({} if self.scope == "disabled" else {"running_limit": self.limit}),
             "running_total": self.total,
             "rate_limit": None if self.rate is None else Rate(self.rate, scope=Scope(self.rate_scope)),
-            "on_limit": "drop" if self.drop else "wait",
+            **({"on_limit": "drop" if self.drop else "wait"} if self.is_limited else {}),
             "timeout": self.timeout,
             "deadline": self.deadline,
             "expires_in": self.expires_in,
             "cancel_grace": self.grace,
             "max_retries": self.retries,
-            "retry_delay": self.retry_delay,
+            **({"retry_delay": self.retry_delay} if self.retries else {}),
             **unique,
         }
+
+    @property
+    def counts_by_key(self):
+        return self.scope == "keys" or self.unique is not None or (self.rate is not None and self.rate_scope == "keys")
+
+    @property
+    def is_limited(self):
+        return self.scope != "disabled" or self.total is not None or self.rate is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from pynenc_async.codec.models import is_model
-from pynenc_async.errors import SerializationError
+from pynenc_async.errors import USER_CODE_RAISES, SerializationError
 
 DEPTH_PROBLEM: Final = "nested too deeply, or contains itself; flatten it"
 PLAIN: Final = frozenset({type(None), bool, int, str, bytes})
@@ -39,7 +39,9 @@ class CarefulEncoder:
             raise
         except RecursionError as error:
             raise SerializationError(field, DEPTH_PROBLEM) from error
-        except Exception as error:  # raised by user code while it was read: a property, an iterator, a serializer
+        except (
+            USER_CODE_RAISES
+        ) as error:  # raised by user code while it was read: a property, an iterator, a serializer
             raise SerializationError(field, f"cannot be read: {error!r}; {_ENCODE_FIX}") from error
 
     def _any(self, value: object, path: str) -> bytes:
@@ -91,7 +93,7 @@ class CarefulEncoder:
             return read(value)
         except SerializationError as error:  # of a model that keeps what it does not write
             raise SerializationError(path + error.field, error.problem) from error
-        except Exception as error:
+        except USER_CODE_RAISES as error:
             raise SerializationError(path, _problem("object", value, error, _ENCODE_FIX)) from error
 
 
@@ -110,7 +112,7 @@ def _key(key: object, path: str) -> bytes:
         # msgspec knows how to spell a key (older versions not that of an Enum): take it from an object with no other.
         key = cast("object", key.value) if isinstance(key, Enum) else key
         return _encode_with_any_key({key: None}).removeprefix(b"{").removesuffix(b":null}")
-    except Exception as error:
+    except USER_CODE_RAISES as error:
         raise SerializationError(path, _problem("dict key", key, error, "use text or numbers as keys")) from error
 
 

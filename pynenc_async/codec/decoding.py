@@ -12,7 +12,7 @@ import msgspec
 
 from pynenc_async.codec.careful import DEPTH_PROBLEM
 from pynenc_async.codec.hooks import DECODE_FIX, dec_hook, name_of
-from pynenc_async.errors import SerializationError
+from pynenc_async.errors import USER_CODE_RAISES, SerializationError
 from pynenc_async.printable import printable, printable_lines
 
 _LONGEST: Final = 1000
@@ -31,7 +31,7 @@ def decode_with(decoder: msgspec.json.Decoder[Any], data: bytes | str | msgspec.
     """Like `decode`, with what `decoder_for` has returned for the annotation."""
     try:
         return decoder.decode(data)
-    except Exception as error:
+    except USER_CODE_RAISES as error:
         # Not only msgspec's errors: `__post_init__`, `__hash__` and validators of the annotated classes run here too.
         raise located(error, field) from error
 
@@ -72,6 +72,6 @@ def _cached_decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
 def _new_decoder(annotation: Any, field: str) -> msgspec.json.Decoder[Any]:
     try:
         return msgspec.json.Decoder(annotation, dec_hook=dec_hook)
-    except Exception as error:
+    except USER_CODE_RAISES as error:
         problem = f"the annotation {name_of(annotation)} cannot be decoded: {error}; {DECODE_FIX}"
         raise SerializationError(field, problem) from error

@@ -13,7 +13,7 @@ from typing import Final, cast
 from pynenc_async.codec import hooks
 from pynenc_async.codec.careful import DEPTH_PROBLEM, PLAIN, CarefulEncoder, field_names
 from pynenc_async.codec.models import is_model, model_data, sorted_model_data
-from pynenc_async.errors import SerializationError
+from pynenc_async.errors import USER_CODE_RAISES, SerializationError
 
 _N: Final = ord("n")
 _BRACKET: Final = ord("[")
@@ -35,7 +35,7 @@ def encode(value: object, *, field: str) -> bytes:
         data = _encode_for_identity(value)
         if type(value) in PLAIN or not (_is_suspicious(data) and _needs_care(value, sets=True)):
             return data
-    except Exception:  # noqa: BLE001  msgspec's complaint, or whatever user code raised while it was read
+    except USER_CODE_RAISES:  # msgspec's complaint, or whatever user code raised while it was read
         return _carefully_for_identity.encode(value, field)
     return _carefully_for_identity.encode(value, field)
 
@@ -47,7 +47,7 @@ def encode_at_once(value: object, *, field: str) -> bytes:
     """
     try:
         return _encode(value)
-    except Exception:  # noqa: BLE001
+    except USER_CODE_RAISES:
         return _carefully.encode(value, field)
 
 

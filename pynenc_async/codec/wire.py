@@ -9,7 +9,7 @@ from pynenc_async.codec.differences import first_difference
 from pynenc_async.codec.glance import exact_kinds, glance_of
 from pynenc_async.codec.stand_ins import decodable
 from pynenc_async.codec.tiers import encode_at_once, refuse, refuse_null
-from pynenc_async.errors import SerializationError
+from pynenc_async.errors import USER_CODE_RAISES, SerializationError
 
 
 class Wire:
@@ -67,7 +67,7 @@ def refuse_loss(value: object, back: object, field: str, *, lists_for_tuples: bo
     """Raise `SerializationError` unless `back`, which was made of the JSON of `value`, is the same."""
     try:
         difference = first_difference(value, back, lists_for_tuples=lists_for_tuples)
-    except Exception as error:  # raised by user code while it was read
+    except USER_CODE_RAISES as error:  # raised by user code while it was read
         raise SerializationError(field, f"cannot be compared with what comes back: {error!r}") from error
     if difference is not None:
         path, problem = difference

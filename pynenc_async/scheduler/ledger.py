@@ -9,6 +9,7 @@ Only invocations that it was to register are sent back: whoever submitted them i
 
 import asyncio
 from asyncio import AbstractEventLoop, Future, Task
+from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Sequence
 from contextvars import Context
@@ -183,10 +184,12 @@ class Ledger:
 
     async def _commit_until_stopped(self, store: Store) -> None:
         try:
-            while True:
+            while _get_running_loop() is not None:  # else the Task is collected, long after its loop, and ends here
                 try:
                     await self._commit_for_ever(store)
                 except Exception as error:  # noqa: BLE001  nobody else would commit what comes
+                    if _get_running_loop() is None:
+                        return
                     report_failure(error, "committing")
                     await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:
@@ -221,6 +224,8 @@ class Ledger:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             except Exception as error:  # noqa: BLE001  a change that no store can take must not hold up the others
+                if _get_running_loop() is None:
+                    return
                 self._single_out(batch, others, error)
                 self._marks.answer(answered)
                 continue

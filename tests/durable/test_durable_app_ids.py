@@ -52,6 +52,7 @@ async def test_a_file_of_an_earlier_version_belongs_to_the_app_that_opens_it_fir
         pass
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE app")
+    connection.execute("DROP TABLE stamp")
     connection.execute("PRAGMA user_version = 4")
     connection.commit()
     connection.close()

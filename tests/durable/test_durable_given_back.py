@@ -62,7 +62,7 @@ class Here:
                 await asyncio.Event().wait()
             finally:
                 while not self.gate.is_set():
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
 
         return work
 

@@ -244,6 +244,10 @@ async def test_a_store_that_can_be_written_again_is_written(said):
     assert len(said) == 2, "that it failed, and that it works again"
 
 
+def refuse_to_say(error):
+    raise ValueError
+
+
 async def test_a_handler_may_call_tasks(new_app):
     app, shipped = new_app(max_concurrency=1), []
 
@@ -255,10 +259,7 @@ async def test_a_handler_may_call_tasks(new_app):
     async def fail():
         raise LookupError
 
-    def refuse(error):
-        raise ValueError
-
-    retried = fail.with_options(max_retries=1, retry_if=refuse)
+    retried = fail.with_options(max_retries=1, retry_if=refuse_to_say)
 
     class Shipping(logging.Handler):
         def emit(self, record):
