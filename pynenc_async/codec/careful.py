@@ -116,7 +116,7 @@ def _key(key: object, path: str) -> bytes:
         raise SerializationError(path, _problem("dict key", key, error, "use text or numbers as keys")) from error
 
 
-def _problem(what: str, value: object, error: Exception, fix: str) -> str:
+def _problem(what: str, value: object, error: BaseException, fix: str) -> str:
     # Both say "unsupported", which repeats the type; whatever else it was is worth reading.
     reason = "" if isinstance(error, (TypeError, NotImplementedError)) else f" ({error})"
     return f"cannot encode {what} of type {type(value).__qualname__}{reason}; {fix}"

@@ -36,7 +36,7 @@ def decode_with(decoder: msgspec.json.Decoder[Any], data: bytes | str | msgspec.
         raise located(error, field) from error
 
 
-def located(error: Exception, field: str, *, root: str = "$") -> SerializationError:
+def located(error: BaseException, field: str, *, root: str = "$") -> SerializationError:
     """Translate what msgspec raised while it decoded `field`; with an empty one, the whole payload is called `root`."""
     if isinstance(error, RecursionError):
         return SerializationError(field or root, DEPTH_PROBLEM)

@@ -246,10 +246,11 @@ def _state(value: object) -> dict[str, Any]:
 @lru_cache(maxsize=1024)
 def _passing(kind: Any) -> frozenset[str]:
     """Return the attributes that say nothing of the value, or what the rest of it says anyway."""
-    bases: Iterable[Any] = kind.__mro__
-    return _NOT_KEPT.union(
-        name for base in bases for name, one in vars(base).items() if isinstance(one, cached_property)
-    )
+    names: set[str] = set()
+    for base in kind.__mro__:
+        attributes: dict[str, object] = dict(vars(base))  # pyright: ignore[reportUnknownArgumentType]
+        names.update([name for name, one in attributes.items() if type(one) is cached_property])
+    return _NOT_KEPT | names
 
 
 @lru_cache(maxsize=1024)
