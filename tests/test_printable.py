@@ -1,6 +1,7 @@
 """Nothing that strangers have written is obeyed by the terminal on which it is shown."""
 
 import asyncio
+import gc
 import json
 import logging
 
@@ -115,7 +116,10 @@ def logged(caplog):
 async def test_an_error_that_nobody_looked_at_is_logged_spelled_out(caplog):
     async with Pynenc() as app:
         app.task(fail)()
+        while app.statistics().living:
+            await turns(1)
     await turns(3)
+    gc.collect()
     text = logged(caplog)
     assert "ERROR forged" in text
     assert text.replace("\n", "").isprintable()
