@@ -38,6 +38,7 @@ class Ancestry:
         del alike[id(record)]
         if not alike:
             del self._by_glance[key]
+        record.need_more().ancestry = None
 
     def find(self, function: Function, values: Values, below: Record) -> Record | None:
         """Return the ancestor of `below` (or that itself) that runs this call, if there is one."""

@@ -203,7 +203,6 @@ class Endings(Slots):
         more.blocked_on = None
         if more.ancestry is not None:
             more.ancestry.forget(record)
-            more.ancestry = None
         if more.handed is not None:
             more.handed.abandon()
             more.handed = None

@@ -245,7 +245,6 @@ class SynchronousRecord(Record):
         more.children = more.blocked_on = more.journal = more.watch = None
         if more.ancestry is not None:
             more.ancestry.forget(self)
-            more.ancestry = None
         if more.stream is not None:
             more.stream.close()
         if isinstance(parent, Record):
