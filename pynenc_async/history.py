@@ -1,9 +1,19 @@
 """One entry of an invocation's history."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from pynenc_async.status import InvocationStatus
+
+
+def told_in_order(moments: Iterable[float]) -> Iterator[float]:
+    """Yield the moments of a history as they are told: what a clock that was set back dates too early, not before the last.
+
+    So a history tells no lie about what came first, and time stands still in it until the clock has caught up.
+    """
+    return accumulate(moments, max)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +22,9 @@ class HistoryEntry:
 
     status: InvocationStatus
     timestamp: float
-    """Wall time, in seconds since the epoch."""
+    """Wall time, in seconds since the epoch; never earlier than that of the entry before: see `told_in_order`."""
     order: int
-    """Position in the history, from 0: holds where the wall clock was set back."""
+    """Position in the history, from 0."""
     runner_id: str
     """The runner that made the transition."""
     attempt: int

@@ -7,7 +7,7 @@ from pynenc_async.call import Call
 from pynenc_async.errors import PynencError
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.family import is_told_to_stop
-from pynenc_async.history import HistoryEntry
+from pynenc_async.history import HistoryEntry, told_in_order
 from pynenc_async.invocation.base import AppRecord, BaseInvocation
 from pynenc_async.printable import printable
 from pynenc_async.record import Identity, Record, TaskRecord
@@ -129,9 +129,11 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         if stored is not None:
             return stored
         runner_id = self._identity()[2] or ""
+        steps = self.steps()[:]
+        moments = told_in_order(step[1] for step in steps)
         return tuple(
             HistoryEntry(
                 status=status, timestamp=timestamp, order=order, runner_id=runner_id, attempt=attempt, reason=reason
             )
-            for order, (status, timestamp, attempt, reason) in enumerate(self.steps())
+            for order, ((status, _, attempt, reason), timestamp) in enumerate(zip(steps, moments, strict=True))
         )

@@ -66,7 +66,11 @@ class Timeouts(Admission):
         """For how long the attempt has run. One at a place may have begun later than it was handed out, or not yet."""
         if record._task.place is None:
             return float(record._task.options.timeout)
-        return 0.0 if record._status is PENDING else self.clock() - record._started_at  # type: ignore[operator]
+        if record._status is PENDING:
+            return 0.0
+        seconds: float = self.clock() - record._started_at  # type: ignore[operator]  # it has begun
+        # Where the clock was set back, nobody knows: it was handed out so long ago.
+        return seconds if seconds >= 0 else float(record._task.options.timeout)
 
     def _deadline_due(self, record: Record) -> None:
         reason = "its deadline has passed"

@@ -183,7 +183,10 @@ class Store(ABC):
 
     @abstractmethod
     def history(self, invocation_id: str) -> list[StoredStep]:
-        """Return every transition, the first one first; empty where it is not known. Like `peek`, no coroutine."""
+        """Return every transition, the first one first; empty where it is not known. Like `peek`, no coroutine.
+
+        A step that is dated before its predecessor, by a clock that was set back, is told with the moment of that one.
+        """
 
     @abstractmethod
     async def find(self, query: Query) -> Page:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from pynenc_async.errors import StoreError
+from pynenc_async.history import told_in_order
 from pynenc_async.store.base import Store
 from pynenc_async.store.memory_backlog import Eligible, Heir, claim, describe_backlog
 from pynenc_async.store.memory_changes import Writer
@@ -261,7 +264,9 @@ class MemoryStore(Store):
         """Return every transition, the first one first."""
         self._require_open()
         with self._hub.lock:
-            return list(self._tables.histories.get(invocation_id, ()))
+            steps = self._tables.histories.get(invocation_id, ())
+        moments = told_in_order(step.timestamp for step in steps)
+        return [msgspec.structs.replace(step, timestamp=moment) for step, moment in zip(steps, moments, strict=True)]
 
     async def find(self, query: Query) -> Page:
         """Return a page of what fits."""

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from pynenc_async.history import told_in_order
 from pynenc_async.store.sqlite.codes import STATUSES, read_steps
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.values import CancelRequest, StoredInvocation, StoredStep
@@ -86,6 +87,7 @@ def history(connection: sqlite3.Connection, names: Names, invocation_id: str) ->
     """Return every step of one invocation."""
     key = names.find(connection, invocation_id)
     rows = connection.execute("SELECT history FROM invocation WHERE id = ?", (key,)).fetchall()
+    steps = [step for (history,) in rows for step in read_steps(history)]
     return [
         StoredStep(
             status=status,
@@ -94,8 +96,9 @@ def history(connection: sqlite3.Connection, names: Names, invocation_id: str) ->
             reason=reason,
             runner_id=names.runner_id(connection, runner),
         )
-        for (steps,) in rows
-        for status, moment, attempt, reason, runner in read_steps(steps)
+        for (status, _, attempt, reason, runner), moment in zip(
+            steps, told_in_order(step[1] for step in steps), strict=True
+        )
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from pynenc_async.errors import InvocationStatusError
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.values import Change, RefusalKind, StoredStep, Transition
-from pynenc_async.testing.store_checks.bench import NOW, Bench, Runner, S, in_status, move, new, start, steps_of
+from pynenc_async.testing.store_checks.bench import NOW, TASK, Bench, Runner, S, in_status, move, new, start, steps_of
 from pynenc_async.testing.store_checks.check import (
     BrokenRuleError,
     Subject,
@@ -65,6 +65,25 @@ async def several_attempts(bench: Bench) -> None:
     expect((row.num_retries, row.started_at), (2, NOW + 5), "num_retries, started_at")
     told = [(step.status, step.timestamp, step.attempt, step.reason) for step in runner.store.history("a")[1:]]
     expect(told, list(steps), "the history")
+
+
+@MOVING.rule
+async def order_of_time(bench: Bench) -> None:
+    """A history never goes back in time, whoever's clock was set back, in one change, between two, or by a recovery."""
+    first, second = await bench.runners(2)
+    steps = (*steps_of(S.PENDING, at=NOW + 9, attempt=1), *steps_of(S.RUNNING, at=NOW + 5, attempt=1))
+    expect_made(await first.commit(new("a"), Transition(invocation_id="a", revision=1, steps=steps)))
+    expect_made(await first.commit(move("a", 3, S.PAUSED, at=NOW + 7)))
+    await bench.bury(first, by=second)
+    await second.store.recover([TASK], now=NOW + 8)
+    await second.claim_ids(now=NOW + 10)
+    row = await second.row("a")
+    expect_made(await second.commit(move("a", row.revision, S.PENDING, S.RUNNING, at=NOW + 11, attempt=2)))
+    expect(
+        [step.timestamp - NOW for step in second.store.history("a")],
+        [0.0, 9.0, 9.0, 9.0, 9.0, 9.0, 11.0, 11.0],
+        "the moments of the history",
+    )
 
 
 @MOVING.rule
