@@ -12,6 +12,7 @@ from typing import Final
 
 from pynenc_async.store.sqlite import stamp
 from pynenc_async.store.sqlite.inspecting import size_of
+from pynenc_async.store.sqlite.quiet import inner_lock
 
 _PAGES: Final = 2_000
 """After so many pages, as far as they can be guessed, the log is brought in: 8 MB."""
@@ -38,7 +39,7 @@ class Checkpointer:
         """Of the log, when it was last brought in."""
         self._connection: Final = connection
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        self._lock: Final = threading.RLock()
+        self._lock: Final = inner_lock()
         """Around the connection."""
         self._pages = 0
         self._due: Final = threading.Event()

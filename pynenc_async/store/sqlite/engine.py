@@ -8,7 +8,6 @@ what takes long, belongs to the store.)
 import contextlib
 import os
 import sqlite3
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -28,6 +27,7 @@ from pynenc_async.store.sqlite.lease import Lease, Others
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.opening import hold_file, open_file
 from pynenc_async.store.sqlite.options import Durability, SqliteOptions
+from pynenc_async.store.sqlite.quiet import check_undisturbed, inner_lock, is_disturbed, outer_lock
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.statements import enable_batches
 from pynenc_async.store.sqlite.watching import Watch
@@ -52,6 +52,7 @@ class Engine:
         ring: Callable[[], None] | None,
     ) -> None:
         options = options.resolved()
+        check_undisturbed(options.path)
         self.options: Final = options
         self.names: Final = Names()
         self.is_childs = False
@@ -59,8 +60,10 @@ class Engine:
         self._failures: Final = failures
         self._runner_id: Final = runner_id
         self._lease_seconds: Final = lease_seconds
-        self._peek_lock: Final = threading.RLock()
+        self._peek_lock: Final = inner_lock()
         """Reentrant: a finalizer that runs while rows are read may ask something itself."""
+        self._closing: Final = outer_lock()
+        self._connections: Final[list[sqlite3.Connection]] = []
         with contextlib.ExitStack() as undo:
             self._hold: Final = hold_file(options)
             undo.callback(self._hold.close)
@@ -101,6 +104,7 @@ class Engine:
 
     def _keep(self, undo: contextlib.ExitStack, connection: sqlite3.Connection) -> sqlite3.Connection:
         undo.callback(connection.close)
+        self._connections.append(connection)
         return connection
 
     def _take_lease(self) -> Lease:
@@ -115,13 +119,14 @@ class Engine:
 
     def close(self) -> None:
         """End the threads, then the lease, the bell and the connections."""
-        _living.discard(self)
         self.keeper.stop()
         self.work.stop()
         self.checkpointer.stop()
-        with contextlib.suppress(OSError):
-            self._watch.look()  # as it is now
-        self._undo.close()
+        with self._closing:
+            with contextlib.suppress(OSError):
+                self._watch.look()  # as it is now
+            self._undo.close()
+            _living.discard(self)
 
     def rejoin(self) -> Rejoin:
         """Return the work of giving the runner a new lease."""
@@ -163,12 +168,19 @@ class Engine:
             return question(self._peeking)
 
     def abandon(self) -> None:
-        """Leave everything to the parent, in a child that was forked: the locks on the file are not this process's."""
+        """Leave everything to the parent, in a child that was forked: the locks on the file are not this process's.
+
+        The connections are closed first, while the file is still held: so none takes itself for the last one.
+        """
         self.is_childs = True
+        if is_disturbed():
+            _not_to_be_closed.append(self)
+        else:
+            for connection in self._connections:
+                connection.close()
         leave_to_parent()
         self.lease.let_go()
         self.bell.take_down()
-        _not_to_be_closed.append(self)
 
 
 _living: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.store.sqlite.bell import Bell, is_ear
+from pynenc_async.store.sqlite.quiet import outer_lock
 from pynenc_async.store.sqlite.schema import ALIVE
 from pynenc_async.store.sqlite.session import Session
 
@@ -40,6 +41,8 @@ class Keeper:
         self._others: frozenset[int] = frozenset()
         """The other runners that were enrolled at the last look."""
         self._has_noticed_death = False
+        self._lock: Final = outer_lock()
+        """Around all that is done with connections."""
         self._stop: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="pynenc_async-sqlite-keeper", daemon=True)
 
@@ -77,10 +80,15 @@ class Keeper:
 
     def _look(self) -> bool:
         """Make one tick; return whether others should be told that something may have changed."""
-        self._do_tick()
-        return self._refresh(is_tick=True)
+        with self._lock:
+            self._do_tick()
+            return self._compare(is_tick=True)
 
-    def _refresh(self, *, is_tick: bool = False) -> bool:
+    def _refresh(self) -> bool:
+        with self._lock:
+            return self._compare(is_tick=False)
+
+    def _compare(self, *, is_tick: bool) -> bool:
         home = self._session.home  # asked for first: the question below may be older than a runner that joins again
         try:
             ((version,),) = self._connection.execute("PRAGMA data_version").fetchall()

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from pynenc_async.clock import thread_work_of
+from pynenc_async.store.sqlite.quiet import outer_lock
 
 Answer = tuple["Job", Any, BaseException | None]
 
@@ -60,7 +61,7 @@ class Worker:
         self._queue: Final[SimpleQueue[Job | None]] = SimpleQueue()
         self._unserved: Final[deque[None]] = deque()
         """One for each job that was asked for and is not served: from before it can be begun until its answer is there."""
-        self._at_work: Final = threading.Lock()
+        self._at_work: Final = outer_lock()
         self._thread: Final = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
