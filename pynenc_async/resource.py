@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar, cast, final
 
 from pynenc_async.errors import PynencError, ResourceError
 from pynenc_async.hints import UNRESOLVED, resolve_hint
-from pynenc_async.user_errors import cause_of, is_a, put_traceback
+from pynenc_async.user_errors import is_translation, put_traceback
 
 T = TypeVar("T")
 Made_co = TypeVar("Made_co", covariant=True)
@@ -242,7 +242,7 @@ class _Opening(AbstractAsyncContextManager[Any]):
             return error is not None
         except BaseException as raised:
             # Python translates what must not leave a generator as it is: it comes from `error` then, and means the same.
-            if error is not None and (raised is error or _is_translated(raised, error)):
+            if error is not None and (raised is error or is_translation(raised, error)):
                 put_traceback(error, traceback)  # without our frames
                 return False
             raise
@@ -251,11 +251,6 @@ class _Opening(AbstractAsyncContextManager[Any]):
 
     def _misuse(self, problem: str) -> ResourceError:
         return ResourceError(self._name, problem, "write an async def with one yield")
-
-
-def _is_translated(raised: BaseException, error: BaseException) -> bool:
-    crosses_nothing = is_a(error, StopIteration) or is_a(error, StopAsyncIteration)
-    return crosses_nothing and is_a(raised, RuntimeError) and cause_of(raised) is error
 
 
 def _as_context_manager(name: str, factory: Any) -> Callable[..., AbstractAsyncContextManager[Any]]:

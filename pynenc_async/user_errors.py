@@ -47,6 +47,35 @@ def is_a(error: object, kind: type[BaseException]) -> bool:
     return issubclass(type(error), kind)
 
 
+SIGNALS: Final = (StopIteration, StopAsyncIteration, GeneratorExit)
+"""What tells a generator, or whoever steps one, of its end, and so is no error where it crosses a step of an iteration."""
+
+OF_COROUTINES: Final = (StopIteration,)
+"""What Python itself lets out of no coroutine."""
+
+
+def translated(
+    error: BaseException, kinds: tuple[type[BaseException], ...] = SIGNALS, by: str = "an invocation"
+) -> BaseException:
+    """Return what to raise for an error where it would be taken for the end of an iteration, or of a generator.
+
+    As PEP 479 has it, that is a `RuntimeError` with the error as its cause, and its traceback. An error that is none of
+    `kinds` is returned as it is. `by` is what has raised the error, in words.
+    """
+    if not any(is_a(error, kind) for kind in kinds):
+        return error
+    made = RuntimeError(f"{by} raised {name_of(error)}")
+    put_cause(made, error)
+    put_traceback(made, traceback_of(error))
+    return made
+
+
+def is_translation(raised: BaseException, error: BaseException) -> bool:
+    """Say whether `raised` is what an iteration, a generator or `translated` makes of `error`."""
+    is_signal = any(is_a(error, kind) for kind in SIGNALS)
+    return is_signal and is_a(raised, RuntimeError) and cause_of(raised) is error
+
+
 def name_of(value: object) -> str:
     """Return the name of the class of an exception, or of anything else, whatever its metaclass says."""
     return cast(str, _get_name(type(value)))

@@ -27,7 +27,7 @@ from pynenc_async.invocation.waiting import Signal, current_body, run_in_body, s
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durability import lost_of
 from pynenc_async.status import InvocationStatus
-from pynenc_async.user_errors import put_traceback
+from pynenc_async.user_errors import OF_COROUTINES, put_traceback, translated
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -183,7 +183,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             self._block(timeout)
         if self._status is _SUCCESS:
             return cast(Result, self._outcome)
-        failure = self._failure()
+        failure = translated(self._failure(), OF_COROUTINES)  # as an `await` does: see PEP 479
         try:
             raise failure
         finally:

@@ -16,7 +16,8 @@ from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.progress_bar import with_progress
 from pynenc_async.invocation.roster import Roster, WindowedRoster, is_sized
-from pynenc_async.invocation.thread_reading import MOST_TARGETS, ThreadResults
+from pynenc_async.invocation.steps import result_in_step
+from pynenc_async.invocation.thread_reading import MOST_TARGETS, ListedResults, ThreadResults
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.record import AnyOf, TaskRecord
@@ -26,6 +27,7 @@ Params = ParamSpec("Params")
 Result = TypeVar("Result")
 Yielded = TypeVar("Yielded")
 
+_SUCCESS: Final = InvocationStatus.SUCCESS
 DEFAULT_WINDOW: Final = 1_000
 """How many members of a source of unknown length are submitted and not yet consumed."""
 
@@ -54,7 +56,8 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
     `async for result in group` yields results as members end, `in_order()` in order of submission, `as_completed()` the
     members themselves; `await group` gives the list, in order. Leaving an iteration early leaks nothing and cancels
     nothing; `async with group` cancels what is left. A member's failure is raised as soon as it happens by `await group`,
-    and where it comes up by the iterators.
+    and where it comes up by the iterators: as a `RuntimeError` from it where it would end an iteration (`StopIteration`,
+    `StopAsyncIteration`) or a generator (`GeneratorExit`).
 
     A group with a window has one reader, which drives it: what has been read is forgotten, and makes room for more.
     """
@@ -299,7 +302,11 @@ class _Results(Generic[Result]):
         return self
 
     async def __anext__(self) -> Result:
-        return (await anext(self._members)).result
+        member = await anext(self._members)
+        try:
+            return member._outcome if member._status is _SUCCESS else result_in_step(member)
+        finally:
+            del member  # a failure holds this frame
 
 
 class GroupResults(Generic[Result]):
@@ -315,7 +322,7 @@ class GroupResults(Generic[Result]):
         """Block for one result after the other; for threads other than the loop's."""
         group = self._group
         if not isinstance(group._roster, WindowedRoster):
-            return (member.result for member in group.invocations)
+            return ListedResults(group.invocations)
         loop = group._task.runtime.require_loop(None)
         if _get_running_loop() is not None:
             raise RuntimeError("inside an event loop, read the results with `async for`")

@@ -4,19 +4,11 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final, Generic, Protocol, Self, TypeVar, final
 
+from pynenc_async.invocation.steps import Ended, result_in_step
 from pynenc_async.printable import printable
 
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
-
-
-class Ended(Protocol[Result_co]):
-    """An invocation that has ended."""
-
-    @property
-    def result(self) -> Result_co:
-        """The value; raises what the function raised."""
-        ...
 
 
 class Group(Protocol[Result_co]):
@@ -55,14 +47,13 @@ class ProgressBar(Generic[Result]):
         try:
             member = await anext(self._members)
             self._bar.advance()
-            result = member.result
+            return result_in_step(member)
         except StopAsyncIteration:
             self._bar.complete()
             raise
         except BaseException:
             self.close()  # before its traceback is printed; and the traceback would keep the iterator alive
             raise
-        return result
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -5,6 +5,7 @@ A group over a sized collection submits everything at once. Any other source is 
 """
 
 import asyncio
+from asyncio import CancelledError
 from asyncio.events import _get_running_loop
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from itertools import chain, islice
@@ -14,10 +15,12 @@ from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.intake import Intake
+from pynenc_async.invocation.steps import source_error
 from pynenc_async.invocation.thread_wait import Reader
 from pynenc_async.record import BodyWaiter, Record
 from pynenc_async.scheduler.room import Room
 from pynenc_async.status import InvocationStatus
+from pynenc_async.user_errors import is_a
 
 Member = DistributedInvocation[Any, Any]
 _SUCCESS: Final = InvocationStatus.SUCCESS
@@ -245,12 +248,20 @@ class WindowedRoster(Roster):
             elif self._go_on is not None and not self._go_on.done() and self._has_room() and not self._intake.waits:
                 self._go_on.set_result(None)
         while self._sync is not None and self._has_room() and self._intake.is_open():
+            self._feed_one(self._sync)
+
+    def _feed_one(self, source: Iterator[Any]) -> None:
+        try:
             try:
-                self._add(next(self._sync))
+                params = next(source)
             except StopIteration:
                 self._sync = None
-            except Exception as error:  # noqa: BLE001  the reader raises it when it gets there
-                self._sync, self.error = None, error
+                return
+            self._add(params)  # outside of the inner `try`: code of users runs here, too, and may raise a StopIteration
+        except BaseException as error:  # the reader raises it when it gets there
+            self._sync, self.error = None, error
+            if is_a(error, KeyboardInterrupt):
+                raise
 
     def _start_pulling(self, source: AsyncIterator[Any]) -> None:
         if _get_running_loop() is None:
@@ -266,8 +277,11 @@ class WindowedRoster(Roster):
                     break  # a source may swallow the cancellation that `stop` sends, or end in the same turn
                 self._add(params)
                 await self._until(self._has_room)
-        except Exception as error:  # noqa: BLE001
-            self.error = error
+        except BaseException as error:
+            if not (self._stopped and is_a(error, CancelledError)):
+                self.error = error  # also a CancelledError, by whomever: it must not look like the end of the source
+            if is_a(error, CancelledError) or is_a(error, KeyboardInterrupt):
+                raise
         finally:
             self._async = self._puller = None
             self.wake()
@@ -333,10 +347,10 @@ class WindowedRoster(Roster):
         self.wake()
 
     def raise_error(self) -> None:
-        """Raise what the source raised, once."""
+        """Raise what the source raised, once; not as it is where it would say something else of the reader."""
         error, self.error = self.error, None
         if error is not None:
-            raise error
+            raise source_error(error)
 
     def next_ended(self, position: int) -> Record | None:
         """Return the member that ended first among those that nobody has read."""

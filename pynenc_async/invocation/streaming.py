@@ -8,6 +8,7 @@ from pynenc_async.execution.stream import Stream, stream_of
 from pynenc_async.invocation.waiting import Signal, current_body, suspend
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
+from pynenc_async.user_errors import translated
 
 Item = TypeVar("Item")
 
@@ -56,7 +57,7 @@ class InvocationStream(Generic[Item]):
             self._invocation._task.runtime.require_own_loop(self._invocation)
             raise elsewhere(self._invocation.invocation_id)
         if self._invocation.status is not InvocationStatus.SUCCESS:
-            raise self._invocation._failure()
+            raise translated(self._invocation._failure())
         raise StopAsyncIteration
 
     def close(self) -> None:

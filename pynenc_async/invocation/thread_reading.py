@@ -1,11 +1,13 @@
 """Reading a group in a thread that is not the loop's: for one result after the other, in order of submission."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Generic, Self, TypeVar
 
+from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.roster import Member, WindowedRoster
+from pynenc_async.invocation.steps import result_in_step
 from pynenc_async.invocation.thread_wait import ThreadWait
 from pynenc_async.record import AnyOf, Record
 
@@ -60,6 +62,19 @@ class _Next:
         return self._roster.unfinished(MOST_TARGETS), AnyOf(self._roster.candidates)
 
 
+class ListedResults(Generic[Result]):
+    """The results of a group without a window; a failure is raised, and the next step goes on after it."""
+
+    def __init__(self, members: Iterable[DistributedInvocation[Any, Result]]) -> None:
+        self._members: Final = iter(members)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Result:
+        return result_in_step(next(self._members))
+
+
 class ThreadResults(Generic[Result]):
     """The results of a group with a window; a failure is raised, and the next step goes on after it."""
 
@@ -83,10 +98,7 @@ class ThreadResults(Generic[Result]):
             self._in_loop(self._roster.put_back, member)
             raise
         self._in_loop(self._roster.take, member)
-        try:
-            result: Result = member.result
-        except StopIteration as error:
-            raise RuntimeError("a member of the group raised StopIteration") from error
+        result: Result = result_in_step(member)
         return result
 
     def _claim(self) -> Member | None:

@@ -95,7 +95,8 @@ def fail(text: str) -> None:
 
 
 def raise_kind(name: str) -> None:
-    raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "generator": GeneratorExit()}[name]
+    kinds = (SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration(1), StopAsyncIteration())
+    raise dict(zip(("exit", "interrupt", "generator", "iteration", "async iteration"), kinds, strict=True))[name]
 
 
 def unencodable() -> object:

@@ -80,6 +80,22 @@ async def test_exceptions_come_back_as_they_are():
         await assert_at_rest(app)
 
 
+async def test_what_ends_an_iteration_does_not_end_that_of_a_group():
+    async with Pynenc(max_processes=1) as app:
+        raise_kind = in_process(app, bodies.raise_kind)
+        group = raise_kind.parallelize([("generator",), ("iteration",), ("async iteration",)])
+        iterator = group.in_order()
+        for kind in (GeneratorExit, StopIteration, StopAsyncIteration):
+            with pytest.raises(RuntimeError) as caught:
+                await anext(iterator)
+            assert isinstance(caught.value.__cause__, kind)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            _ = group.invocations[1].result
+        with pytest.raises(StopAsyncIteration):
+            await anext(iterator)
+        await assert_at_rest(app)
+
+
 @pytest.mark.slow
 async def test_the_history_says_when_the_body_began():
     async with Pynenc(max_processes=1) as app:

@@ -1,5 +1,6 @@
 """A group of invocations that run inline, one by one, as the group is read."""
 
+from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from pynenc_async.invocation.base import AppRecord, BaseInvocationGroup
 from pynenc_async.invocation.cancellation import Cancellation, CancelOutcome
 from pynenc_async.invocation.group import GroupStatistics
 from pynenc_async.invocation.roster import bind_params, is_sized
+from pynenc_async.invocation.steps import result_in_step, source_error
 from pynenc_async.invocation.synchronous.invocation import SynchronousInvocation
 from pynenc_async.record import TaskRecord
 
@@ -188,10 +190,17 @@ class _Pulled:
     async def pull(self) -> None:
         """Submit one more from an async source, when the last one has been read."""
         if self._async is not None and not self.kept:
-            async for params in self._async:
+            try:
+                params = await anext(self._async)
+            except StopAsyncIteration:
+                self._async = None
+            except CancelledError:
+                raise  # it is the reader that is cancelled here
+            except BaseException as error:  # noqa: BLE001
+                self.stop()
+                raise source_error(error)  # noqa: B904  it names the cause
+            else:
                 self._submit(params)
-                return
-            self._async = None
 
     def at(self, position: int) -> Member | None:
         """Return the member that nobody has read, submitted now where the source allows."""
@@ -199,13 +208,26 @@ class _Pulled:
         if not self.kept:
             if self._async is not None:
                 raise TypeError("the params of this group are an async iterable: read its results with `async for`")
-            for params in self._sync:
-                self._submit(params)
-                break
+            self._pull_now()
         return self.kept[0] if self.kept else None
 
+    def _pull_now(self) -> None:
+        try:
+            params = next(self._sync)
+        except StopIteration:
+            return
+        except BaseException as error:  # noqa: BLE001
+            self.stop()
+            raise source_error(error)  # noqa: B904  it names the cause
+        self._submit(params)
+
     def _submit(self, params: object) -> None:
-        self.kept.append(self._task.runtime.submit(self._task, bind_params(self._task.function, params)))
+        try:
+            member = self._task.runtime.submit(self._task, bind_params(self._task.function, params))
+        except BaseException as error:  # noqa: BLE001  by code of users
+            self.stop()
+            raise source_error(error)  # noqa: B904  it names the cause
+        self.kept.append(member)
         self.submitted += 1
 
     def forget(self, member: Member) -> None:
@@ -268,7 +290,7 @@ class SynchronousResults(Generic[Result]):
 
 
 def _result(member: Member) -> Any:
-    return member.result
+    return result_in_step(member)
 
 
 def _itself(member: Member) -> Member:

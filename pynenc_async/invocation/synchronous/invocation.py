@@ -25,7 +25,7 @@ from pynenc_async.invocation.synchronous.running import (
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
 from pynenc_async.invocation.synchronous.waits import body_here, waiting
 from pynenc_async.status import InvocationStatus
-from pynenc_async.user_errors import put_traceback
+from pynenc_async.user_errors import OF_COROUTINES, put_traceback, translated
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -100,7 +100,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
     def _value(self) -> Result:
         if self._status is _SUCCESS:
             return cast(Result, self._outcome)
-        raise self._failure()
+        raise translated(self._failure(), OF_COROUTINES)  # as an `await` does: see PEP 479
 
     def _failure(self) -> BaseException:
         if self._status is _CANCELLED:

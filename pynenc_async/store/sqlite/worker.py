@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import thread_work_of
 from pynenc_async.store.sqlite.quiet import outer_lock
+from pynenc_async.user_errors import translated
 
 Answer = tuple["Job", Any, BaseException | None]
 
@@ -145,4 +146,4 @@ def _settle(answers: Sequence[Answer]) -> None:
         if error is None:
             job.future.set_result(value)
         else:
-            job.future.set_exception(error)
+            job.future.set_exception(translated(error, by="the store"))  # no future takes a StopIteration
