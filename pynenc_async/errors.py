@@ -166,12 +166,15 @@ class ResourceError(PynencError):
 
 
 class DirectCallError(PynencError):
-    """Raised by a call of a `def` made with `@app.direct_task` inside an event loop, which it would block."""
+    """Raised inside an event loop by what would block it: `blocking_submit`, and a call of a `def` of `@app.direct_task`."""
 
-    def __init__(self, task_id: str) -> None:
+    def __init__(self, task_id: str, instead: str | None = None) -> None:
+        """Take the task, and what to do instead; None: what is to be done in place of a direct call."""
         super().__init__(
             f"direct task {task_id} would block the event loop until its value is there; "
             f"use `await asyncio.to_thread(...)`, or `await app.get_task({task_id!r})(...)`, or make it async def"
+            if instead is None
+            else f"task {task_id} would block the event loop; use `{instead}` there"
         )
         self.task_id = task_id
 

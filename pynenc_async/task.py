@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from asyncio.events import _get_running_loop
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
@@ -10,12 +11,15 @@ from importlib import import_module
 from pickle import PicklingError, UnpicklingError
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, final
 
+from pynenc_async.absent import OF_TASKS, explain_absent
 from pynenc_async.arguments import Arguments
 from pynenc_async.context import CURRENT
-from pynenc_async.errors import InvalidTaskOptionsError
+from pynenc_async.errors import DirectCallError, InvalidTaskOptionsError
 from pynenc_async.function import Function, FunctionKind, Values
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.group import DistributedInvocationGroup
+from pynenc_async.invocation.thread_submitting import Submission
+from pynenc_async.invocation.thread_wait import ThreadWait
 from pynenc_async.options import TaskOptions, TaskOptionsDict
 from pynenc_async.printable import printable
 from pynenc_async.scheduler.keys import bucket_key, line_key, permit_key
@@ -42,6 +46,7 @@ class TaskApp(Protocol):
 
 
 @final
+@explain_absent(OF_TASKS)
 class Task(Generic[Params, Result]):
     """Made by `@app.task`; `await task(...)` is typed like the function."""
 
@@ -96,6 +101,27 @@ class Task(Generic[Params, Result]):
         self._bind(*args, **kwargs)
         await self.runtime.wait_for_room()
         return await self(*args, **kwargs).accepted()
+
+    def blocking_submit(self, /, *args: Params.args, **kwargs: Params.kwargs) -> DistributedInvocation[Params, Result]:
+        """Like `submit`, for a thread that may block, as that of a `def` endpoint; its slot is free meanwhile.
+
+        Returns:
+            The invocation, once the store holds it durably; in memory, once there is room.
+
+        Raises:
+            TypeError: Wrong arguments; nothing was submitted.
+            AppNotStartedError: The app has no running loop.
+            DirectCallError: An event loop runs in this thread: `await task.submit(...)` there.
+
+        """
+        self._bind(*args, **kwargs)
+        if self.app.is_synchronous:
+            return self(*args, **kwargs)
+        if _get_running_loop() is not None:
+            raise DirectCallError(self.task_id, "await task.submit(...)")
+        submission = Submission(self.runtime, self.task_id, lambda: self.submit(*args, **kwargs))
+        ThreadWait(submission, self.runtime.require_loop(None)).block()
+        return submission.invocation()  # type: ignore[no-any-return]
 
     def queued_by(self, queue: Callable[[Any], None]) -> Self:
         """Return the same task for one use, whose invocation `queue` takes in at once, whatever its delay."""

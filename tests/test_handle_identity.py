@@ -50,15 +50,17 @@ async def test_equality_and_hash_go_by_the_id():
     await other
 
 
-async def test_str_and_repr_name_class_id_and_call():
+async def test_str_and_repr_name_class_id_task_and_status_and_no_argument_which_may_be_secret():
     world = World()
     invocation = world.echo("some value")
-    for text in (str(invocation), repr(invocation)):
-        assert "DistributedInvocation" in text
-        assert invocation.invocation_id in text
-        assert world.echo.task_id in text
-        assert "some value" in text
-    await invocation
+    for status in ("registered", "success"):
+        for text in (str(invocation), repr(invocation)):
+            assert "DistributedInvocation" in text
+            assert invocation.invocation_id in text
+            assert world.echo.task_id in text
+            assert status in text
+            assert "some value" not in text
+        await invocation
 
 
 async def test_a_handle_has_no_room_for_strange_attributes():

@@ -6,7 +6,6 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
-from pynenc_async.printable import printable
 from pynenc_async.record import TaskRecord
 from pynenc_async.status import InvocationStatus
 
@@ -94,12 +93,6 @@ class BaseInvocation(ABC, Generic[Params, Result]):
     @abstractmethod
     def num_retries(self) -> int:
         """How many attempts were followed by another."""
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}(invocation_id={printable(self.invocation_id)}, call={self.call!r})"
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __copy__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
-from pynenc_async.errors import PynencError
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.family import is_told_to_stop
 from pynenc_async.history import HistoryEntry, told_in_order
@@ -49,12 +48,9 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
         if more is not None and more.is_stored and (problem := durable_of(self).unreadable) is not None:
             raise problem.with_traceback(None)
 
-    def __str__(self) -> str:
-        try:
-            return super().__str__()
-        except PynencError as problem:
-            name = printable(self.invocation_id)
-            return f"{type(self).__name__}(invocation_id={name}, task={self._task.task_id}, {problem})"
+    def __repr__(self) -> str:
+        """Name the task and the status that is known here, and no argument: those may be secrets."""
+        return f"<{type(self).__name__} {printable(self.invocation_id)} of task {self._task.task_id}, {self._status}>"
 
     @property
     def invocation_id(self) -> str:

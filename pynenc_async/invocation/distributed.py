@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, final
 
+from pynenc_async.absent import OF_INVOCATIONS, explain_absent, explain_iteration
 from pynenc_async.errors import (
     InvocationCancelledError,
     InvocationNotFinalError,
@@ -38,6 +39,8 @@ _STREAM: Final = FunctionKind.STREAM
 
 
 @final
+@explain_iteration("`async for item in invocation.stream()` reads the items of an async generator")
+@explain_absent(OF_INVOCATIONS)
 class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params, Result]):
     """An awaitable execution of a call, driven by the scheduler.
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, final
 
+from pynenc_async.absent import OF_INVOCATIONS, explain_absent, explain_iteration
 from pynenc_async.errors import InvocationCancelledError, InvocationNotFinalError, SerializationError
 from pynenc_async.execution.stream import stream_of
 from pynenc_async.family import living_tree
@@ -37,6 +38,8 @@ _STREAM: Final = FunctionKind.STREAM
 
 
 @final
+@explain_iteration("`async for item in invocation.stream()` reads the items of an async generator")
+@explain_absent(OF_INVOCATIONS)
 class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Result], Generic[Params, Result]):
     """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
 
