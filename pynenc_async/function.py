@@ -5,6 +5,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any, Final
@@ -65,6 +66,8 @@ class Function:
         self.bind: Final = compile_binder(everything, self.qualname, injected=tuple(self.injected))
         self.call: Final = func if positional and not self.injected else compile_caller(func, everything, self.injected)
         """Takes the bound values, spread, and what is injected: `call(*values, **injected)`."""
+        self.generator: Final = _generator_in(func)
+        """The code of the generator function that a `def` wraps: its generator is no result, for nothing of it has run."""
         self.drive: Drive | None = None
         """What runs a body in place of a mere call, if anything surrounds it: middleware, resources."""
         self.is_plain = self.kind is FunctionKind.COROUTINE
@@ -74,6 +77,36 @@ class Function:
         """Run bodies that begin from now on by `drive`; None: by a mere call."""
         self.drive = drive
         self.is_plain = drive is None and self.kind is FunctionKind.COROUTINE
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it is a function of a class that expects an object, or the class, which nobody would pass."""
+        in_class = self.qualname.rpartition(".")[0].rpartition(".")[2] not in ("", "<locals>")
+        first = next(iter(self.signature.parameters), None)
+        return in_class and inspect.isfunction(self.func) and first in ("self", "cls")
+
+    def require_readable(self) -> None:
+        """Raise `TaskDefinitionError` for an annotation of which no value can be decoded; one that is not known yet is left."""
+        for name in (*self.names, "return"):
+            with suppress(_NotKnownYetError):
+                self._require_decoder(name)
+
+    def _require_decoder(self, name: str) -> None:
+        try:
+            annotation = self.annotation("return") if name == "return" else self._value_annotation(name)
+        except SerializationError as error:
+            raise _NotKnownYetError from error
+        if name == "return" and self.kind is FunctionKind.STREAM:
+            annotation = next(iter(typing.get_args(annotation)), Any)
+        try:
+            Wire(annotation).decoder(name)
+        except SerializationError as error:
+            whose = "return value" if name == "return" else f"parameter {name!r}"
+            raise TaskDefinitionError(
+                self.task_id,
+                f"its {whose} goes through JSON, where {error.problem}",
+                "or let it run in memory, in the loop or in a thread",
+            ) from None
 
     @property
     def nested(self) -> bool:
@@ -202,11 +235,37 @@ def _kind_of(func: Any, task_id: str) -> FunctionKind:
         return FunctionKind.STREAM
     if inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call):
         return FunctionKind.COROUTINE
+    inner = _innermost(func)
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TaskDefinitionError(
+            task_id,
+            "is a plain def around an async one: nobody would await what it returns",
+            "let the decorator return an `async def`, as by `return await function(...)`; one that runs the coroutine by "
+            "itself, as by asyncio.run, deletes its `__wrapped__`",
+        )
     if inspect.isgeneratorfunction(func) or inspect.isgeneratorfunction(call):
         raise TaskDefinitionError(
             task_id, "is a generator", "make it `async def` with `yield` to stream items, or return a list"
         )
     return FunctionKind.THREAD
+
+
+def _innermost(func: Any) -> Any:
+    """Return the function that is left when decorators and partials are taken off."""
+    try:
+        inner = inspect.unwrap(func)
+    except ValueError:  # it wraps itself
+        return func
+    return _innermost(inner.func) if isinstance(inner, partial) else inner
+
+
+def _generator_in(func: Any) -> types.CodeType | None:
+    inner = _innermost(func)
+    return inner.__code__ if inspect.isgeneratorfunction(inner) and inspect.isfunction(inner) else None
+
+
+class _NotKnownYetError(Exception):
+    """An annotation names what is not defined yet, where its task is."""
 
 
 def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:

@@ -238,6 +238,11 @@ class TaskOptions:
         return self.registration_concurrency, self.running_concurrency, *rate
 
     @property
+    def is_for_later(self) -> bool:
+        """Whether a call is none that its submitter waits for: it begins later, or outlives the submitter."""
+        return self.detached or self.delay > 0 or self.at is not None
+
+    @property
     def is_limited(self) -> bool:
         """Whether a running limit or a rate limit holds."""
         return (

@@ -56,6 +56,11 @@ class TaskRecord(Protocol):
         """The `Place` where the body runs; None: on the loop."""
         ...
 
+    @property
+    def refuses_repetition(self) -> bool:
+        """Whether a call that repeats one of a living ancestor is refused."""
+        ...
+
 
 class Waiter(Protocol):
     """Somebody who is told once when an invocation has reached its final status."""

@@ -66,6 +66,8 @@ class Task(Generic[Params, Result]):
         self.limiter: Final[Any] = app.runtime.limiter_of(function.task_id, options)
         self.key_indexes: Final = _indexes(function, options.key_arguments)
         self.has_policies: Final = options.has_policies
+        self.refuses_repetition: Final = options.detect_cycles and not options.is_for_later
+        """Whether a call that repeats one of a living ancestor is refused: not where it outlives that one,"""
         self.permit_key: Final = permit_key(options, self.key_indexes)
         self.bucket_key: Final = bucket_key(options, self.key_indexes)
         kind = 0 if self.limiter is None else self.limiter.kind_of(options)

@@ -10,8 +10,10 @@ from pynenc_async.errors import TaskDefinitionError
 from pynenc_async.function import Function
 from pynenc_async.modules import MAIN, is_interactive
 from pynenc_async.naming import Naming, split_naming
-from pynenc_async.options import TaskOptions
+from pynenc_async.options import RunsIn, TaskOptions
 from pynenc_async.task import Task, TaskApp, refuse_for_function
+
+_ELSEWHERE: Final = (RunsIn.PROCESS, RunsIn.INTERPRETER)
 
 
 class TaskRegistry:
@@ -48,17 +50,32 @@ class TaskRegistry:
         """Return `task`, or what `@app.task` has made of it since."""
         return self._successors.get(task, task)
 
-    def register(self, func: Any, options: dict[str, Any]) -> Task[Any, Any]:
-        """Make a task of `func`. Raises `TaskDefinitionError`, and `InvalidTaskOptionsError` for wrong options."""
+    def register(self, func: Any, options: dict[str, Any], *, binds: bool = False) -> Task[Any, Any]:
+        """Make a task of `func`. Raises `TaskDefinitionError`, and `InvalidTaskOptionsError` for wrong options.
+
+        Args:
+            func: The function, or a task that `imply` has made.
+            options: What was given to the decorator.
+            binds: Whether calls of a method will pass its object, as those of a direct task do.
+
+        """
         if isinstance(func, Task):
             return self._redecorate(cast(Any, func), options)
         naming, options = split_naming(f"task {getattr(func, '__qualname__', func)}", options)
         function = Function(func, naming.name, naming.aliases)
+        if function.is_method and not binds:
+            raise TaskDefinitionError(
+                function.task_id,
+                "is a method, whose first argument would be taken for its object",
+                "define it outside of the class and pass it what it needs, make it a @staticmethod, or use @app.direct_task",
+            )
         if self._is_shared:
             _refuse_nameless(function, naming)
         replaced = self._replaced_by(function)
         resolved = self._resolve(function.task_id, options)
         refuse_for_function(f"task {function.task_id}", function, resolved.named)
+        if self._is_shared or resolved.options.runs_in in _ELSEWHERE:
+            function.require_readable()
         task: Task[Any, Any] = Task(self._app, function, resolved.options)
         self._surround(task)
         for one in replaced:
@@ -101,7 +118,7 @@ def _name_taken(function: Function, taken: str, known: Task[Any, Any]) -> TaskDe
         return TaskDefinitionError(
             taken,
             "is already registered in this app by another function",
-            "give one of the two functions another name",
+            "give one of the two another name: @app.task(name='shop.bill_again')",
         )
     kind = "its name" if taken == function.task_id else f"its alias {taken!r}"
     whose = "name" if taken == known.task_id else "an alias"

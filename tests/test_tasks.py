@@ -121,7 +121,6 @@ async def test_a_def_that_returns_a_coroutine_is_not_taken_for_success():
         return 1
 
     @app.task
-    @functools.wraps(work)
     def forgot_the_async():
         return work()
 

@@ -72,7 +72,7 @@ class Defining(Finding):
         """
 
         def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
-            return direct(self._registry.register(func, options))
+            return direct(self._registry.register(func, options, binds=True))
 
         return decorate if func is None else decorate(func)
 

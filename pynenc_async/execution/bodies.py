@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any, Final, Protocol
 
 from pynenc_async.context import CURRENT
-from pynenc_async.execution.plain import no_coroutine
+from pynenc_async.execution.plain import returned
 from pynenc_async.execution.stream import drive_stream
 from pynenc_async.function import FunctionKind
 from pynenc_async.record import Record
@@ -49,7 +49,7 @@ def run_bodies(holder: Holder) -> Generator[Any, Any, None]:
 
 async def _give(record: Record, value: Any) -> Any:
     """Return what a `def` has returned that runs on the loop."""
-    return no_coroutine(record._task.task_id, value)
+    return returned(record._task.function, value)
 
 
 _set_current: Final = CURRENT.set

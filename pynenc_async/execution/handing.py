@@ -13,6 +13,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, Final
 
+from pynenc_async.execution.plain import returned
 from pynenc_async.execution.stream import drive_stream
 from pynenc_async.function import FunctionKind
 from pynenc_async.record import Record
@@ -31,7 +32,7 @@ async def run_body(record: Record, injected: Mapping[str, Any]) -> Any:
         if function.kind is _STREAM:
             body = drive_stream(record, body)
         elif function.kind is not _COROUTINE:
-            return body  # a def on the loop, or in a synchronous app, which has no places
+            return returned(function, body)  # a def on the loop, or in a synchronous app, which has no places
     del record  # a failure keeps this frame alive, and the frame must not keep the invocation
     return await body
 

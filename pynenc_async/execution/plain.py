@@ -1,12 +1,21 @@
 """`def` bodies, wherever they run."""
 
-from types import CoroutineType
-from typing import Any
+from types import CoroutineType, GeneratorType
+from typing import Any, cast
+
+from pynenc_async.function import Function
 
 
-def no_coroutine(task_id: str, value: Any) -> Any:
-    """Return what a `def` has returned; raise `TypeError` if that is a coroutine, which nobody would await."""
-    if type(value) is CoroutineType:  # no class derives from it, and `isinstance` asks a proxy what it stands for
+def returned(function: Function, value: Any) -> Any:
+    """Return what a `def` has returned; raise `TypeError` for what nobody would run: a coroutine, a generator it wraps."""
+    kind = type(value)  # no class derives from these, and `isinstance` asks a proxy what it stands for
+    if kind is CoroutineType:
         value.close()
-        raise TypeError(f"{task_id} is a def that returned a coroutine; make it async def, and await there")
+        raise TypeError(f"{function.task_id} is a def that returned a coroutine; make it async def, and await there")
+    if kind is GeneratorType and function.generator is cast("GeneratorType[Any, Any, Any]", value).gi_code:
+        value.close()
+        raise TypeError(
+            f"{function.task_id} wraps a generator function and returned its generator, of which nothing has run; make it "
+            "`async def` with `yield` to stream items, or return a list"
+        )
     return value

@@ -152,7 +152,7 @@ class Dispatcher(LoopBound):
         """Return the submitter if it lives in this app, after checking that the call repeats none of its ancestors."""
         if parent._task.runtime is not self or parent._ended_at is not None:
             return None
-        if task.options.detect_cycles:
+        if task.refuses_repetition:
             refuse_repeated_ancestor(task, values, parent)
         return parent
 

@@ -64,6 +64,10 @@ class InvocationStream(Generic[Item]):
         """Stop reading: the body no longer waits for this reader."""
         self._stream.move_reader(id(self), None)
 
+    async def aclose(self) -> None:
+        """Stop reading, as `contextlib.aclosing` asks an async generator."""
+        self.close()
+
     def __del__(self) -> None:
         self.close()
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pynenc_async.codec import Wire
 from pynenc_async.context import CURRENT
-from pynenc_async.execution.plain import no_coroutine
+from pynenc_async.execution.plain import returned
 from pynenc_async.execution.processes.at_work import InvocationAtWork
 from pynenc_async.execution.processes.inbox import Inbox
 from pynenc_async.execution.processes.messages import Item
@@ -102,7 +102,7 @@ class Bodies:
 
 def _call(function: Any, values: tuple[Any, ...]) -> Outcome:
     try:
-        return True, no_coroutine(function.task_id, function.call(*values))
+        return True, returned(function, function.call(*values))
     except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
         return False, without_our_frames(error)
 

@@ -19,10 +19,10 @@ def refuse_hidden(function: Function) -> None:
             "is nested in a function or has no name, so that no other process can find it",
             "define it at the level of a module, or let it run in the loop or in a thread",
         )
-    if function.module == MAIN and not hasattr(sys.modules[MAIN], "__file__"):
+    if function.module == MAIN and str(getattr(sys.modules[MAIN], "__file__", "<")).startswith("<"):
         raise TaskDefinitionError(
             function.task_id,
-            "is defined in an interactive session, which no other process can import",
+            "is defined in an interactive session or on standard input, which no other process can import",
             "write it into a module, or let it run in the loop or in a thread",
         )
 

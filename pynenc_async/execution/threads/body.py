@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import Any, Final
 
 from pynenc_async.context import CURRENT
-from pynenc_async.execution.plain import no_coroutine
+from pynenc_async.execution.plain import returned
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
@@ -40,4 +40,5 @@ def run(driver: ThreadDriver, record: Record, context: Context, injected: Mappin
 
 def _call(record: Record, injected: Mapping[str, Any]) -> Any:
     CURRENT.set(record)
-    return no_coroutine(record._task.task_id, record._task.function.call(*record._values, **injected))
+    function = record._task.function
+    return returned(function, function.call(*record._values, **injected))

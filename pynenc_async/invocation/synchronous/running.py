@@ -10,6 +10,7 @@ from typing import Any, Final
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.execution.handing import run_body
+from pynenc_async.execution.plain import returned
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.invocation.synchronous.parties import Run
 from pynenc_async.invocation.synchronous.record import SynchronousRecord
@@ -89,7 +90,8 @@ def _call(record: SynchronousRecord) -> float | None:
     CURRENT.set(record)
     record._begin()
     try:
-        value = record._task.function.call(*record._values)
+        function = record._task.function
+        value = returned(function, function.call(*record._values))
     except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
         return record._failed(without_our_frames(error))
     record._succeeded(value)

@@ -70,7 +70,7 @@ class SynchronousRuntime:
             return call_in_workflow(parent, task, values, self.submit)  # type: ignore[no-any-return]
         if parent is not None and parent._task.runtime is not self:
             parent = None
-        if parent is not None and task.options.detect_cycles:
+        if parent is not None and task.refuses_repetition:
             refuse_repeated_ancestor(task, values, parent)
         number = next(self.ids.numbers)
         invocation: Invocation = SynchronousInvocation(task, values, number, parent)

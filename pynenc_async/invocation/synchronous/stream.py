@@ -66,3 +66,7 @@ class SynchronousStream(Generic[Item]):
     def close(self) -> None:
         """Stop reading: the body no longer waits for this reader."""
         self._reader.close()
+
+    async def aclose(self) -> None:
+        """Stop reading, as `contextlib.aclosing` asks an async generator."""
+        self.close()
