@@ -59,6 +59,7 @@ calls = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300), deadline=None, report_multiple_bugs=False)
 @given(signatures(), calls)
 def test_a_call_takes_exactly_what_the_function_takes(parameters, call):

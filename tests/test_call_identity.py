@@ -124,11 +124,13 @@ def test_ids_are_the_same_in_every_python(ids_elsewhere, version):
     assert ids_elsewhere(interpreter, "random") == ids_elsewhere(sys.executable, "0")
 
 
+@pytest.mark.slow
 def test_ids_never_change_between_releases(ids_elsewhere):
     ids = ids_elsewhere(sys.executable, "0")
     assert {name: ids[name] for name in GOLDEN} == GOLDEN
 
 
+@pytest.mark.slow
 def test_different_calls_have_different_ids(ids_elsewhere):
     ids = ids_elsewhere(sys.executable, "0")
     assert len(set(ids.values())) == len(ids)

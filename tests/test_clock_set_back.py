@@ -123,6 +123,7 @@ async def test_a_restart_after_it_was_set_back_leaves_the_history_in_order(clock
         assert len(found.history) > 4
 
 
+@pytest.mark.slow
 async def test_a_rate_is_not_held_up(app, clock):
     @app.task(rate_limit=Rate(50))
     async def body(x: int) -> int:
@@ -134,6 +135,7 @@ async def test_a_rate_is_not_held_up(app, clock):
         await asyncio.wait_for(asyncio.gather(*(body(x) for x in range(10))), timeout=HOUR / 2)
 
 
+@pytest.mark.slow
 def test_the_timeout_of_a_body_in_a_thread_is_not_held_up(app, clock):
     release = threading.Event()
 

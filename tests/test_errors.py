@@ -93,6 +93,7 @@ def test_every_error_is_the_same_after_pickling_and_copying(kind, way):
     assert other.__suppress_context__
 
 
+@pytest.mark.slow
 def test_every_error_comes_out_of_another_process():
     """One that could not be unpickled there would break the whole pool."""
     context = multiprocessing.get_context("spawn")

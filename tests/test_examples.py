@@ -63,6 +63,7 @@ def test_the_quickstart_measures_the_standard_library():
     assert output.endswith("registered > pending > running > paused > resumed > failed\n")
 
 
+@pytest.mark.slow
 def test_the_quickstart_on_a_folder_and_without_uvloop(tmp_path):
     (tmp_path / "single.py").write_text("def one(): pass\n")
     (tmp_path / "package" / "inner").mkdir(parents=True)

@@ -65,6 +65,7 @@ def assert_of_their_own(world, answers):
         assert {one.invocation_id for one in found.invocations} == {*ids, *(one.invocation_id for one in world.kept)}
 
 
+@pytest.mark.slow
 def test_children_have_ids_of_their_own(world):
     assert_of_their_own(world, in_children(3, lambda: world.call("ann")))
 
@@ -85,6 +86,7 @@ def test_so_do_parent_and_children_of_an_app_that_has_run_before(world):
     assert_of_their_own(world, [*answers, world.call("ann")])
 
 
+@pytest.mark.slow
 def test_the_id_of_an_invocation_stays_what_it_is_in_a_child(world):
     world.call("ann")
 
@@ -98,6 +100,7 @@ def test_the_id_of_an_invocation_stays_what_it_is_in_a_child(world):
     assert in_child(look) == [invocation_id, True, runner_id, "invoice of ann"]
 
 
+@pytest.mark.slow
 def test_an_id_that_the_parent_gives_later_is_not_taken_for_an_own_one(world):
     before = world.call("ann")[0]
     runner_id, _, number = before.rpartition("-")
@@ -111,6 +114,7 @@ def test_an_id_that_the_parent_gives_later_is_not_taken_for_an_own_one(world):
     assert in_child(look)
 
 
+@pytest.mark.slow
 def test_an_app_that_was_shut_down_is_started_in_a_child_that_its_loop_has_forked(lasting):
     async def main():
         async with lasting.app:
@@ -145,6 +149,7 @@ def half_done(app):
     return loop, loop.run_until_complete(main()), began
 
 
+@pytest.mark.slow
 def test_what_waits_or_runs_in_the_parent_is_not_run_in_a_child_as_well():
     app = Pynenc()
     loop, left, began = half_done(app)
@@ -165,6 +170,7 @@ def test_what_waits_or_runs_in_the_parent_is_not_run_in_a_child_as_well():
     loop.close()
 
 
+@pytest.mark.slow
 def test_of_what_a_store_keeps_a_child_awaits_what_the_parent_runs(tmp_path):
     app = Pynenc(f"sqlite:///{tmp_path}/jobs.db")
     loop, left, began = half_done(app)
@@ -310,6 +316,7 @@ def jittered(app):
     return main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [None, 1])
 def test_retries_of_children_do_not_come_back_together(seed):
     app = Pynenc()
@@ -324,6 +331,7 @@ def test_retries_of_children_do_not_come_back_together(seed):
     assert len(set(delays)) == 3, delays
 
 
+@pytest.mark.slow
 def test_schedules_of_children_are_not_put_off_by_the_same_time():
     app, fired = Pynenc(), []
 

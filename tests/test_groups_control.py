@@ -164,12 +164,14 @@ def calls_to_read(count, read):
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", ["await", "async for", "in_order"])
 def test_reading_a_group_takes_linear_work(read):
     small, large = calls_to_read(300, read), calls_to_read(3_000, read)
     assert large < 11 * small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_body", [False, True])
 async def test_a_large_group_in_and_out_of_a_body(in_body):
     app = Pynenc(max_concurrency=10, retain_count=0)

@@ -640,6 +640,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(st.lists(PLAIN))
 def test_plain_arguments_of_any_shape_come_back(args):

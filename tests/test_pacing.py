@@ -54,6 +54,7 @@ def test_large_rates_are_kept_too_and_reach_their_throughput(count, crowds):
     assert begun[-1] <= last + len(arrivals) // count + 2, "that many periods take them all"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [7, MOST_MOMENTS, MOST_MOMENTS + 1, 1_000])
 @pytest.mark.parametrize("load", [0.5, 0.99, 1.0, 1.5])
 def test_under_a_steady_load_as_many_begin_as_come_up_to_the_rate(count, load):

@@ -128,6 +128,7 @@ async def test_without_rich_the_error_names_the_extra(monkeypatch):
     assert await group == [0]
 
 
+@pytest.mark.slow
 def test_rich_is_imported_only_on_request():
     check = "import sys, pynenc_async.invocation.progress_bar; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0  # noqa: S603
@@ -153,6 +154,7 @@ app.run(main)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_on_a_terminal_the_bar_is_drawn_and_the_cursor_comes_back_after_break():
     shown = on_a_terminal()

@@ -142,6 +142,7 @@ def test_the_package_is_typed():
     assert (Path(pynenc_async.__file__).parent / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_extra():
     code = "import sys, pynenc_async; print(*sys.modules)"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603

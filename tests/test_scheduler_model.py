@@ -95,6 +95,7 @@ def judge(world, disturbances, roots):
                 assert root.result == node.value
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(150))
 @PROGRAMS
 def test_random_programs_end_as_the_model_says_and_leave_nothing(forest, limit, max_threads, disturbances, seed):

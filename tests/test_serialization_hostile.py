@@ -110,6 +110,7 @@ def mutated(draw):
     return json.dumps(payload)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(400), deadline=None)
 @given(mutated())
 def test_a_mutated_payload_is_read_or_refused(text):
@@ -130,6 +131,7 @@ def test_anything_else_is_refused(text):
     assert reject_or_accept(text) is None
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused():
     text = json.dumps(payloads()[0])
     for end in range(len(text)):

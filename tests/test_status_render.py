@@ -232,6 +232,7 @@ def test_an_incomplete_or_unknown_command_is_a_usage_error(arguments, capsys):
     assert "usage: python -m pynenc_async" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_package_runs_as_a_module():
     command = [sys.executable, "-m", "pynenc_async", "status", "render", "--format", "sql"]
     finished = subprocess.run(  # noqa: S603 - our own command

@@ -58,6 +58,7 @@ async def double(n):
 """
 
 
+@pytest.mark.slow
 def test_another_process_finds_its_own_task(tmp_path, monkeypatch):
     (tmp_path / "shop.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(tmp_path))

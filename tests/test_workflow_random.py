@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,6 +91,7 @@ class World:
         self._once(name, failures)
 
 
+@pytest.mark.slow
 @given(program=st.lists(OPERATIONS, min_size=2, max_size=8), seed=st.integers(0, 1_000))
 @settings(max_examples=examples(400), deadline=None)
 def test_a_workflow_comes_to_its_end_and_no_step_succeeds_twice(program, seed):

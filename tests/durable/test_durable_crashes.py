@@ -134,6 +134,7 @@ async def wait_for_rest(app, tasks):
             await handle.wait()
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @given(
     deaths=st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=4),

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pytest
 from durable_world import World
 from helpers import S, examples
 from hypothesis import given, settings
@@ -353,6 +354,7 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(setting=SETTINGS, steps=STEPS, seed=st.integers(0, 99))
 def test_whatever_is_decided_during_a_commit_is_lawful(setting, steps, seed):

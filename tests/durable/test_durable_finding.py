@@ -33,6 +33,7 @@ async def test_it_answers_under_a_load_that_never_ends(world):
         await asyncio.wait(loads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 10_000])
 async def test_it_tells_of_all_that_was_decided_before_the_call_and_waits_for_nothing_else(world, window):
     app = world.app(drain_seconds=0, store_window=window, max_concurrency=1, latency=lambda: 0.01)

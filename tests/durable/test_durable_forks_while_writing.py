@@ -50,6 +50,7 @@ asyncio.run(main(*make()))
 """
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_during_a_transaction_can_open_the_file(tmp_path):
     path = tmp_path / "jobs.db"
     done = subprocess.run(  # noqa: S603  itself

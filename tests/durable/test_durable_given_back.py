@@ -101,6 +101,7 @@ class Here:
             await asyncio.wait_for(handle.cancel(), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["at_shutdown", "at_a_lost_lease", "by_a_refused_change"])
 @pytest.mark.parametrize("kind", BODIES)
 async def test_what_is_given_back_lets_go(kind, how, monkeypatch):

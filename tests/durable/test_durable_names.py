@@ -95,6 +95,7 @@ async def test_a_workflow_goes_on_after_its_child_was_renamed(world):
         assert await app.get_invocation(handle.invocation_id) == "billed 1"
 
 
+@pytest.mark.slow
 async def test_a_schedule_remembers_when_it_fired_under_the_earlier_name_of_its_task(world):
     async def fires(**naming):
         app, seen = world.app(), []

@@ -93,6 +93,7 @@ async def test_a_clock_that_is_set_back_by_an_hour_holds_up_nobody_for_an_hour(w
             await handle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [Rate(5, per=0.3), Rate(150, per=0.5)], ids=str)
 def test_apps_on_one_file_keep_a_rate_together_and_after_a_restart(tmp_path, rate):
     async def main():

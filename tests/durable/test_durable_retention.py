@@ -51,6 +51,7 @@ class Shop:
         self.charge, self.order = charge, order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retention", RETENTIONS, ids=str)
 async def test_a_workflow_that_is_taken_up_later_repeats_no_call_that_had_succeeded(make_app, retention):
     app = make_app(**retention)

@@ -56,6 +56,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "module"), [(["shop.py"], "shop"), (["-m", "pkg.shop"], "pkg.shop")])
 def test_what_a_script_submits_is_run_by_whoever_imports_its_module(folder, script, module):
     serve = f"import sys; from {module} import app, serve; app.run(serve(*sys.argv[1:]))"
@@ -66,10 +67,12 @@ def test_what_a_script_submits_is_run_by_whoever_imports_its_module(folder, scri
     ]
 
 
+@pytest.mark.slow
 def test_what_a_script_submits_is_run_by_the_same_script(folder):
     assert said(python(folder, "shop.py", *said(python(folder, "shop.py")))) == ["billed 1", "no money", "shop.bill"]
 
 
+@pytest.mark.slow
 def test_a_child_that_a_script_has_spawned_knows_the_tasks_by_the_same_names(tmp_path):
     (tmp_path / "shop.py").write_text(
         SHOP.partition("if __name__")[0]
@@ -87,6 +90,7 @@ if __name__ == "__main__":
     assert said(python(tmp_path, "shop.py")) == ["shop.bill"]
 
 
+@pytest.mark.slow
 def test_a_module_that_is_a_script_and_imported_as_well_defines_its_tasks_once(tmp_path):
     (tmp_path / "base.py").write_text("from pynenc_async import Pynenc\napp = Pynenc('sqlite:///jobs.db')\n")
     (tmp_path / "helper.py").write_text("import shop\n")
@@ -108,6 +112,7 @@ for url, naming in (("sqlite:///jobs.db", {}), ("sqlite:///jobs.db", {"name": "b
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [["-"], ["-i"]], ids=["standard input", "interactive"])
 def test_without_a_name_that_others_could_know_an_app_with_a_store_refuses_a_task(tmp_path, how):
     text = f"exec({TYPED!r})\n" if how == ["-i"] else TYPED

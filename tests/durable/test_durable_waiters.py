@@ -74,6 +74,7 @@ async def test_who_begins_to_wait_after_the_store_has_forgotten_it_is_told(world
                 ask()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waits", [LASTING, LASTING[:1] * 5], ids=["all ways", "several"])
 async def test_who_waits_while_the_store_forgets_it_is_told(world, waits):
     out_of_reach, asked = [], asyncio.Event()

@@ -91,6 +91,7 @@ async def test_observers_see_every_step_of_a_stored_invocation():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 async def test_the_garbage_collector_has_two_objects_to_look_at_for_each_that_waits():
     app = World().app(max_concurrency=1)

@@ -19,6 +19,7 @@ async def error_of(invocation):
     return invocation.exception()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [values.raise_hostile, values.raise_hostile_later])
 async def test_a_body_in_a_worker_fails_with_whatever_error(body):
     async with Pynenc(max_processes=1) as app:
@@ -29,6 +30,7 @@ async def test_a_body_in_a_worker_fails_with_whatever_error(body):
         assert app.statistics().living == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "arguments", "field"),
     [

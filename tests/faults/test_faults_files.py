@@ -84,6 +84,7 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(scene, damage):
     assert scene.database.read_bytes() == bytes(data)
 
 
+@pytest.mark.slow
 def test_a_file_of_a_newer_version_is_refused(scene):
     scene.finish("--submit", 3)
     newer = sqlite3.connect(scene.database)
@@ -109,6 +110,7 @@ def test_a_flipped_bit_is_refused_or_leaves_the_rest_readable_and_never_gives_an
         assert scene.database.stat().st_size >= len(whole)
 
 
+@pytest.mark.slow
 def test_a_fork_after_the_start_must_open_its_own(scene):
     program = f"""
 import asyncio, os

@@ -71,6 +71,7 @@ async def test_cancelled_before_it_is_due_it_never_runs():
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_thousands_share_one_timer_and_leave_nothing():
     app, work, ran = build()
     handles = [work.with_options(delay=1 + n % 7)(n) for n in range(3_000)]

@@ -200,6 +200,7 @@ def test_what_has_ended_can_be_read_while_the_loop_ends(app, run):
     assert read == [5]
 
 
+@pytest.mark.slow
 def test_a_program_ends_whose_thread_waits_in_a_loop_that_was_left_alone(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(

@@ -141,6 +141,7 @@ CALLS = st.lists(
 """Key, total, limit, how many seconds it takes, when it is submitted, its priority, whether it is cancelled soon."""
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None)
 @given(CALLS, st.sampled_from((None, 1, 2, 4)), st.sampled_from(("disabled", "keys", "task")), st.integers(1, 2))
 def test_random_limits_keys_and_orders(calls, total, scope, limit):

@@ -174,6 +174,7 @@ def begun(handles):
     return [step.timestamp for handle in handles for step in handle.history if step.status is S.RUNNING]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["loop", "thread"])
 def test_it_is_so_by_real_clocks_too(kind):
     """A thread that is busy holds up those that were handed to it: they begin when it lets them."""

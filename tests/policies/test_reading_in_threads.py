@@ -32,6 +32,7 @@ def source_of(kind, count):
     return source() if kind == "async iterator" else ((i,) for i in range(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "thread that a body in the loop has started"])
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("window", [1, 2, 100])
@@ -72,6 +73,7 @@ async def test_a_full_queue_is_no_deadlock(new_app, kind, window, where):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_reader_on_whom_all_depend_that_could_make_room_is_told(new_app, kind):
     async with new_app(max_concurrency=2, max_queued=1) as app:
@@ -94,6 +96,7 @@ async def test_a_reader_on_whom_all_depend_that_could_make_room_is_told(new_app,
             assert await limited(0) in ("told", "3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_reader_that_is_cancelled_stops_to_wait_and_leaves_the_rest_to_others(new_app, kind):
     async with new_app() as app:
@@ -118,6 +121,7 @@ async def test_a_reader_that_is_cancelled_stops_to_wait_and_leaves_the_rest_to_o
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_failure_is_raised_where_it_comes_up_and_the_next_step_goes_on(new_app, kind):
     async with new_app(max_concurrency=1) as app:

@@ -66,6 +66,7 @@ def test_a_delay_is_never_above_its_cap_nor_below_zero(retries, delay, factor, c
     assert delay_before_retry(jittered, LookupError(), retries, lambda: drawn) == pytest.approx(plain * drawn)
 
 
+@pytest.mark.slow
 def test_jitter_spreads_the_retries_of_many_that_failed_together_and_a_seed_repeats_it():
     def moments_of(seed):
         _, work, moments = build(max_retries=1, retry_delay=10, retry_jitter=True)

@@ -72,6 +72,7 @@ def finish(process):
 WAIT = "print('ready', flush=True); await asyncio.Event().wait()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
 def test_a_signal_ends_main_and_drains_what_is_under_way(number, code):
     process = start(f"work(20); {WAIT}")
@@ -108,6 +109,7 @@ def test_a_body_that_is_stuck_does_not_keep_the_process(body):
     assert "ignored its cancellation" in err
 
 
+@pytest.mark.slow
 def test_main_may_return_in_spite_of_the_signal():
     process = start(
         "print('ready', flush=True)\n"

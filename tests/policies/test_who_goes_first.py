@@ -23,6 +23,7 @@ def now():
 # -- levels ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(40))
 @given(
     level=st.integers(1, 4),

@@ -22,6 +22,7 @@ from pynenc_async import (
 from pynenc_async.clock import SimulatedLoop
 
 
+@pytest.mark.slow
 async def test_bodies_of_every_kind_run_in_a_process_that_stays_warm():
     async with Pynenc(max_processes=2) as app:
         pid, pid_in_loop = in_process(app, bodies.pid), in_process(app, bodies.pid_in_loop)
@@ -36,6 +37,7 @@ async def test_bodies_of_every_kind_run_in_a_process_that_stays_warm():
     assert workers_of(app) == []
 
 
+@pytest.mark.slow
 async def test_arguments_and_results_are_decoded_to_the_annotations():
     placed = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
     async with Pynenc(max_processes=1) as app:
@@ -62,6 +64,7 @@ async def test_what_cannot_be_encoded_or_decoded_is_named():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_exceptions_come_back_as_they_are():
     async with Pynenc(max_processes=1) as app:
         with pytest.raises(bodies.BodyError) as caught:
@@ -122,6 +125,7 @@ async def test_a_body_is_pending_until_it_begins(tmp_path):
         assert await invocation == await after
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 async def test_retries_run_in_a_process_as_well(tmp_path):
     async with Pynenc(max_processes=1) as app:
@@ -134,6 +138,7 @@ async def test_retries_run_in_a_process_as_well(tmp_path):
         assert_lawful(invocation)
 
 
+@pytest.mark.slow
 async def test_the_current_invocation_is_known_in_a_worker():
     bodies.REQUEST.set("mine")
     async with Pynenc(max_processes=1) as app:

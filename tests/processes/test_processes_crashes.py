@@ -84,6 +84,7 @@ async def test_what_has_crashed_too_often_is_not_tried_again(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_body_that_runs_out_of_memory_fails_alone():
     async with Pynenc(max_processes=1) as app:
         with pytest.raises(MemoryError):
@@ -130,6 +131,7 @@ async def test_a_module_that_kills_whoever_imports_it_fails_what_needs_it():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_workers_that_cannot_start_fail_what_waits_for_them(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     async with Pynenc(max_processes=2) as app:

@@ -32,6 +32,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a way to wait for a process that is no child")
 def test_a_worker_ends_with_its_process_though_a_child_of_that_lives(tmp_path):
     program = tmp_path / "program.py"

@@ -35,6 +35,7 @@ def watched(app):
     return log
 
 
+@pytest.mark.slow
 async def test_it_runs_here_and_the_body_there():
     async with Pynenc(max_processes=1) as app:
         log = watched(app)

@@ -161,6 +161,7 @@ async def test_what_has_not_begun_is_cancelled_at_once(tmp_path):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_the_shutdown_kills_what_is_left(tmp_path):
     app = Pynenc(max_processes=2)
     await app.start()

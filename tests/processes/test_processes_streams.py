@@ -41,12 +41,14 @@ async def test_a_reader_and_a_generator_share_one_slot():
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_items_that_nobody_reads_are_dropped_when_somebody_waits_for_the_end():
     async with Pynenc(max_processes=1) as app:
         assert await in_process(app, bodies.count, stream_buffer=2)(100) is None
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_a_failure_comes_after_the_items():
     async with Pynenc(max_processes=1) as app:
         stream = in_process(app, bodies.count_and_fail, stream_buffer=2)(10).stream()

@@ -53,6 +53,7 @@ async def test_the_very_objects_reach_bodies_that_stay_in_the_process():
         assert await app.task(bodies.untyped)((1,), x={2}) == [((1,),), {"x": {2}}]
 
 
+@pytest.mark.slow
 async def test_values_keep_their_order_and_results_are_checked_likewise():
     async with Pynenc(max_processes=1) as app:
         assert await in_process(app, bodies.untyped)({"z": 1, "a": 2}, y=1, b=2) == [

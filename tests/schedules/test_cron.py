@@ -65,6 +65,7 @@ def test_in_the_fold_of_autumn(zone, day, hour, before, after):
     assert len(shown("0 * * * *", zone, day)) == 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK])
 def test_a_daily_time_fires_once_on_each_day_of_the_year(zone):
     for hour in (0, 1, 2, 3, 23):

@@ -81,6 +81,7 @@ async def test_nothing_fires_after_the_end():
     assert ran == [10, 20, 30]
 
 
+@pytest.mark.slow
 async def test_a_year_passes_in_a_moment_with_each_day_fired_once():
     World(datetime(2024, 12, 31, 20, tzinfo=UTC))
     zone, days = ZoneInfo("Europe/Berlin"), []

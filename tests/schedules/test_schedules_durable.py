@@ -30,6 +30,7 @@ def process(hub, ran, *, lasts=0.0, interval=10, name="a", **options):
     return app
 
 
+@pytest.mark.slow
 @virtual
 async def test_each_moment_runs_in_one_process():
     World()
@@ -42,6 +43,7 @@ async def test_each_moment_runs_in_one_process():
     assert {row.status for row in hub.tables.invocations.values()} == {S.SUCCESS}
 
 
+@pytest.mark.slow
 @virtual
 @pytest.mark.parametrize(("overlap", "peak"), [("skip", 1), ("queue", 1), ("allow", 3)])
 async def test_no_overlap_unless_asked_across_processes(overlap, peak):
@@ -104,6 +106,7 @@ async def test_who_comes_later_makes_up_for_nothing_that_another_has_run():
     assert [at for at, _ in ran] == [10, 20, 30, 40]
 
 
+@pytest.mark.slow
 @virtual
 async def test_a_run_that_is_taken_over_knows_its_moment():
     World()
@@ -132,6 +135,7 @@ async def test_a_run_that_is_taken_over_knows_its_moment():
     assert ran == [("dies", 7, "hourly", 3_600), ("lives", 7, "hourly", 3_600)]
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(15), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.floats(1, 60)), min_size=1, max_size=12),

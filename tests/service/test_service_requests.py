@@ -16,6 +16,7 @@ def test_an_async_handler_submits_and_awaits(client, peer, in_thread):
     assert asked.result().json() == peer.greets("220 ready")
 
 
+@pytest.mark.slow
 def test_many_requests_at_once(client, greeter, in_thread):
     greetings = [in_thread(client.get, "/greetings", params=greeter) for _ in range(150)]
     addresses = [in_thread(client.get, "/addresses/127.0.0.1") for _ in range(150)]
@@ -94,6 +95,7 @@ def test_delete_cancels_and_answers_when_the_work_has_ended(client, peer, start)
     assert result.json()["message"].endswith("too slow")
 
 
+@pytest.mark.slow
 def test_delete_says_that_the_work_was_finished_already(client, peer, start, status_of, await_result):
     invocation_id, connection = start(client, "/greetings", peer)
     connection.sendall(b"hello\n")

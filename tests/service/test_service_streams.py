@@ -3,7 +3,10 @@
 import json
 import socket
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_group_is_streamed_as_its_members_end(client, new_peer):
     peers = [new_peer() for _ in range(3)]
     with client.stream("POST", "/greetings/batch", json=[peer.server for peer in peers]) as response:
@@ -54,6 +57,7 @@ def test_what_has_no_items_cannot_be_streamed(client, peer, start):
     client.delete(f"/invocations/{invocation_id}")
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_cancels_nothing(client, new_peer, await_result):
     first, second = new_peer(), new_peer()
     with client.stream("POST", "/greetings/batch", json=[first.server, second.server]) as response:

@@ -31,6 +31,7 @@ def chosen(*names):
     return [check for check in STORE_CHECKS if check.name in names]
 
 
+@pytest.mark.slow
 async def test_a_store_that_keeps_the_contract_passes():
     await check_store(MemoryStoreHarness)
 

@@ -17,6 +17,7 @@ SOAK = settings(max_examples=1_000, deadline=None)
 PROGRAMS = store_programs(operations=25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_harness", HARNESSES)
 @RUN
 @given(PROGRAMS)

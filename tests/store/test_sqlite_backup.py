@@ -123,6 +123,7 @@ async def test_of_a_file_that_was_replaced_no_backup_is_made(directory):
         (directory / "moved.db").replace(directory / "jobs.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", ["-wal", "-journal"])
 def test_no_new_store_is_made_beside_the_log_of_another_file(directory, log):
     (directory / f"jobs.db{log}").write_bytes(b"x" * 5000)

@@ -113,6 +113,7 @@ def test_of_a_runner_that_was_declared_dead_only_what_is_new_is_taken(alone):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [LARGEST - 3, LARGEST - 2, LARGEST - 1, LARGEST, 2 * LARGEST + 5])
 def test_a_batch_may_be_larger_than_the_largest_statement(size):
     async def scene(store):

@@ -86,6 +86,7 @@ async def commit_for_ever(store, accepted):
         accepted.append(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_what_is_done_to_the_files_of_an_open_store_is_told_and_what_to_do(path, loss):
     async with opened(path, lease_seconds=3 * TICK) as store:
@@ -130,6 +131,7 @@ async def test_a_log_that_was_put_back_is_gone_on_with(path):
 # -- what is no harm -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_what_sqlite_does_to_its_files_alarms_nobody(path, monkeypatch):
     monkeypatch.setattr(checkpoints, "_PAGES", 20)
     monkeypatch.setattr(checkpoints, "_MANY_FRAMES", 100)
@@ -154,6 +156,7 @@ connection.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="locks of an open file description are to be had there")
 async def test_a_copy_made_by_other_code_of_this_process_leaves_the_logs_where_they_are(path):
     """By the rules of POSIX, who closes a file gives up all locks that his process has on it."""
@@ -169,6 +172,7 @@ async def test_a_copy_made_by_other_code_of_this_process_leaves_the_logs_where_t
     assert list(Path(path).parent.iterdir()) == [Path(path)]
 
 
+@pytest.mark.slow
 async def test_two_stores_of_one_process_on_one_file_let_go_of_it_one_after_the_other(path):
     first, second = SqliteStore(path), SqliteStore(path)
     await first.open("ada")

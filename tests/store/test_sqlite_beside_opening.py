@@ -47,6 +47,7 @@ def replace(path):
 ACTS = ["removed", "replaced", "removed with all leases"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("act", "suffix"), [("replaced", ""), *((act, s) for act in ACTS for s in ("-wal", "-shm"))])
 async def test_nobody_opens_a_store_of_which_a_living_process_has_other_files(path, suffix, act):
     with Process(LIVES, path) as living:
@@ -103,6 +104,7 @@ def again(crashed, path):
     return path, count
 
 
+@pytest.mark.slow
 async def test_a_file_that_crashed_is_opened_with_its_own_log_wherever_they_are(again):
     path, count = again
     assert await counts(path) == {"success": count}

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ registrations = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None)
 @given(st.lists(registrations, min_size=1, max_size=12))
 def test_what_is_claimed_is_what_was_registered(registered):
@@ -66,6 +68,7 @@ def test_what_is_claimed_is_what_was_registered(registered):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_what_two_ask_for_at_once_is_claimed_by_one():
     def new(number):
         steps = ((S.REGISTERED, float(number), 0, ""),)

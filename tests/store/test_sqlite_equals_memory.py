@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+import pytest
 from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -262,6 +263,7 @@ async def all_pages(store, query):
         after = page.next
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_sqlite_does_what_memory_does(data):

@@ -97,6 +97,7 @@ def test_a_newer_version_is_refused(path):
     refused(path, f"has version {schema.VERSION + 1}, this pynenc_async knows 1 to {schema.VERSION}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.5, 0.9])
 def test_a_file_that_was_cut_off_is_refused(path, part):
     fill(path)
@@ -105,6 +106,7 @@ def test_a_file_that_was_cut_off_is_refused(path, part):
     refused(path, "damaged|cut off")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [1, 100, 4095])
 @pytest.mark.parametrize("count", [20, 6000], ids=["small", "large"])  # of a large one, not every page is looked at
 def test_a_file_that_was_cut_off_within_its_last_page_is_refused(path, count, missing):
@@ -119,6 +121,7 @@ def test_a_file_that_was_cut_off_within_its_last_page_is_refused(path, count, mi
     refused(path, "cut off: 1 of its .* pages are missing")
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_beside_a_log_of_changes_is_refused(path):
     """SQLite itself believes the log, and finds out when it needs one of the pages that are gone."""
     fill(path)
@@ -239,6 +242,7 @@ def test_the_view_shows_invocations_to_people(path):
     assert row == ("ada-1", TASK, "success", "ada", "null")
 
 
+@pytest.mark.slow
 def test_where_there_is_no_room_for_the_log_it_is_brought_in_and_begins_anew(path):
     code = """
     import resource, signal

@@ -71,6 +71,7 @@ async def test_a_commit_that_cannot_be_made_fails_alone():
             assert await store.counts() == {"registered": 2}
 
 
+@pytest.mark.slow
 async def test_a_commit_of_more_than_one_statement_can_hold():
     with temporary_directory() as directory:
         async with opened(f"{directory}/jobs.db") as store:
@@ -133,6 +134,7 @@ async def test_a_refused_change_leaves_no_large_value():
 # -- purging, the log, copies ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_what_is_purged_gives_its_room_back():
     with temporary_directory() as directory:
         path = f"{directory}/jobs.db"
@@ -182,6 +184,7 @@ async def test_the_log_does_not_grow_without_bound_under_a_steady_load(monkeypat
             assert await store.counts() == {"success": 1200}
 
 
+@pytest.mark.slow
 async def test_a_long_log_begins_anew_though_nothing_of_it_was_left_when_it_was_looked_at(monkeypatch):
     monkeypatch.setattr(checkpoints, "_PAGES", 100)
     monkeypatch.setattr(checkpoints, "_MANY_FRAMES", 50)

@@ -76,6 +76,7 @@ async def recovered(store):
     return found if found.runners else None
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_is_taken_over_at_once_however_long_its_lease_is(path):
     async def main():
         async with opened(path) as store:
@@ -124,6 +125,7 @@ def test_a_process_that_changes_its_directory_sees_the_living_all_the_same(path,
     asyncio.run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
 def test_nothing_is_written_to_a_file_that_is_not_where_it_was_until_it_is_back(path, replaced):
     async def main():
@@ -298,6 +300,7 @@ def test_a_busy_writer_is_not_death(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_commit_rings_in_other_processes(path):
     async def main():
         async with opened(path, lease_seconds=600) as store:

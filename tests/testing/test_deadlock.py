@@ -27,6 +27,7 @@ async def outer(event):
     await wait_in_vain(event)
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_reported_with_the_names_and_lines_of_all_who_wait():
     async def main():
         async with asyncio.TaskGroup() as group:
@@ -40,6 +41,7 @@ def test_a_deadlock_is_reported_with_the_names_and_lines_of_all_who_wait():
         assert line in report
 
 
+@pytest.mark.slow
 def test_the_report_looks_into_async_generators():
     async def numbers():
         yield 1
@@ -53,6 +55,7 @@ def test_the_report_looks_into_async_generators():
         run(main)
 
 
+@pytest.mark.slow
 def test_the_report_names_the_task_that_another_task_waits_for():
     async def main():
         child = asyncio.create_task(wait_in_vain(asyncio.Event()), name="the child")
@@ -62,6 +65,7 @@ def test_the_report_names_the_task_that_another_task_waits_for():
         run(main)
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_found_after_the_last_timer():
     async def main():
         await asyncio.sleep(7)
@@ -71,6 +75,7 @@ def test_a_deadlock_is_found_after_the_last_timer():
         run(main)
 
 
+@pytest.mark.slow
 def test_a_timer_at_infinity_is_no_hope():
     async def main():
         asyncio.get_running_loop().call_later(float("inf"), pytest.fail, "the end of time")
@@ -80,6 +85,7 @@ def test_a_timer_at_infinity_is_no_hope():
         run(main)
 
 
+@pytest.mark.slow
 def test_no_handler_of_the_program_can_swallow_the_verdict():
     async def main():
         try:
@@ -91,6 +97,7 @@ def test_no_handler_of_the_program_can_swallow_the_verdict():
         run(main)
 
 
+@pytest.mark.slow
 def test_the_tasks_are_cancelled_after_the_verdict():
     ended = []
 
@@ -105,6 +112,7 @@ def test_the_tasks_are_cancelled_after_the_verdict():
     assert ended == ["main"]
 
 
+@pytest.mark.slow
 def test_a_task_that_swallows_its_cancellation_is_a_deadlock_at_the_end_too():
     async def stubborn():
         while True:

@@ -67,6 +67,7 @@ async def keeps_order():
     assert await ask.parallelize([(number,) for number in range(3)]) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("main", [loses_an_update, answers_out_of_order])
 def test_a_racy_program_is_found_and_the_seed_repeats(main):
     found = explore(main, seeds=40)
@@ -113,6 +114,7 @@ async def fails_in_two_ways():
         await asyncio.Event().wait()
 
 
+@pytest.mark.slow
 def test_failures_are_grouped_by_kind():
     found = explore(fails_in_two_ways, seeds=12)
     assert {type(group.error) for group in found.groups} == {ValueError, DeadlockError}
@@ -136,6 +138,7 @@ def test_addresses_ids_and_numbers_make_no_new_kind():
     assert kept == [group.error]
 
 
+@pytest.mark.slow
 def test_all_kinds_are_raised_together():
     found = explore(fails_in_two_ways, seeds=12)
     with pytest.raises(ExceptionGroup, match="of 12 seeds fail") as caught:

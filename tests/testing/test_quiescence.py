@@ -42,6 +42,7 @@ def test_it_can_be_called_again_and_by_several_at_once():
     run(main)
 
 
+@pytest.mark.slow
 def test_a_cancelled_observer_is_forgotten():
     async def main():
         observer = asyncio.create_task(wait_all_tasks_blocked())
@@ -149,6 +150,7 @@ async def test_a_cancellation_that_meets_the_turn_breaks_the_sequence_too():
     assert one.cancelled()
 
 
+@pytest.mark.slow
 def test_an_incomplete_sequence_is_a_deadlock():
     async def main():
         async with Sequencer()(1):

@@ -127,6 +127,7 @@ def test_a_failure_that_is_raised_twice_is_noted_for_each_run():
     assert len(error.__notes__) == 2
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_reported_with_the_seed():
     async def main():
         app = Pynenc()

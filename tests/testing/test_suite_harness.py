@@ -19,6 +19,7 @@ def suite(pytester):
     return pytester
 
 
+@pytest.mark.slow
 def test_an_async_test_runs_on_every_loop_and_a_virtual_one_on_the_virtual(suite):
     suite.makepyfile("""
         import asyncio, pytest
@@ -73,6 +74,7 @@ def test_a_task_left_behind_fails_the_test_and_is_named(suite):
     result.stdout.fnmatch_lines(["the test left tasks behind:", "task 'the leak' waits for <Future pending*"])
 
 
+@pytest.mark.slow
 def test_a_deadlock_fails_the_test_with_the_report_alone(suite):
     suite.makepyfile("""
         import asyncio

@@ -206,12 +206,14 @@ async def shut_down_early(world, calls, moment, drain_seconds):
     await assert_at_rest(world.app)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(100))
 @given(calls=CALLS, limited=st.booleans(), drop=st.booleans(), seed=st.integers(0, 1_000))
 def test_every_transition_fires_exactly_once(calls, limited, drop, seed):
     run(all_in_time(World(limited=limited, drop=drop), calls), seed=seed)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(100))
 @given(
     calls=CALLS,

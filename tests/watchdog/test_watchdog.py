@@ -16,6 +16,7 @@ from pynenc_async.testing import run as run_simulated
 SECONDS = 0.1
 
 
+@pytest.mark.slow
 def test_a_blocking_body_is_named_once_with_its_stack_and_then_how_long_it_took(run, ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
@@ -162,6 +163,7 @@ def test_a_task_that_a_body_has_started_is_its_own_where_python_tells(run, ears)
         assert "outside of all bodies" in ears.messages[0]
 
 
+@pytest.mark.slow
 def test_each_blockage_is_told_once_and_bodies_in_threads_block_nothing(run, ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
@@ -203,6 +205,7 @@ def test_the_end_is_told_though_the_app_ends_at_the_same_moment(run, ears):
     assert [message.endswith("it goes on") for message in ears.messages] == [False, True]
 
 
+@pytest.mark.slow
 def test_two_apps_on_one_loop_say_it_once(run, ears, clock):
     apps = [Pynenc(watchdog_seconds=SECONDS, app_id=name) for name in "ab"]
     tasks = []
@@ -235,6 +238,7 @@ def test_two_apps_on_one_loop_say_it_once(run, ears, clock):
 # -- when it rests -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_beats_and_no_thread_looks_while_nothing_runs(run):
     app = Pynenc(watchdog_seconds=SECONDS)
 
@@ -266,6 +270,7 @@ def await_no_watchdogs():
     assert not watchdogs()
 
 
+@pytest.mark.slow
 def test_it_rests_again_after_the_loop_was_closed_and_works_in_the_next_one(run, ears):
     app = Pynenc(watchdog_seconds=SECONDS)
 
@@ -283,6 +288,7 @@ def test_it_rests_again_after_the_loop_was_closed_and_works_in_the_next_one(run,
     await_no_watchdogs()
 
 
+@pytest.mark.slow
 def test_a_loop_that_does_not_run_is_not_blocked(ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
@@ -305,6 +311,7 @@ def test_a_loop_that_does_not_run_is_not_blocked(ears, clock):
     assert not watchdogs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [None, 0])
 def test_it_can_be_switched_off(seconds, run, ears, clock):
     app = Pynenc(watchdog_seconds=seconds)
@@ -501,6 +508,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_the_interpreter_ends_without_waiting_for_it():
     output, _ = run_script(ENDING).communicate(timeout=PATIENCE_SECONDS)
     assert output == ""
