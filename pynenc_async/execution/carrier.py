@@ -11,15 +11,11 @@ lets `Crew` begin a body in place, inside the step of the Task that awaits it.
 """
 
 from collections.abc import Coroutine, Generator
-from typing import Any, Final
+from typing import Any
 
 from pynenc_async.execution.bodies import DONE
-from pynenc_async.execution.stepping import Stepper
-
-BATCH: Final = 128
-"""How many bodies one turn of the loop may run; bare asyncio would run all that are ready."""
-SLICE_SECONDS: Final = 0.005
-"""After how long a batch ends early, so that slow bodies do not hold up the loop together."""
+from pynenc_async.execution.stepping import Stepper, take_up
+from pynenc_async.record import Record
 
 
 class Carrier(Stepper, Coroutine[Any, Any, None]):
@@ -33,8 +29,9 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         """Go on: with new bodies, or with the one that owns this Task."""
         if self._record is None:
             awaited = self._serve()
-        elif self._handed_over is not None:
-            awaited = self._take_over()
+        elif self.handed_over is not None:
+            self._foreman.carrier_started(self)
+            awaited, self.handed_over = take_up(self.handed_over), None
         elif self._held is not None:
             awaited = self._continue(*self._held)
         else:
@@ -51,10 +48,11 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
             self._foreman.carrier_started(self)
             self._foreman.settle_later()
             raise error
-        awaited = self._handed_over
+        awaited = self.handed_over
         if awaited is not None:
-            self._handed_over = None
-            if awaited.cancel():
+            self.handed_over = None
+            cancel = getattr(take_up(awaited), "cancel", None)
+            if cancel is not None and cancel():
                 return awaited
         awaited = self._continue(self._bodies.throw, error)
         if awaited is DONE:
@@ -84,42 +82,58 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
     # -- running bodies ------------------------------------------------------------------------------------------------
 
     def _serve(self) -> Any:
-        """Run ready bodies until one suspends, none is left, or the batch is over."""
+        """Begin the bodies of a turn."""
         foreman = self._foreman
-        foreman.carrier_started(self)
+        if not foreman.carrier_started(self):
+            return None  # a body that began here in place runs the loop itself, and has not come back
         if foreman.loop_end.is_near:
             return self._retire()
-        desk, take = foreman.desk, foreman.desk.take
-        deadline = desk.clock() + SLICE_SECONDS
-        desk.now = deadline - SLICE_SECONDS
-        for _ in range(foreman.batch()):
-            record = take()
-            if record is None:
-                return self._retire()
-            place = record._task.place
-            if place is not None and record._task.function.drive is None:
-                place.start(record)
-                continue
-            awaited = self.begin(record)
-            del record  # a failure keeps this frame alive, and the frame must not keep the failed record
-            if awaited is not DONE:
-                foreman.settle()
-                return awaited
-            if self.task._must_cancel:  # type: ignore[union-attr]  # set by the body: it must not reach the next one
-                return self._retire()
-            if desk.now > deadline:
-                break
-        if desk.room is not None:
-            desk.room.offer()
+        foreman.begin_shift()
+        shift, task = foreman.shift, self.task
+        if shift.left > shift.own:
+            foreman.begin_others()
+        if shift.left and not task._must_cancel:  # type: ignore[union-attr]
+            record = foreman.desk.take()
+            if record is not None:
+                awaited = self.work(record)
+                del record
+                if awaited is not DONE:
+                    shift.suspends = True
+                    foreman.settle()
+                    return awaited
+        if shift.left or task._must_cancel or not foreman.end_shift(self):  # type: ignore[union-attr]
+            return self._retire()  # there is none; or a cancellation by a body must not reach the next one
         return None
+
+    def work(self, record: Record | None) -> Any:
+        """Begin `record`, and what comes after it: until a body suspends (return what it awaits), or the shift is over.
+
+        If something is left of the shift, there is nothing more to begin, or a body has cancelled this Task.
+        """
+        shift, desk = self._foreman.shift, self._foreman.desk
+        take, begin, task, deadline = desk.take, self.begin, self.task, shift.deadline
+        for left in range(shift.left - 1, -1, -1):
+            shift.left = left
+            place = record._task.place  # type: ignore[union-attr]
+            if place is not None and record._task.function.drive is None:  # type: ignore[union-attr]
+                place.start(record)
+            else:
+                awaited = begin(record)  # type: ignore[arg-type]
+                record = None  # a failure keeps this frame alive, and the frame must not keep the failed record
+                if awaited is not DONE:
+                    return awaited
+                if task._must_cancel:  # type: ignore[union-attr]
+                    break
+                if desk.now > deadline:
+                    shift.left = 0
+                    break
+            if left:
+                record = take()
+                if record is None:
+                    break
+        return DONE
 
     def _retire(self) -> Any:
         self.task = None
         self._foreman.settle()
         return DONE
-
-    def _take_over(self) -> Any:
-        """The first turn of the Task after its body suspended in place: await what the body awaits."""
-        self._foreman.carrier_started(self)
-        awaited, self._handed_over = self._handed_over, None
-        return awaited

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
-from pynenc_async.execution.carrier import BATCH, Carrier
+from pynenc_async.execution.bodies import DONE
+from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.elsewhere import Elsewhere
 from pynenc_async.execution.loop_end import LoopEnd
-from pynenc_async.execution.stepping import Dispenser, Stepper
+from pynenc_async.execution.shift import BATCH, Shift
+from pynenc_async.execution.stepping import Dispenser, Stepper, put_aside
 from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.forks import keep_for_parent
-from pynenc_async.guard import serve_each
+from pynenc_async.guard import report_failure, serve_each
 from pynenc_async.record import Record
 
 IN_PLACE_BUDGET: Final = 128
 """How many bodies may run in place between two turns of the loop: `while True: await noop()` must not stop the world."""
 IN_PLACE_DEPTH: Final = 16
 """How deep bodies run in place inside each other; deeper ones go through the loop and spare the stack."""
-BURST: Final = 64
-"""How many carriers may wait for their first turn at once."""
-ENOUGH: Final = BURST // 2
-"""While so many wait, nobody has to look whether there is work for more."""
+MOST_COUNTED: Final = 1_000_000
+"""More bodies than could begin in any turn."""
 
 
 class Crew:
@@ -45,7 +45,8 @@ class Crew:
         self._scheduler: Final = desk
         self._watchdog: Final = watchdog
         self.standbys: Final[dict[Carrier, None]] = {}
-        """Carriers whose Tasks wait for their first turn; the dict keeps their order."""
+        """Carriers without a body whose Tasks wait for a turn; the dict keeps their order."""
+        self.shift: Final = Shift()
         self._context: Final = Context()
         """Carriers live in an empty context: bodies bring their own, and a Task must not pin its creator's."""
         self._budget = IN_PLACE_BUDGET
@@ -57,32 +58,86 @@ class Crew:
         places.threads.start, places.threads.abandon = self.threads.start, self.threads.abandon
         self.elsewhere: Final = Elsewhere(desk, places, loop, self.settle)
 
-    def spawn(self) -> Carrier:
-        """Create a carrier and its Task."""
+    def _new_carrier(self) -> Carrier:
         carrier = Carrier(self)
         task: Any = Task(carrier, loop=self.loop, context=self._context)
         # If the loop is closed first, the scheduler writes the end of what it carried.
         task._log_destroy_pending = False
         carrier.task = task
-        self.standbys[carrier] = None
         return carrier
 
     def settle(self) -> None:
-        """Get more carriers going if there is work that could start.
+        """Get a carrier going if there is work that could start, and none is on its way.
 
-        Each time that bodies which suspended have used them up, their number doubles: so many suspending bodies start in
-        few turns, and bodies that do not suspend make no Tasks for nothing.
+        One is enough: what it begins in its turn, and suspends, is carried by others that it gets going itself.
         """
         if self.loop_end.is_near:
             return  # what is queued waits for the next loop
         if self._scheduler.room is not None:
             self._scheduler.room.offer()
-        waiting = len(self.standbys)
-        if waiting < ENOUGH and (startable := self._scheduler.startable(BURST)):
+        if not self.standbys and self._scheduler.startable(1):
             if self._watchdog.is_resting:
                 self._watchdog.wake()
-            for _ in range(min(startable, 2 * waiting + 2) - waiting):
-                self.spawn()
+            self.standbys[self._new_carrier()] = None
+
+    # -- in a turn of a carrier ----------------------------------------------------------------------------------------
+
+    def begin_shift(self) -> None:
+        """A carrier without a body has its turn."""
+        desk = self.desk
+        desk.now = now = desk.clock()
+        self.shift.begin(now, self.batch(), self._scheduler.startable(MOST_COUNTED))
+
+    def begin_others(self) -> None:
+        """Begin the bodies of this shift that are not left to the carrier whose turn it is, in the same turn of the loop.
+
+        Other carriers begin them in their own names, as the current Task (as with an eager start), each until one suspends;
+        then its Task takes over in its first turn. As the last is left to the present carrier, whose Task is scheduled last,
+        the bodies go on in the order in which they have begun.
+        """
+        loop, desk, shift = self.loop, self.desk, self.shift
+        take, outer = desk.take, current_task(loop)
+        _leave_task(loop, outer)  # type: ignore[arg-type]
+        try:
+            while shift.left > shift.own and (record := take()) is not None:
+                carrier = self._at_hand() if self.standbys else self._new_carrier()
+                task: Any = carrier.task
+                awaited = DONE
+                _enter_task(loop, task)
+                try:
+                    awaited = carrier.work(record)
+                finally:
+                    _leave_task(loop, task)
+                    del record
+                    if awaited is not DONE:
+                        shift.suspends = True
+                        carrier.handed_over = put_aside(awaited)
+                    elif not task._must_cancel:  # else nothing may begin in its name: its turn ends it
+                        self.standbys[carrier] = None
+                desk.now = now = desk.clock()
+                if now > shift.deadline:
+                    shift.left = 0
+        except BaseException as error:  # noqa: BLE001  the bodies that have suspended before must be carried on
+            report_failure(error, "beginning a body")
+        finally:
+            _enter_task(loop, outer)  # type: ignore[arg-type]
+
+    def end_shift(self, carrier: Carrier) -> bool:
+        """The shift is over: say whether the carrier is to go on in the next turn; until then it is at hand."""
+        if self._scheduler.room is not None:
+            self._scheduler.room.offer()
+        if self.standbys:
+            return False
+        self.standbys[carrier] = None
+        return True
+
+    def _at_hand(self) -> Carrier:
+        """Take a carrier that waits for its turn, or make one."""
+        carrier = next(iter(self.standbys))
+        if carrier.task._must_cancel:  # type: ignore[union-attr]
+            return self._new_carrier()
+        del self.standbys[carrier]
+        return carrier
 
     def leave_to_parent(self) -> None:
         """In a forked child: the loop with all that it carries, the threads and the workers are the parent's."""
@@ -113,10 +168,10 @@ class Crew:
         """
         self.loop_end.suspect({carrier.task for carrier in self.standbys})
 
-    def carrier_started(self, carrier: Carrier) -> None:
-        """A turn of the loop has begun."""
-        self.standbys.pop(carrier, None)
+    def carrier_started(self, carrier: Carrier) -> bool:
+        """A turn of the loop has begun; say whether the carrier was at hand until now."""
         self._budget = IN_PLACE_BUDGET
+        return self.standbys.pop(carrier, self) is None
 
     def can_run_in_place(self, record: Record) -> bool:
         """Whether `run_in_place` would begin `record`, given a slot."""
@@ -145,13 +200,16 @@ class Crew:
         _leave_task(loop, outer)
         _enter_task(loop, task)
         try:
-            carrier.begin_in_place(record)
+            suspended = carrier.begin_in_place(record)
+        except BaseException:
+            self.standbys[carrier] = None
+            raise
         finally:
             _leave_task(loop, task)
             _enter_task(loop, outer)
             self._depth -= 1
             del record
-        if carrier.engaged or task._must_cancel:
+        if suspended or task._must_cancel:
             self.settle()  # that carrier is taken: the rest needs another
         else:
             self.standbys[carrier] = None

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, cast
 from pynenc_async.execution.bodies import DONE, run_bodies
 from pynenc_async.execution.desk import Desk
 from pynenc_async.execution.loop_end import LoopEnd
+from pynenc_async.execution.shift import Shift
 from pynenc_async.execution.tracebacks import without_our_frames
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
@@ -50,11 +51,6 @@ class Foreman(Protocol):
         ...
 
     @property
-    def batch(self) -> Callable[[], int]:
-        """How many bodies the next turn may run."""
-        ...
-
-    @property
     def stopped(self) -> list["Stepper"]:
         """Whose bodies have stopped as they were told to, which has not been reported yet."""
         ...
@@ -63,8 +59,25 @@ class Foreman(Protocol):
         """Report it together, after this turn of the loop."""
         ...
 
-    def carrier_started(self, carrier: Any) -> None:
-        """The Task got its first turn: it is no longer at hand for running in place."""
+    @property
+    def shift(self) -> Shift:
+        """How many bodies may still begin in this turn of the loop."""
+        ...
+
+    def begin_shift(self) -> None:
+        """A carrier without a body has its turn."""
+        ...
+
+    def begin_others(self) -> None:
+        """Begin the bodies of this shift that are not left to the carrier whose turn it is."""
+        ...
+
+    def end_shift(self, carrier: Any) -> bool:
+        """The shift is over: say whether the carrier is to go on in the next turn."""
+        ...
+
+    def carrier_started(self, carrier: Any) -> bool:
+        """The Task has its turn: it is no longer at hand for running in place. Say whether it was until now."""
         ...
 
     def settle(self) -> None:
@@ -80,7 +93,7 @@ class Stepper:
     """Steps bodies, each inside its own context, and reports how they end."""
 
     __slots__ = (
-        "_bodies", "_foreman", "_handed_over", "_held", "_record", "_run", "_step", "suspended", "task", "value",
+        "_bodies", "_foreman", "_held", "_record", "_run", "_step", "handed_over", "suspended", "task", "value",
     )  # fmt: skip
 
     def __init__(self, foreman: Foreman) -> None:
@@ -91,18 +104,13 @@ class Stepper:
         """What the last body returned."""
         self._new_bodies()
         self._run: Any = None
-        self._handed_over: Any = None
+        self.handed_over: Any = None
         """What the body awaited when it suspended in place: the Task takes it up in its first turn."""
         self._held: tuple[Callable[..., Any], Any] | None = None
         """The step that waits for a slot."""
         self.suspended = False
         """Whether the body that owns this Task waits, rather than runs at this moment."""
         self.task: Task[None] | None = None
-
-    @property
-    def engaged(self) -> bool:
-        """Whether a suspended body owns this carrier."""
-        return self._record is not None
 
     def _new_bodies(self) -> None:
         """Start a fresh generator: the one before has ended with an exception."""
@@ -135,12 +143,14 @@ class Stepper:
             self._foreman.desk.succeeded(record, value)
         return awaited
 
-    def begin_in_place(self, record: Record) -> None:
-        """Step `record` for the first time before this carrier's Task had its first turn."""
+    def begin_in_place(self, record: Record) -> bool:
+        """Step `record` for the first time inside the step of another Task; say whether it has suspended."""
         awaited = self.begin(record)
         del record
-        if awaited is not DONE:
-            self._handed_over = awaited
+        if awaited is DONE:
+            return False
+        self.handed_over = put_aside(awaited)
+        return True
 
     def _continue(self, method: Callable[..., Any], value: Any) -> Any:
         """Step the body that owns this Task, after getting its slot back if it has none."""
@@ -219,6 +229,20 @@ class Stepper:
         self._record = None
         if record._driver is self:
             self._foreman.desk.failed(record, error)
+
+
+def put_aside(awaited: Any) -> Any:
+    """Return what a body awaits, which its Task will hear of later: a future lets nobody else await it before that."""
+    if getattr(awaited, "_asyncio_future_blocking", False):
+        awaited._asyncio_future_blocking = False
+    return awaited
+
+
+def take_up(awaited: Any) -> Any:
+    """Return, for the Task to wait for, what was put aside."""
+    if getattr(awaited, "_asyncio_future_blocking", True) is False:
+        awaited._asyncio_future_blocking = True
+    return awaited
 
 
 def _tell(future: "Future[None]") -> bool:

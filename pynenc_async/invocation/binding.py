@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Final
 
 from pynenc_async.clock import monotonic_clock_of, randomness_of, tie_break_of, wall_clock_of
 from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError
-from pynenc_async.execution.carrier import BATCH, Carrier
+from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.execution.processes.inside import refuse_start
+from pynenc_async.execution.shift import BATCH
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.forks import UNDER_WAY_IN_PARENT, keep_for_parent, tell_of_forks
