@@ -228,6 +228,8 @@ class RemoteError(PynencError):
 class WorkerCrashedError(PynencError):
     """Raised in the waiters of an invocation whose worker process, or runner, died in its body.
 
+    Raised, too, where the system refuses the thread or the worker process that its body needs; `__cause__` says why.
+
     `exit_code` as far as it is known, or below 0 with the `signal_name` of what killed it. `crashes` counts those of this
     invocation so far: at `max_crashes` it is not tried again.
     """

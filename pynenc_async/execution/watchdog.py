@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop
 from pynenc_async.execution.blockage import Sighting, look
+from pynenc_async.execution.hiring import why
 from pynenc_async.printable import Lines
 from pynenc_async.statistics import LoopLag
 from pynenc_async.telemetry import log
@@ -99,6 +100,8 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         """None from the moment in which it decides to end."""
         self._is_stopping = False
+        self._was_refused = False
+        """Whether it was logged that the system refuses the thread."""
 
     def read(self) -> LoopLag | None:
         """Say how late the loop was so far; None where nothing is watched."""
@@ -135,7 +138,7 @@ class Watchdog:
             thread = self._thread
             self._is_stopping = True
             self._condition.notify()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(_JOIN_SECONDS)
 
     def _hush(self) -> None:
@@ -185,10 +188,21 @@ class Watchdog:
         with self._condition:
             self._is_stopping = False
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="pynenc-watchdog", daemon=True)
-                self._thread.start()
+                self._start_thread()
             else:
                 self._condition.notify()
+
+    def _start_thread(self) -> None:
+        """Start the thread; where the system refuses it, nobody looks until the next beat tries again."""
+        try:
+            thread = threading.Thread(target=self._watch, name="pynenc-watchdog", daemon=True)
+            self._thread = thread  # first: it may end at once, and says so
+            thread.start()
+        except Exception as error:  # noqa: BLE001  it is for the looks of it only: no work must suffer
+            self._thread = None
+            if not self._was_refused:
+                self._was_refused = True
+                log.warning("the watchdog of the event loop has no thread, and sees nothing: %s", why(error))
 
     # -- in the thread -------------------------------------------------------------------------------------------------
 

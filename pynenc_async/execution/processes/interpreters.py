@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -63,15 +64,19 @@ class WorkerInterpreter:
     can_be_killed: ClassVar[bool] = False
 
     def __init__(self, name: str, died: Callable[[], object]) -> None:
-        self.tokens, self.far_tokens = socket.socketpair()
-        self.data, far_data = socket.socketpair()
-        self.data.setblocking(False)
-        # The worker closes what it gets; tickets are read back by a descriptor that stays here.
-        tokens = socket.dup(self.far_tokens.fileno())
-        setting = setting_for(name, tokens=tokens, data=far_data.detach(), lifeline=-1).decode().splitlines()[1]
-        self._exit_code = 0
-        self._thread: Final = threading.Thread(target=self._run, args=(setting, died), name=name, daemon=True)
-        self._thread.start()
+        with ExitStack() as undo:
+            self.tokens, self.far_tokens = map(undo.enter_context, socket.socketpair())
+            self.data, far_data = map(undo.enter_context, socket.socketpair())
+            self.data.setblocking(False)
+            # The worker closes what it gets; tickets are read back by a descriptor that stays here.
+            tokens = socket.dup(self.far_tokens.fileno())
+            undo.callback(socket.close, tokens)
+            setting = setting_for(name, tokens=tokens, data=far_data.fileno(), lifeline=-1).decode().splitlines()[1]
+            self._exit_code = 0
+            self._thread: Final = threading.Thread(target=self._run, args=(setting, died), name=name, daemon=True)
+            self._thread.start()
+            far_data.detach()
+            undo.pop_all()
 
     def terminate(self) -> None:
         """Let it end after its body, which was told to stop."""

@@ -46,8 +46,12 @@ class Outbox:
             self.flush_progress()
             return
         if self._wanted is None:
-            self._wanted = threading.Event()
-            threading.Thread(target=self._report_later, args=(self._wanted,), name="progress", daemon=True).start()
+            wanted = threading.Event()
+            try:
+                threading.Thread(target=self._report_later, args=(wanted,), name="progress", daemon=True).start()
+            except Exception:  # noqa: BLE001  the system refuses it: the next report that is due tells this one, too
+                return
+            self._wanted = wanted
         self._wanted.set()
 
     def flush_progress(self) -> None:

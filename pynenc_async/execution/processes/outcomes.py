@@ -5,6 +5,7 @@ from typing import Any
 
 from pynenc_async.codec import decode_with
 from pynenc_async.errors import WorkerCrashedError
+from pynenc_async.execution.hiring import why
 from pynenc_async.execution.processes.process import signal_name
 from pynenc_async.outcome import ErrorData, rebuild, value_error
 from pynenc_async.record import Record
@@ -40,8 +41,10 @@ def crashed(record: Record, invocation_id: str, exit_code: int) -> Outcome:
     )
 
 
-def no_worker(record: Record, reason: str) -> Outcome:
+def no_worker(record: Record, cause: Exception) -> Outcome:
     """Make the error of a body for which no worker could be started."""
     task_id = record._task.task_id
-    problem = f"no worker process could start for task {task_id}: {reason}; what it wrote to stderr says more"
-    return False, WorkerCrashedError(problem, task_id=task_id)
+    problem = f"no worker process could start for task {task_id}: {why(cause)}; what it wrote to stderr says more"
+    error = WorkerCrashedError(problem, task_id=task_id)
+    error.__cause__ = cause
+    return False, error

@@ -28,8 +28,6 @@ _SMOOTHING: Final = 0.1
 """Weight of the newest body in the moving average of their durations."""
 MOST_LOSSES: Final = 2
 """A body whose workers have died so often before it began is held to be what kills them: its module may do that."""
-MOST_FAILED_STARTS: Final = 3
-"""When so many workers in a row have died before they were there, the next one would, too."""
 
 _STREAM: Final = FunctionKind.STREAM
 
@@ -52,7 +50,6 @@ class Processes:
         self._settle: Final = settle
         self._catalogue: Final = Catalogue()
         self._pace = AHEAD_SECONDS
-        self._failed_starts = 0
         self.staff: Final = Staff(
             name=name,
             place=place,
@@ -159,7 +156,7 @@ class Processes:
     def _ready(self, worker: WorkerHandle, message: Ready) -> None:
         del message
         worker.is_ready = True
-        self._failed_starts = 0
+        self.staff.hiring.succeeded()
 
     def _began(self, worker: WorkerHandle, message: Began) -> None:
         body = worker.bodies[message.ticket]
@@ -222,10 +219,8 @@ class Processes:
             self._items.put_all(body)
             self._reporter.conclude(body)
         self.staff.return_bodies(lost)
-        if not worker.is_ready:
-            self._failed_starts += 1
-            if self._failed_starts >= MOST_FAILED_STARTS:
-                self._start_failed(f"the last one ended with exit code {exit_code}")
+        if not worker.is_ready and (worker.is_cut_off or not worker.was_killed):  # else that was for another reason
+            self.staff.hiring.failed(ChildProcessError(f"the last one ended with exit code {exit_code}"))
         self.staff.distribute_soon()
         self._settle()
 
@@ -234,15 +229,17 @@ class Processes:
             return False, CancelledError()
         return crashed(body.record, self._desk.format_id(body.record._number), exit_code)
 
-    def _start_failed(self, reason: str) -> None:
-        """Nothing that waits can be run."""
-        self._failed_starts = 0
+    def _start_failed(self, error: Exception) -> bool:
+        """No worker can be started: fail what waits for one, if none lives. Say whether nothing is left."""
+        if self.staff.lives:
+            return False
         backlog = list(self.staff.backlog)
         self.staff.backlog.clear()
         for body in backlog:
-            body.final = no_worker(body.record, reason)
+            body.final = no_worker(body.record, error)
             self._reporter.conclude(body)
-        self._settle()
+        self._loop.call_soon(self._settle)
+        return not self.staff.backlog
 
     def _conclude_late(self, body: BodyDriver) -> None:
         self._items.put_all(body)

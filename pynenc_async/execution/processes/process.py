@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import ClassVar, Final, Protocol
 
 from pynenc_async.execution.processes.setting import command, setting_for
@@ -51,21 +51,20 @@ class WorkerProcess:
     can_be_killed: ClassVar[bool] = True
 
     def __init__(self, name: str, died: Callable[[], object]) -> None:
-        self.tokens, self.far_tokens = socket.socketpair()
-        self.data, far_data = socket.socketpair()
-        self.data.setblocking(False)
-        lifeline, self._lifeline = os.pipe()
-        try:
+        with ExitStack() as undo, ExitStack() as far:
+            self.tokens, self.far_tokens = map(undo.enter_context, socket.socketpair())
+            data, far_data = socket.socketpair()
+            self.data, far_data = undo.enter_context(data), far.enter_context(far_data)
+            self.data.setblocking(False)
+            lifeline, self._lifeline = os.pipe()
+            far.callback(os.close, lifeline)
+            undo.callback(self._close_lifeline)
             self._process: Final = _start(name, self.far_tokens.fileno(), far_data.fileno(), lifeline)
-        except BaseException:
-            self.let_go()
-            raise
-        finally:
-            far_data.close()
-            os.close(lifeline)
-        self.pid: Final = self._process.pid
-        watch = threading.Thread(target=_watch, args=(self._process, died), name=f"{name}-watch", daemon=True)
-        watch.start()
+            undo.callback(_bury, self._process)
+            self.pid: Final = self._process.pid
+            watch = threading.Thread(target=_watch, args=(self._process, died), name=f"{name}-watch", daemon=True)
+            watch.start()
+            undo.pop_all()
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -84,9 +83,18 @@ class WorkerProcess:
         """Close what leads to it."""
         for channel in (self.tokens, self.far_tokens, self.data):
             channel.close()
+        self._close_lifeline()
+
+    def _close_lifeline(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+
+def _bury(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that nobody is going to watch."""
+    process.kill()
+    process.wait()
 
 
 def _start(name: str, tokens: int, data: int, lifeline: int) -> "subprocess.Popen[bytes]":

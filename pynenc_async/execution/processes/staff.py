@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop, thread_work_of
 from pynenc_async.execution.desk import PoolPlace
+from pynenc_async.execution.hiring import Hiring
 from pynenc_async.execution.processes.driver import BodyDriver
 from pynenc_async.execution.processes.handle import WorkerHandle
 from pynenc_async.execution.processes.messages import Define, Run
@@ -37,7 +38,7 @@ class Staff:
         describe: Callable[[BodyDriver], Run],
         receive: Callable[[WorkerHandle], object],
         died: Callable[[WorkerHandle, list[Any], int], object],
-        start_failed: Callable[[str], object],
+        start_failed: Callable[[Exception], bool],
     ) -> None:
         self._name: Final = name
         self._place: Final = place
@@ -47,7 +48,7 @@ class Staff:
         self._describe: Final = describe
         self._receive: Final = receive
         self._died: Final = died
-        self._start_failed: Final = start_failed
+        self.hiring: Final = Hiring("a worker process", loop, again=self._try_again, give_up=start_failed)
         self.simulated: Final = isinstance(loop, SimulatedLoop)
         self._work_began, self._work_ended = thread_work_of(loop)
         self._at_work = 0
@@ -170,7 +171,19 @@ class Staff:
 
     # -- life and death ------------------------------------------------------------------------------------------------
 
+    @property
+    def lives(self) -> bool:
+        """Whether there is a worker that takes bodies, or will."""
+        return any(not worker.stopping for worker in self.workers)
+
+    def _try_again(self) -> bool:
+        waits = bool(self.backlog)
+        self._distribute()
+        return waits
+
     def _hire_for(self, waiting: int) -> None:
+        if not self.hiring.may_start:
+            return
         starting = sum(not worker.is_ready for worker in self.workers)
         room = self._place.limit + self.resting - len(self.workers)
         for _ in range(min(waiting - starting, room)):
@@ -182,8 +195,8 @@ class Staff:
         name = f"{self._name}-{self._hired}"
         try:
             life = self._launch(name, _undertaker(weakref.ref(self), self._loop, name))
-        except OSError as error:
-            self._loop.call_soon(self._start_failed, f"starting it failed: {error}")
+        except Exception as error:  # noqa: BLE001  whatever it is, there is no worker
+            self.hiring.failed(error)
             return False
         self._lives.add(life)
         worker = WorkerHandle(name, life, self._loop)
@@ -232,6 +245,7 @@ class Staff:
 
     async def stop(self, *, at_once: bool) -> None:
         """Let every worker end and wait for that; what is still in a body is killed. The staff can be hired anew."""
+        self.hiring.stop()
         if not self.workers:
             return
         self._gone = self._loop.create_future()
@@ -255,6 +269,7 @@ class Staff:
 
     def leave_to_parent(self) -> None:
         """Let go of every worker, in a forked child: none must live for its sake when the parent is gone."""
+        self.hiring.stop()
         self.workers.clear()
         self._idle.clear()
         self.backlog.clear()
@@ -263,6 +278,7 @@ class Staff:
 
     def close(self) -> None:
         """Kill every worker: the loop is gone."""
+        self.hiring.stop()
         for worker in self.workers:
             worker.unwatch()
         self.workers.clear()

@@ -6,6 +6,8 @@ from contextvars import Context
 from typing import Any, Final
 
 from pynenc_async.context import CURRENT
+from pynenc_async.errors import WorkerCrashedError
+from pynenc_async.execution.hiring import why
 from pynenc_async.execution.plain import returned
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.tracebacks import without_our_frames
@@ -42,3 +44,11 @@ def _call(record: Record, injected: Mapping[str, Any]) -> Any:
     CURRENT.set(record)
     function = record._task.function
     return returned(function, function.call(*record._values, **injected))
+
+
+def no_thread(record: Record, cause: Exception) -> WorkerCrashedError:
+    """Make the error of a body for which no thread could be started."""
+    task_id = record._task.task_id
+    error = WorkerCrashedError(f"no thread could start for task {task_id}: {why(cause)}", task_id=task_id)
+    error.__cause__ = cause
+    return error

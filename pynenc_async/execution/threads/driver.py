@@ -60,6 +60,11 @@ class ThreadDriver:
                 record._status = _RUNNING
         return body
 
+    def is_awaited_by_body(self) -> bool:
+        """Whether a body awaits the end of this one, which has not begun."""
+        body = self._body
+        return body is not None and body[0].is_awaited_by_body()
+
     def revoke(self) -> bool:
         """Take the body back before it begins; say whether that was possible."""
         with self._beginning:

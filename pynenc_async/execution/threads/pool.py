@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop, thread_work_of
 from pynenc_async.execution.desk import Desk, PoolPlace
-from pynenc_async.execution.threads.body import Ended, run, surroundings_of
+from pynenc_async.execution.hiring import Hiring
+from pynenc_async.execution.threads.body import Ended, no_thread, run, surroundings_of
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.staff import Staff, Workers
 from pynenc_async.guard import report_failure
@@ -47,7 +48,9 @@ class Threads:
         self.break_off_waits: Final = break_off_waits
         """Ends the waits of threads that nothing can end any more, where the loop was closed."""
         self.work_began, self.work_ended = thread_work_of(loop)
-        self.staff: Final = Staff(place)
+        itself = weakref.ref(self)  # its timer must not keep the pool
+        hiring = Hiring("a thread", loop, again=partial(_hire_again, itself), give_up=partial(_give_up, itself))
+        self.staff: Final = Staff(place, hiring)
         self._handed_out = 0
         self._pace = AHEAD_SECONDS
         self._simulated: Final = loop if isinstance(loop, SimulatedLoop) else None
@@ -100,11 +103,55 @@ class Threads:
         """Let every thread end after the body in which it is, and return them."""
         self._dismissal()
         self._open_queue()
+        self.staff.hiring.stop()
         return self.staff.dismiss()
 
     def give_up(self) -> None:
         """A body in a thread was abandoned: the end of the interpreter does not wait for it."""
         _POOLS.discard(self)
+
+    def hire_again(self) -> bool:
+        """Start threads for what waits; say whether anything waited for one."""
+        staff = self.staff
+        waits = staff.at_work < self._handed_out - staff.resting
+        while staff.hire_for(self._handed_out, self._work):
+            pass
+        return waits
+
+    def give_up_waiting(self, error: Exception) -> bool:
+        """No thread can be started: fail what waits for one, unless a thread lives that will come for it.
+
+        One that waits itself will come, but for that it may need the end of what waits here. Say whether nothing is left.
+        """
+        staff = self.staff
+        if staff.at_work:
+            return False
+        for driver in self._take_waiting():
+            if staff.comes_back and not driver.is_awaited_by_body():
+                self._queue.put(driver)
+            else:
+                self._fail(driver, error)
+        is_empty = self._queue.empty()
+        self._loop.call_soon(self._collect)  # what follows from their ends may be handed out here at once
+        return is_empty
+
+    def _take_waiting(self) -> list[ThreadDriver]:
+        taken: list[ThreadDriver] = []
+        with suppress(Empty):
+            while (driver := self._queue.get_nowait()) is not None:
+                taken.append(driver)
+        return taken
+
+    def _fail(self, driver: ThreadDriver, error: Exception) -> None:
+        body = driver.begin(self._desk)
+        driver.is_over = True
+        if body is None:
+            self._ended.append((_NOBODY, driver, True, None, 0.0))
+        else:
+            self._ended.append((body[0], driver, False, no_thread(body[0], error), 0.0))
+        self.work_ended()
+        if driver.turn is not None:
+            driver.turn.end()
 
     def _collect(self) -> None:
         """Report what has ended."""
@@ -162,6 +209,16 @@ def _work(pool: "weakref.ref[Threads]", queue: Queue, workers: Workers) -> None:
             return
     queue.put(None)  # for the next one
     workers.discard(threading.current_thread())
+
+
+def _hire_again(pool: "weakref.ref[Threads]") -> bool:
+    threads = pool()
+    return threads is not None and threads.hire_again()
+
+
+def _give_up(pool: "weakref.ref[Threads]", error: Exception) -> bool:
+    threads = pool()
+    return threads is None or threads.give_up_waiting(error)
 
 
 def _by_submission(ended: deque[Ended]) -> deque[Ended]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pynenc_async.execution.desk import PoolPlace
+from pynenc_async.execution.hiring import Hiring
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.gate import Gate
 
@@ -15,25 +16,55 @@ Workers = set[threading.Thread]
 class Staff:
     """Hires threads, and says who has to leave. Those that *rest* have left the gate, and another works in their place."""
 
-    def __init__(self, place: PoolPlace) -> None:
+    def __init__(self, place: PoolPlace, hiring: Hiring) -> None:
         self._place: Final = place
+        self.hiring: Final = hiring
         self.gate: Final = Gate(place.limit)
         self.workers: Workers = set()
         self.resting = 0
         """Threads that wait for another invocation, or whose body was abandoned."""
+        self._abandoned = 0
         self._leaving: Final = threading.RLock()
         """Threads leave one by one, so that not all of them leave when one is too many; and they rest under it."""
 
     # -- in the loop's thread ------------------------------------------------------------------------------------------
 
-    def hire_for(self, bodies: int, work: Callable[[Workers], object]) -> None:
-        """Start one more thread if there are fewer than may work, and fewer than `bodies`, of which some rest."""
+    @property
+    def at_work(self) -> int:
+        """How many threads take bodies, or are in one."""
+        return len(self.workers) - self.resting
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether there is a thread that takes bodies, if only after what it waits for now."""
+        return len(self.workers) > self._abandoned
+
+    def hire_for(self, bodies: int, work: Callable[[Workers], object]) -> bool:
+        """Start one more thread if there are fewer than may work, and fewer than `bodies`, of which some rest.
+
+        Say whether there is one more.
+        """
         at_work = len(self.workers) - self.resting
-        if at_work < self._place.limit and at_work < bodies - self.resting:
+        if at_work < self._place.limit and at_work < bodies - self.resting and self.hiring.may_start:
+            return self._hire(work)
+        return False
+
+    def _hire(self, work: Callable[[Workers], object]) -> bool:
+        worker: threading.Thread | None = None
+        try:
             name = f"pynenc-{len(self.workers) + 1}"
             worker = threading.Thread(target=work, args=(self.workers,), name=name, daemon=True)
             self.workers.add(worker)
             worker.start()
+        except BaseException as error:
+            if worker is not None and not worker.is_alive():
+                self.workers.discard(worker)
+            if not isinstance(error, Exception):
+                raise
+            self.hiring.failed(error)
+            return False
+        self.hiring.succeeded()
+        return True
 
     def rest(self) -> None:
         """A thread begins to wait for another invocation."""
@@ -54,6 +85,7 @@ class Staff:
                 return False  # it needs no place: it has ended, or waits for another
             driver.abandoned = True
             self.resting += 1
+            self._abandoned += 1
         self.gate.leave()
         return True
 
@@ -70,6 +102,7 @@ class Staff:
             driver.is_over = True
             if driver.abandoned:
                 self.resting -= 1
+                self._abandoned -= 1
         if not driver.abandoned:  # else the place has gone to another thread already
             self.gate.leave()
 
