@@ -18,8 +18,8 @@ from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.checkpoints import Checkpointer
 from pynenc_async.store.sqlite.connecting import connect
 from pynenc_async.store.sqlite.copying import copy
-from pynenc_async.store.sqlite.enrolment import Rejoin, enrol_first
-from pynenc_async.store.sqlite.failures import Failures, store_error
+from pynenc_async.store.sqlite.enrolment import Rejoin, enrol_first, retire
+from pynenc_async.store.sqlite.failures import Failures, refused_thread, store_error
 from pynenc_async.store.sqlite.finding import enable_find
 from pynenc_async.store.sqlite.hold import leave_to_parent
 from pynenc_async.store.sqlite.keeper import Keeper
@@ -98,9 +98,25 @@ class Engine:
         self.leases: Final = Others(options.path, lease_seconds)
         self.keeper: Final = Keeper(looking, self.session, self.bell, self._tick, self.leases.is_dead, lease_seconds)
         self.keeper.ring = ring
-        for thread in (self.work, self.keeper, self.checkpointer):
-            thread.start()
+        self._start(home)
         _living.add(self)
+
+    def _start(self, home: int) -> None:
+        """Start the threads; where the system refuses one, take everything apart again."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._undo.close)
+            undo.callback(self._retire, home)
+            for thread in (self.work, self.keeper, self.checkpointer):
+                try:
+                    thread.start()
+                except Exception as error:
+                    raise refused_thread(self.options.path, error) from error
+                undo.callback(thread.stop)
+            undo.pop_all()
+
+    def _retire(self, home: int) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the lease ends all the same, and tells the others as much
+            retire(self._writing, home)
 
     def _keep(self, undo: contextlib.ExitStack, connection: sqlite3.Connection) -> sqlite3.Connection:
         undo.callback(connection.close)

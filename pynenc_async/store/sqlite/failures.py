@@ -6,6 +6,7 @@ from typing import Final
 from pynenc_async.errors import StoreError
 from pynenc_async.printable import printable
 from pynenc_async.store.sqlite.beside import Loss
+from pynenc_async.user_errors import name_of
 
 _PRIMARY: Final = 0xFF
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
@@ -15,6 +16,16 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 def store_error(path: str, problem: str, *, temporary: bool = False) -> StoreError:
     """Return what to raise about the file at `path`: what is wrong, and what to do."""
     return StoreError(printable(f"SQLite store {path}: {problem}"), temporary=temporary)
+
+
+def refused_thread(path: str, error: Exception) -> StoreError:
+    """Return what to raise where the system refuses a thread that the store cannot do without."""
+    problem = (
+        f"a thread that it needs could not be started ({str(error) or name_of(error)}); nothing of it is left open"
+    )
+    return store_error(
+        path, f"{problem}. Raise the limit of threads (`ulimit -u`, pids.max), or try again", temporary=True
+    )
 
 
 class Failures:

@@ -18,7 +18,7 @@ from pynenc_async.store.sqlite import backlog, finding, purging, reading, recove
 from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import announce_stop, retire
-from pynenc_async.store.sqlite.failures import Failures, store_error
+from pynenc_async.store.sqlite.failures import Failures, refused_thread, store_error
 from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.lease import tidy
 from pynenc_async.store.sqlite.names import Names
@@ -74,16 +74,26 @@ class SqliteStore(Store):
             raise store_error(self.options.path, "opened twice; make a second SqliteStore")
         seconds = self.options.lease_seconds if lease_seconds is None else lease_seconds
         self._state = _State.CLOSED
-        self._reader.start()
+        self._start(self._reader)
         try:
-            self._opened = await self._reader.ask(
-                lambda: Engine(self.options, self._failures, runner_id, seconds, ring=self._ring)
-            )
+            await self._reader.ask(partial(self._make_engine, runner_id, seconds))
+            self._start(self._searcher)
         except BaseException:
             self._reader.stop()
+            engine, self._opened = self._opened, None
+            if engine is not None:  # the searcher was refused, or whoever opens the store was cancelled meanwhile
+                engine.close()
             raise
-        self._searcher.start()
         self._state = _State.OPEN
+
+    def _make_engine(self, runner_id: str, seconds: float) -> None:
+        self._opened = Engine(self.options, self._failures, runner_id, seconds, ring=self._ring)
+
+    def _start(self, thread: Worker) -> None:
+        try:
+            thread.start()
+        except Exception as error:
+            raise refused_thread(self.options.path, error) from error
 
     async def close(self) -> None:
         """End the lease and close the file. See `Store.close`."""
