@@ -5,10 +5,14 @@ parent has under way goes on in the parent, and nowhere else.
 """
 
 import os
-from typing import Final, Protocol
+import sys
+import traceback
+from contextlib import suppress
+from typing import Final, NoReturn, Protocol, cast
 from weakref import WeakSet
 
 from pynenc_async.telemetry import log
+from pynenc_async.user_errors import is_a
 
 
 class Copied(Protocol):
@@ -38,6 +42,32 @@ def keep_for_parent(one: object) -> None:
     `finally` blocks, which are the parent's to run.
     """
     _kept.append(one)
+
+
+def leave_child(error: BaseException | None) -> NoReturn:
+    """End a child that a body has forked off, where it leaves the body: whatever comes after that is the parent's to do.
+
+    It ends as a program would: `error`, if there is one, is printed, and a `SystemExit` says with which code.
+    """
+    code = 0 if error is None else 1
+    with suppress(BaseException):  # as where nobody reads what it prints
+        code = _exit_code(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if not is_a(error, SystemExit):
+        traceback.print_exception(error)
+        return 1
+    code = cast(SystemExit, error).code
+    if code is None or isinstance(code, int):
+        return (code or 0) & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1
 
 
 def _after_fork() -> None:

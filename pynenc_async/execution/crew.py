@@ -142,7 +142,7 @@ class Crew:
     def leave_to_parent(self) -> None:
         """In a forked child: the loop with all that it carries, the threads and the workers are the parent's."""
         keep_for_parent((self.loop, all_tasks(self.loop), self.stopped))
-        self.threads.give_up()
+        self.threads.leave_to_parent()
         self.elsewhere.leave_to_parent()
 
     def report_soon(self) -> None:

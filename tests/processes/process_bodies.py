@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -243,3 +244,39 @@ def swallow(path: str) -> str:
     except asyncio.CancelledError:
         pass
     return "finished"
+
+
+def fork_and(how: str, path: str) -> int:
+    """Fork off a child that ends in this way; return its exit code."""
+    child = os.fork()
+    if child:
+        return 0 if how == "live on" else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return _be_a_child(how, path)
+
+
+async def fork_in_the_loop_and(how: str, path: str) -> int:
+    await asyncio.sleep(0)
+    return fork_and(how, path)
+
+
+async def fork_in_a_generator_and(how: str, path: str) -> AsyncIterator[int]:
+    yield 1
+    yield fork_and(how, path)
+
+
+def _be_a_child(how: str, path: str) -> int:
+    match how:
+        case "exit at once":
+            os._exit(7)
+        case "exit":
+            sys.exit(7)
+        case "raise":
+            raise BodyError("in the child", 0)
+        case "report":
+            for step in range(1_000):
+                report_progress(1_000 + step)
+            os._exit(7)
+        case "live on":
+            with Path(path).open() as gate:  # a named pipe: opened when the test opens it as well
+                gate.read()
+    return 5

@@ -38,7 +38,7 @@ class Bodies:
         context = Context()
         context.run(CURRENT.set, invocation)
         if function.kind is FunctionKind.THREAD:
-            return context.run(_call, function, values)
+            return context.run(self._call, function, values)
         body = context.run(function.call, *values)
         if function.kind is FunctionKind.STREAM:
             body = self._send_items(body, ticket, function.item_wire)
@@ -53,7 +53,7 @@ class Bodies:
         if self._runner is None:
             self._runner = asyncio.Runner()
         loop = self._runner.get_loop()
-        task = loop.create_task(_await(body), context=context)
+        task = loop.create_task(self._await(body), context=context)
         self._stopping.tell(lambda: _cancel(loop, task))
         watched = self._stopping.look is not None
         if watched:
@@ -71,6 +71,7 @@ class Bodies:
         inbox, outbox = self._inbox, self._outbox
         try:
             async for item in items:
+                outbox.leave_copy()
                 data = wire.encode(item, field="item")
                 while not inbox.credit:
                     await self._wait_for_credit()
@@ -99,19 +100,25 @@ class Bodies:
         if self._heard is not None and not self._heard.done():
             self._heard.set_result(None)
 
+    def _call(self, function: Any, values: tuple[Any, ...]) -> Outcome:
+        try:
+            outcome: Outcome = True, returned(function, function.call(*values))
+        except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
+            outcome = False, without_our_frames(error)
+        return self._in_worker(outcome)
 
-def _call(function: Any, values: tuple[Any, ...]) -> Outcome:
-    try:
-        return True, returned(function, function.call(*values))
-    except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends
-        return False, without_our_frames(error)
+    async def _await(self, body: Coroutine[Any, Any, Any]) -> Outcome:
+        try:
+            outcome: Outcome = True, await body
+        except BaseException as error:  # noqa: BLE001
+            outcome = False, without_our_frames(error)
+        return self._in_worker(outcome)
 
-
-async def _await(body: Coroutine[Any, Any, Any]) -> Outcome:
-    try:
-        return True, await body
-    except BaseException as error:  # noqa: BLE001
-        return False, without_our_frames(error)
+    def _in_worker(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a body, unless this is a child that it has forked off: that one ends here."""
+        has_returned, value = outcome
+        self._outbox.leave_copy(None if has_returned else value)
+        return outcome
 
 
 def _cancel(loop: AbstractEventLoop, task: "Task[Any]") -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from pynenc_async.execution.processes.messages import Credit, Define, Frames, Run, Stop, ToWorker
 from pynenc_async.execution.processes.stopping import Stopping
 from pynenc_async.execution.processes.tokens import DONT_WAIT, claim, claim_now
+from pynenc_async.forks import tell_of_forks
 
 _PIECE: Final = 1 << 18
 
@@ -24,6 +25,12 @@ class Inbox:
         self.credit = 0
         """How many items the generator that runs may still send."""
         self._ticket = 0
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child of a body: what comes is for the parent alone."""
+        self._tokens.close()
+        self._data.close()
 
     def fileno(self) -> int:
         """Readable when there is something to `look` at."""

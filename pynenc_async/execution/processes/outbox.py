@@ -8,6 +8,7 @@ from typing import Final
 from pynenc_async.execution.processes.messages import FromWorker, Reported, frame
 from pynenc_async.execution.processes.stopping import Stopping
 from pynenc_async.execution.progress import Progress
+from pynenc_async.forks import leave_child, tell_of_forks
 
 PROGRESS_SECONDS: Final = 0.02
 """The least time between two reports of progress: faster than anybody looks, and slower than a loop that reports."""
@@ -26,6 +27,20 @@ class Outbox:
         self._reported_at = 0.0
         self._wanted: threading.Event | None = None
         """Wakes the thread that sends reports later; there is none before the first such report."""
+        self._is_copy = False
+        """Whether this process is a child that a body has forked off: the app hears nothing of it."""
+        tell_of_forks(self)
+
+    def note_fork(self) -> None:
+        """In a child of a body: what is to be told is the parent's to tell, and the channel is the parent's alone."""
+        self._is_copy = True
+        self._pending, self._progress = [], None
+        self._channel.close()
+
+    def leave_copy(self, error: BaseException | None = None) -> None:
+        """End a child that a body has forked off, where it leaves the body with this error; go on in the worker itself."""
+        if self._is_copy:
+            leave_child(error)
 
     def add(self, message: FromWorker) -> None:
         """Tell `message` with the next one that is sent; for the main thread."""
@@ -41,6 +56,8 @@ class Outbox:
         """Tell how far a body is, soon; callable in any thread."""
         total = None if progress.total is None else _number(progress.total)
         message = str(progress.message).encode("utf-8", "replace").decode()
+        if self._is_copy:
+            return
         self._progress = Reported(ticket, _number(progress.done), total, message)
         if time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
             self.flush_progress()

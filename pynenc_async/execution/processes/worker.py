@@ -53,7 +53,9 @@ class Worker:
         try:
             self._outbox.send(Ready())
             while (run := self._next()) is not None:
-                self._outbox.add(self._execute(run))
+                told = self._execute(run)
+                self._outbox.leave_copy()
+                self._outbox.add(told)
             self._outbox.send()
         except (OSError, EOFError):
             return  # the app is gone
@@ -100,6 +102,7 @@ class Worker:
             finally:
                 self._stopping.tell(None)
         except BaseException as error:  # noqa: BLE001  whatever it is, the app is told
+            self._outbox.leave_copy(error)
             return Raised(run.ticket, _described(error), time.perf_counter() - began)
 
     def _task(self, index: int) -> TaskAtWork:

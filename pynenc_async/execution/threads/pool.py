@@ -17,6 +17,7 @@ from pynenc_async.execution.hiring import Hiring
 from pynenc_async.execution.threads.body import Ended, no_thread, run, surroundings_of
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.staff import Staff, Workers
+from pynenc_async.forks import leave_child
 from pynenc_async.guard import report_failure
 from pynenc_async.record import Record
 
@@ -57,6 +58,8 @@ class Threads:
         """There, real durations must decide nothing."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        self._is_copy = False
+        """Whether this process is a child that a body has forked off."""
         self._open_queue()
         if self._simulated is not None:
             self._simulated.call_at_close(self.close)
@@ -105,6 +108,13 @@ class Threads:
         self._open_queue()
         self.staff.hiring.stop()
         return self.staff.dismiss()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: what waits for a thread is run in the parent. A body that has forked ends where it is left."""
+        self.give_up()
+        self._is_copy = True
+        self._take_waiting()
+        self.staff.hiring.stop()
 
     def give_up(self) -> None:
         """A body in a thread was abandoned: the end of the interpreter does not wait for it."""
@@ -183,7 +193,11 @@ class Threads:
             turn.wait()
         staff.gate.enter()  # before it begins: until then it can be revoked
         body = driver.begin(self._desk)
-        self._ended.append((_NOBODY, driver, True, None, 0.0) if body is None else run(driver, *body))
+        ended: Ended = (_NOBODY, driver, True, None, 0.0) if body is None else run(driver, *body)
+        if self._is_copy:
+            leave_child(None if ended[2] else ended[3])
+        self._ended.append(ended)
+        del ended
         staff.leave_gate(driver)
         del driver, body  # before the loop hears of it: only the loop's thread may hold the last reference
         self._tell_loop()
