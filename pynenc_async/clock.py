@@ -84,6 +84,25 @@ def monotonic_clock_of(loop: object) -> Callable[[], float]:
     return loop.time if isinstance(loop, SimulatedLoop) else time.monotonic
 
 
+class SteadyClock:
+    """The time of day as it was when the clock was set, and what has passed since: nobody sets it but its owner.
+
+    What waits by it waits as long as was asked for, however the clock on the wall is set meanwhile.
+    """
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        self._elapsed: Final = elapsed
+        self._offset = 0.0
+
+    def set(self, now: float) -> None:
+        """Let it be `now`."""
+        self._offset = now - self._elapsed()
+
+    def __call__(self) -> float:
+        """Return what time it is, in seconds since the epoch."""
+        return self._elapsed() + self._offset
+
+
 def tie_break_of(loop: object) -> random.Random | None:
     """Return what decides between equals on this loop; None means the order of arrival."""
     return loop.tie_break if isinstance(loop, SimulatedLoop) else None

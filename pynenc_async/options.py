@@ -136,7 +136,8 @@ class TaskOptions:
         on_limit: What becomes of an invocation that meets one of these limits.
         key_arguments: The parameters that make up the key of what is limited, or registered, by 'keys'.
         delay: Seconds, or a `timedelta`, that it waits before it is registered to run.
-        at: The moment at which it is registered to run; a moment in the past is now. None: at once.
+        at: The moment at which it is registered to run, as the clock has it at the call; a moment in the past is now.
+            None: at once.
         priority: Higher runs first; equal ones run in the order of submission.
         detached: Whether it is not cancelled with the invocation that submitted it, and inherits no deadline.
         detect_cycles: Whether repeating a living ancestor's call, and rings of waiters, raise `CycleDetectedError`.

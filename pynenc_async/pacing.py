@@ -20,6 +20,8 @@ from typing import Final, Protocol
 
 EARLY: Final = 1e-6
 """Seconds by which a start may be early to a store: the time of day in a float is no better than a quarter of that."""
+LATE: Final = 10.0
+"""Seconds by which a start may become known later than others that were made after it: what a busy store takes to commit."""
 MOST_MOMENTS: Final = 128
 """How many moments are remembered for one rate: 1 KiB."""
 
@@ -93,12 +95,12 @@ def started(pace: Pace, starts: Starts, now: float) -> Starts:
 
 
 def as_of(pace: Pace, starts: Starts, now: float) -> Starts:
-    """Return what is remembered in terms of a clock that may have been set back since: by more than starts count.
+    """Return what is remembered in terms of a clock that may have been set back since: by more than starts are late.
 
     What it dates in the future was, at the latest, now.
     """
     longest = pace.window or pace.capacity * pace.interval
-    if starts.until <= now + 2 * longest:
+    if starts.until <= now + longest + LATE:
         return starts
     return Starts(now + longest, tuple([min(moment, now) for moment in starts.moments]), starts.number)
 

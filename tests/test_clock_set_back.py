@@ -1,4 +1,4 @@
-"""A clock that is set back: histories stay in order, and nothing is held up for as long as it was set back by."""
+"""A clock that is set: histories stay in order, and nothing is held up or hurried by as much as it was set by."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ URLS = ["memory://", "sqlite"]
 
 
 class Clock:
-    """The clock on the wall, of real and of simulated loops; `back` sets it back by an hour."""
+    """The clock on the wall, of real and of simulated loops; it is set by an hour."""
 
     def __init__(self, monkeypatch):
         self.offset = 0.0
@@ -25,6 +25,9 @@ class Clock:
 
     def back(self):
         self.offset -= HOUR
+
+    def forward(self):
+        self.offset += HOUR
 
 
 @pytest.fixture
@@ -168,3 +171,55 @@ async def test_delays_and_retries_that_this_process_knows_are_not_held_up(app, c
         clock.back()
         assert await asyncio.wait_for(delayed, timeout=20) == 1
         assert_in_order(delayed)
+
+
+def test_the_timeout_of_a_body_that_waits_for_its_thread_counts_from_its_beginning(clock):
+    app = Pynenc(max_threads=1)
+    held, release = threading.Event(), threading.Event()
+
+    @app.task
+    def hold() -> None:
+        held.set()
+        release.wait(30)
+
+    @app.task(timeout=1, cancel_grace=0.1)
+    def late() -> str:
+        clock.forward()
+        time.sleep(0.3)
+        return "in time"
+
+    async def main() -> str:  # in real time
+        async with app:
+            holding, waiting = hold(), late()
+            await asyncio.to_thread(held.wait)
+            asyncio.get_running_loop().call_later(0.8, release.set)
+            await holding
+            return await waiting
+
+    assert asyncio.run(main()) == "in time"
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("way", ["back", "forward"])
+async def test_what_has_ended_is_kept_as_long_as_was_asked_for(clock, way):
+    app = Pynenc(retain_seconds=60)
+
+    @app.task
+    async def body(x: int) -> int:
+        return x
+
+    def kept():
+        return sorted(found.arguments.kwargs["x"] for found in app.invocations())
+
+    async with app:
+        await body(1)
+        await asyncio.sleep(20)
+        await body(2)
+        getattr(clock, way)()
+        await body(3)
+        await asyncio.sleep(39)
+        assert kept() == [1, 2, 3]
+        await asyncio.sleep(2)
+        assert kept() == [2, 3]
+        await asyncio.sleep(20)
+        assert kept() == []

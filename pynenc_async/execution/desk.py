@@ -15,6 +15,10 @@ class Desk(Protocol):
         """The wall clock."""
         ...
 
+    def passed(self) -> float:
+        """Return what time it is on a clock that nobody sets."""
+        ...
+
     @property
     def format_id(self) -> Callable[[int], str]:
         """Ids by number."""

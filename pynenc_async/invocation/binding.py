@@ -156,8 +156,8 @@ class LoopBound(Unstored):
         self.observers.bind(loop)
         self.watches.backlog.bind(loop)
         self._choose_way()
-        self.store.bind(scheduler.clock, loop.call_later)
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
+        self.store.bind(scheduler.clock, scheduler.passed, loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
         self._empty_inbox()  # what came from other threads when the loop before had ended

@@ -91,10 +91,11 @@ class Admission(Stopping):
         if more.deadline is None or moment < more.deadline:
             more.deadline = self.agenda.put_at(moment, Kind.DEADLINE, record)
 
-    def _register(self, record: Record) -> None:
+    def _register(self, record: Record, waited: float = 0.0) -> None:
+        """Let it run from now on; it could have run for so many seconds already."""
         expires_in = record._task.options.expires_in
         if expires_in is not None:
-            self.agenda.put(expires_in, Kind.EXPIRY, record)
+            self.agenda.put(expires_in - waited, Kind.EXPIRY, record)
         self._enter(record)
 
     def _move(self, record: Record, status: InvocationStatus, reason: str = "") -> None:

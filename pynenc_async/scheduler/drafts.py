@@ -6,6 +6,7 @@ revision that a change names counts the steps of all drafts before it, so that t
 The usual steps (registered, begun, ended) are not written out before that: the record and the draft say them.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,8 @@ class Draft(msgspec.Struct, eq=False):
     result: bytes | None = None
     error: bytes | None = None
     due_at: float | None = None
+    since: float | None = None
+    """When that was decided, on the same clock."""
     permits: tuple[Permit, ...] = ()
     rate: RatePermit | None = None
     taken: bool = True
@@ -95,7 +98,9 @@ class Draft(msgspec.Struct, eq=False):
         if not certain:
             return (self,)
         steps = self.spell_out()
-        before = Draft(self.record, is_new=self.is_new, due_at=self.due_at, spelled_out=steps[:certain])
+        before = Draft(
+            self.record, is_new=self.is_new, due_at=self.due_at, since=self.since, spelled_out=steps[:certain]
+        )
         self.is_new, self.spelled_out = False, steps[certain:]
         return before, self
 
@@ -126,6 +131,7 @@ class Draft(msgspec.Struct, eq=False):
             revision=revision,
             steps=steps,
             due_at=self.due_at,
+            since=self.since,
             result=self.result,
             error=self.error,
             permits=self.permits,
@@ -144,8 +150,9 @@ class Draft(msgspec.Struct, eq=False):
             steps=steps,
             parent_invocation_id=durable.parent_id,
             priority=options.priority,
-            due_at=_due_at(record) if self.due_at is None else self.due_at,
+            due_at=_due_at(record, durable) if self.due_at is None else self.due_at,
             deadline_at=deadline_of(record),
+            since=durable.since if self.since is None else self.since,
             max_crashes=options.max_crashes,
             options=durable.options,
             taken=self.taken,
@@ -155,26 +162,33 @@ class Draft(msgspec.Struct, eq=False):
 
 
 def deadline_of(record: Record) -> float | None:
-    """When an invocation has to be over, in wall time, if anything says so."""
+    """When an invocation has to be over, on the clock of the session, if anything says so."""
     return durable_of(record).deadline_at
 
 
-def deadline_for(record: Record) -> float | None:
-    """Return the deadline of a new invocation: that of its options, or that of its submitter, which it inherits."""
-    deadline, guardian = record._task.options.deadline, guardian_of(record)
-    own = None if deadline is None else float(record._registered_at + deadline)
+def note_waits(record: Record, clock: Callable[[], float]) -> None:
+    """Note from when on a new invocation waits, and its deadline: its own, or that of its submitter, which it inherits."""
+    options, guardian = record._task.options, guardian_of(record)
     inherited = None if guardian is None else deadline_of(guardian)
-    moments = [moment for moment in (own, inherited) if moment is not None]
-    return min(moments, default=None)
+    if inherited is None and options.deadline is None and not options.starts_later:
+        return
+    durable = durable_of(record)
+    durable.since = now = clock()
+    own = None if options.deadline is None else now + options.deadline
+    durable.deadline_at = min((moment for moment in (own, inherited) if moment is not None), default=None)
 
 
-def _due_at(record: Record) -> float | None:
-    """When a new invocation may be run, if that is put off."""
+def put_off_for(record: Record) -> float:
+    """Return for how many seconds a new invocation is put off by the options of its task."""
     options = record._task.options
-    if not options.starts_later:
+    return float(options.delay if options.at is None else max(0.0, options.at.timestamp() - record._registered_at))
+
+
+def _due_at(record: Record, durable: Durable) -> float | None:
+    """When a new invocation may be run, on the clock of the session, if that is put off."""
+    if not record._task.options.starts_later or durable.since is None:
         return None
-    now = record._registered_at
-    return float(now + options.delay if options.at is None else max(now, options.at.timestamp()))
+    return durable.since + put_off_for(record)
 
 
 def _last_step(end: End) -> Step:

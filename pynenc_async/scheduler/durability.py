@@ -60,7 +60,9 @@ class Durable(More, eq=False, kw_only=True):
     has_kin: bool = False
     """Whether the store may have something that its body has submitted, and that is not among its `children` here."""
     deadline_at: float | None = None
-    """When it has to be over, in wall time: by its own options, or by those of an invocation that it belongs to."""
+    """When it has to be over, on the clock of the session: by its own options, or by those of what it belongs to."""
+    since: float | None = None
+    """When its waits began, on that clock, if it has to wait or has a deadline."""
 
 
 def make_durable(record: Record, durable: Durable) -> None:

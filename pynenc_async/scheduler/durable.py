@@ -6,6 +6,7 @@ watches. What the app cannot bring to its end before it stops is given back, for
 
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -15,7 +16,7 @@ from pynenc_async.family import living_tree
 from pynenc_async.guard import serve_each
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
-from pynenc_async.scheduler.drafts import Draft
+from pynenc_async.scheduler.drafts import Draft, put_off_for
 from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
 from pynenc_async.scheduler.permits import rule_of
 from pynenc_async.scheduler.slots import Wiring
@@ -83,14 +84,28 @@ class DurableScheduler(WritingScheduler):
             super().hasten(here)
 
     def take_back(self, record: Record, deadline_at: float | None) -> None:
-        """Take in an invocation that was claimed from the store."""
+        """Take in an invocation that was claimed from the store: what it was to wait, it has waited there in part."""
+        left = inf if deadline_at is None else deadline_at - self.steady()
         if deadline_at is not None:
-            self.set_deadline(record, self.agenda.now() + max(0.0, deadline_at - self.clock()))
+            self.set_deadline(record, self.agenda.now() + max(0.0, left))
         if record._ended_at is not None or durable_of(record).ending:
             self.note_leaving(record)
             return
         self._make_runnable(record)
-        self._register(record)
+        if left <= 0:
+            self._deadline_due(record)
+        elif self._has_expired(record):
+            self._expiry_due(record)
+        else:
+            self._register(record, waited=self._waited(record))
+
+    def _has_expired(self, record: Record) -> bool:
+        expires_in = record._task.options.expires_in
+        return expires_in is not None and record._started_at is None and self._waited(record) >= expires_in
+
+    def _waited(self, record: Record) -> float:
+        """Return for how many seconds it could have run, at least: the clock on the wall may have been set meanwhile."""
+        return max(0.0, min(self.clock(), self.steady()) - record._registered_at - put_off_for(record))
 
     def _make_runnable(self, record: Record) -> None:
         if record._status is SCHEDULED:
@@ -279,6 +294,7 @@ class DurableScheduler(WritingScheduler):
 
     def begin_session(self) -> None:
         """Of what was queued, or about to begin, in the session before, nothing is here any more."""
+        self.steady.set(self.clock())
         self._begun.clear()
         for queue in (self.ready, *(place.queue for place in self._places)):
             queue.clear()

@@ -46,6 +46,7 @@ def unique_of(task: Any, key: Any, now: float, *, replace: bool) -> Unique:
         key=unique_key(task.task_id, key),
         until_started=options.unique_for is None and options.unique_until == "started",
         until=None if options.unique_for is None else now + options.unique_for,
+        since=None if options.unique_for is None else now,
         replace=replace,
     )
 

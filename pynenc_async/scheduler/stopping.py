@@ -30,6 +30,10 @@ class Stopping(Endings):
         """Gets bodies going after something became ready that no body's end announces."""
         self.grace: Final = Grace(self.agenda, self.store.records.get, self._grace_due)
 
+    def passed(self) -> float:
+        """Return what time it is on a clock that nobody sets."""
+        return self.agenda.now()
+
     def _due(self, kind: Kind, subject: Any) -> None:
         self._due_actions[kind](subject)
         self.settle()

@@ -63,14 +63,11 @@ class Timeouts(Admission):
             self._time_out(record, f"an attempt took longer than timeout={timeout:g} s")
 
     def _seconds_under_way(self, record: Record) -> float:
-        """For how long the attempt has run. One at a place may have begun later than it was handed out, or not yet."""
-        if record._task.place is None:
-            return float(record._task.options.timeout)
-        if record._status is PENDING:
+        """For how long the attempt has run. One in a thread may have begun later than it was handed out, or not yet."""
+        if record._task.place is not None and record._status is PENDING:
             return 0.0
-        seconds: float = self.clock() - record._started_at  # type: ignore[operator]  # it has begun
-        # Where the clock was set back, nobody knows: it was handed out so long ago.
-        return seconds if seconds >= 0 else float(record._task.options.timeout)
+        began: float | None = getattr(record._driver, "began", None)
+        return float(record._task.options.timeout) if began is None else self.passed() - began
 
     def _deadline_due(self, record: Record) -> None:
         reason = "its deadline has passed"

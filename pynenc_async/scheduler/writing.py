@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
+from pynenc_async.clock import SteadyClock
 from pynenc_async.errors import InvocationStatusError, SerializationError, StoreError
 from pynenc_async.guard import report_failure
 from pynenc_async.outcome import describe, value_error
@@ -70,6 +71,8 @@ class WritingScheduler(Scheduler):
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
         self.ledger: Final = Ledger(self)
+        self.steady: Final = SteadyClock(self.agenda.now)
+        """The clock of the session: the time of day at its start, and what has passed since. Stored waits go by it."""
         self._begun: Final[deque[Record]] = deque()
         """Bodies that may begin: their attempts are committed."""
         self._leaving: Final[set[int]] = set()
@@ -115,7 +118,9 @@ class WritingScheduler(Scheduler):
     def retry_after(self, record: Record, delay: float) -> None:
         """Let `record`, which is in RETRY, be run again in `delay` seconds."""
         if delay > 0:
-            self.ledger.draft(record).due_at = self.now + delay
+            draft = self.ledger.draft(record)
+            draft.since = now = self.steady()
+            draft.due_at = now + delay
         super().retry_after(record, delay)
 
     # -- beginning -----------------------------------------------------------------------------------------------------

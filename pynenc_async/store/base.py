@@ -113,8 +113,8 @@ class Store(ABC):
 
         The first reason in the order above is the one given. A change that is refused leaves no trace: its key, its fire
         and its permits are free for others. The moment of a change, by which rates and stands are judged, is that of its
-        last step. A start that is dated later than now, by more than its rate looks back, was made under a clock that has
-        been set back since: it counts as one of now.
+        last step; of a unique key that says `since`, it is that. A start that is dated later than now by more than ten seconds
+        was made under a clock that has been set back since, and counts as one of now; by less, another one is only late.
 
         Raises `InvocationStatusError`, and does nothing at all, where the steps of a change are no path of the status table
         from the stored status on (of one that is STALE, they are not looked at).
@@ -149,6 +149,11 @@ class Store(ABC):
         stays where it is. Permits of what was under way are free. The steps are of the attempt that was under way, at `now`,
         and by the runner that recovers. Of other tasks nothing is touched: who knows them may come later. Of one invocation
         all happens in one transaction.
+
+        What waits since later than `now` was put off under a clock that has been set back since, and waits since `now`: what
+        is taken over becomes due, and has its deadline, as much earlier; so does the moment until which anything stands
+        under a unique key, whoever's it is. So nothing waits longer than it was put off for.
+
         Two runners that recover at once share the dead, and each is taken once.
         """
 

@@ -210,6 +210,7 @@ class MemoryStore(Store):
         found = self._hub.notice_deaths()
         with Transaction() as transaction:
             heir = Heir(self._tables, transaction, self._runner_id, now, self._hub.stopping)
+            heir.let_stands_begin()
             return heir.inherit(self._hub.is_dead, task_ids, found)
 
     # -- questions -----------------------------------------------------------------------------------------------------

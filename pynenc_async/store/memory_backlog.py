@@ -10,7 +10,7 @@ import msgspec
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory_changes import Writer
 from pynenc_async.store.memory_tables import Tables, Transaction
-from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps
+from pynenc_async.store.recovering import INTERRUPTED, poison_error, recovery_steps, waiting_since
 from pynenc_async.store.values import Backlog, Recovery, StoredInvocation
 
 _CLAIMABLE: Final = frozenset(
@@ -103,9 +103,18 @@ class Heir:
             parked=dict(parked),
         )
 
+    def let_stands_begin(self) -> None:
+        """Let what stands since later than now, until a moment, stand since now."""
+        for key, stand in list(self._tables.stands.items()):
+            if stand.until is not None and stand.since is not None and stand.since > self._now:
+                until = stand.until - (stand.since - self._now)
+                moved = msgspec.structs.replace(stand, until=until, since=self._now)
+                self._transaction.put(self._tables.stands, key, moved)
+
     def _take_over(self, row: StoredInvocation) -> bool:
         """Take over one; say whether it is in the backlog now."""
         self._transaction.drop(self._tables.orphans, row.invocation_id)
+        row = waiting_since(row, self._now)
         interrupted = row.status in INTERRUPTED
         has_crashed = interrupted and row.home not in self._stopping
         crashes = row.crashes + has_crashed

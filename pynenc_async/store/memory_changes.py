@@ -22,6 +22,7 @@ from pynenc_async.store.values import (
     StoredInvocation,
     StoredStep,
     Transition,
+    Unique,
     check_steps,
 )
 
@@ -60,13 +61,13 @@ class Writer:
         tables, put, invocation_id = self._tables, self._transaction.put, change.invocation_id
         if change.unique is not None:
             unique = change.unique
-            standing = tables.standing(unique.key, _moment(change.steps))
+            standing = tables.standing(unique.key, _moment_of(unique, change.steps))
             if standing is not None:
                 self._ask_to_cancel(CancelRequest(invocation_id=standing, reason=REPLACED))
             former = tables.stands.get(unique.key)
             if former is not None:
                 self._transaction.drop(tables.spared, former.invocation_id)
-            put(tables.stands, unique.key, Stand(invocation_id, unique.until_started, unique.until))
+            put(tables.stands, unique.key, Stand(invocation_id, unique.until_started, unique.until, unique.since))
             put(tables.keys, invocation_id, unique.key)
         if change.fire is not None:
             put(tables.fires, change.fire, None)
@@ -79,7 +80,7 @@ class Writer:
             registrar = self._tables.histories[change.invocation_id][0].runner_id
             return Refusal(RefusalKind.EXISTS, "" if registrar == self._runner_id else registrar)
         if change.unique is not None and not change.unique.replace:
-            standing = self._tables.standing(change.unique.key, _moment(change.steps))
+            standing = self._tables.standing(change.unique.key, _moment_of(change.unique, change.steps))
             if standing is not None:
                 return Refusal(RefusalKind.DUPLICATE, standing)
         if change.fire is not None and change.fire in self._tables.fires:
@@ -105,6 +106,8 @@ class Writer:
             result=row.result if change.result is None else change.result,
             error=row.error if change.error is None else change.error,
         )
+        if change.since is not None:
+            row = msgspec.structs.replace(row, since=change.since)
         self.advance(row, change.steps, taken=change.taken, due_at=change.due_at, permits=change.permits)
         return None
 
@@ -228,6 +231,11 @@ def _moment(steps: Sequence[Step]) -> float:
     return steps[-1][1]
 
 
+def _moment_of(unique: Unique, steps: Sequence[Step]) -> float:
+    """Return by which moment a call with a unique key is judged."""
+    return _moment(steps) if unique.since is None else unique.since
+
+
 def _after(row: StoredInvocation, steps: Sequence[Step]) -> StoredInvocation:
     """Return an invocation after some steps more."""
     status, moment, attempt, _ = steps[-1]
@@ -265,6 +273,7 @@ def _blank(change: NewInvocation, home: str) -> StoredInvocation:
         ended_at=None,
         due_at=change.due_at,
         deadline_at=change.deadline_at,
+        since=change.since,
         options=change.options,
         result=None,
         error=None,

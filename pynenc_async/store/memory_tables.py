@@ -28,6 +28,7 @@ class Stand(msgspec.Struct, frozen=True):
     invocation_id: str
     until_started: bool
     until: float | None
+    since: float | None
 
     def holds(self, now: float) -> bool:
         """Whether it still does, as far as time is concerned."""

@@ -14,6 +14,8 @@ from pynenc_async.store.sizes import estimate
 
 _UNMEASURED: Final = 64
 """How many ends may go by before the sizes of their results are looked at."""
+_JUMP: Final = 1.0
+"""Seconds by which the clock on the wall and one that nobody sets may part, until what is kept hears of it."""
 _SHORTEST: Final = 0.001
 """Seconds of the shortest timer: a record is dropped after its time, and a timer may ring a little before."""
 
@@ -30,8 +32,8 @@ class Records:
     """
 
     __slots__ = (
-        "__weakref__", "_bytes", "_call_later", "_clock", "_originals", "_sizes", "_timer", "finished", "look_at", "records",
-        "retain_bytes", "retain_count", "retain_seconds",
+        "__weakref__", "_ahead", "_bytes", "_call_later", "_clock", "_moved", "_originals", "_passed", "_sizes", "_timer",
+        "finished", "look_at", "records", "retain_bytes", "retain_count", "retain_seconds",
     )  # fmt: skip
 
     def __init__(self, retain_count: int, retain_seconds: float, retain_bytes: int | None = None) -> None:
@@ -48,13 +50,24 @@ class Records:
         self._originals: Final[weakref.WeakValueDictionary[int, Record]] = weakref.WeakValueDictionary()
         """What is found though `records` has a twin of it, or nothing any more."""
         self._clock: Callable[[], float] = time.time
+        self._passed: Callable[[], float] = time.monotonic
+        self._ahead = self._clock() - self._passed()
+        self._moved: Final[dict[int, float]] = {}
+        """When the first of `finished` ended, as the clock would have it that was set since; by number."""
         self._call_later: Callable[[float, Callable[[], None]], object] | None = None
         self._timer = False
         """Whether somebody looks when the oldest is to be dropped."""
 
-    def bind(self, clock: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]) -> None:
-        """Drop what is too old by timers of a loop, whose time of day is `clock`."""
-        self._clock, self._call_later, self._timer = clock, call_later, False
+    def bind(
+        self,
+        clock: Callable[[], float],
+        passed: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        """Drop what is too old by timers of a loop, whose time of day is `clock`; nobody sets the clock `passed`."""
+        self._clock, self._passed, self._call_later, self._timer = clock, passed, call_later, False
+        self._ahead = clock() - passed()
+        self._moved.clear()
         self.look_at = 0
 
     def leave_loop(self) -> None:
@@ -77,6 +90,7 @@ class Records:
 
     def _measure(self) -> None:
         """Estimate what has ended since the last time, and see that somebody looks again."""
+        self._hear_of_jumps(self._clock())
         finished, sizes = self.finished, self._sizes
         new = list(islice(reversed(finished), len(finished) - len(sizes)))
         for record in reversed(new):
@@ -95,7 +109,7 @@ class Records:
         self._timer = True
         if self.retain_seconds == math.inf:
             return
-        age = self._clock() - (self.finished[0]._ended_at or 0.0)
+        age = self._clock() - self._ended_at(self.finished[0])
         mine: weakref.ref[Records] = weakref.ref(self)
         self._call_later(max(_SHORTEST, self.retain_seconds - age), lambda: _drop_aged(mine))
 
@@ -117,9 +131,28 @@ class Records:
 
     def drop_aged(self, now: float) -> None:
         """Drop what ended too long before `now`."""
+        self._hear_of_jumps(now)
         finished, horizon = self.finished, now - self.retain_seconds
-        while finished and (finished[0]._ended_at or 0.0) < horizon:
+        while finished and self._ended_at(finished[0]) < horizon:
             self.drop_oldest()
+        if self._moved and not (finished and finished[0]._number in self._moved):
+            self._moved.clear()
+
+    def _ended_at(self, record: Record) -> float:
+        return self._moved.get(record._number) or record._ended_at or 0.0
+
+    def _hear_of_jumps(self, now: float) -> None:
+        """Where the clock on the wall was set, what had ended before that has become neither older nor younger."""
+        ahead = now - self._passed()
+        jump = ahead - self._ahead
+        if abs(jump) < _JUMP:
+            return
+        self._ahead, measured = ahead, len(self._sizes)
+        for place, record in enumerate(self.finished):
+            ended = self._ended_at(record)
+            # What has ended since the last look may have ended before the jump or after it.
+            if place < measured or (ended > now if jump < 0 else ended + jump <= now):
+                self._moved[record._number] = ended + jump
 
     def timer_due(self) -> None:
         """Drop what is too old, and look again when the next is; where nothing is left, its end sets the timer anew."""

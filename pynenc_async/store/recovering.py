@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from pynenc_async.errors import WorkerCrashedError
 from pynenc_async.outcome import describe
 from pynenc_async.status import InvocationStatus
-from pynenc_async.store.values import Step, encode_error
+from pynenc_async.store.values import Step, StoredInvocation, encode_error
 
 _S: Final = InvocationStatus
 
@@ -38,6 +40,19 @@ def recovery_steps(
     path = POISON_PATH if is_poison else RECOVERY_PATHS.get(status, ())
     reason = f"runner {dead_runner} died" if dead_runner else "its runner died"
     return tuple((step, now, attempt, "" if place else reason) for place, step in enumerate(path))
+
+
+def waiting_since(row: StoredInvocation, now: float) -> StoredInvocation:
+    """Return what waits since later than `now`, by a clock that was set back, as it waits since `now`; else what it is."""
+    if row.since is None or row.since <= now:
+        return row
+    ahead = row.since - now
+    return msgspec.structs.replace(
+        row,
+        since=now,
+        due_at=None if row.due_at is None else row.due_at - ahead,
+        deadline_at=None if row.deadline_at is None else row.deadline_at - ahead,
+    )
 
 
 def poison_error(invocation_id: str, crashes: int) -> bytes:

@@ -35,6 +35,8 @@ class Unique(msgspec.Struct, frozen=True):
     """It stands only until it has started; else until it has ended."""
     until: float | None = None
     """It stands until this moment, whatever becomes of it."""
+    since: float | None = None
+    """With `until`: since when, by the same clock, and the moment by which this call is judged."""
     replace: bool = False
     """Whether the newcomer takes the place of the one that stands, which is asked to be cancelled."""
 
@@ -87,6 +89,8 @@ class NewInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_at: float | None = None
     """When it may be run, if later than now."""
     deadline_at: float | None = None
+    since: float | None = None
+    """What time it was, by the clock of these two, when they were decided: what is further off than that has not waited."""
     max_crashes: int = 3
     """With so many, it is FAILED instead of tried again."""
     options: bytes = b""
@@ -107,6 +111,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What has happened since; a path of the status table from the stored status on."""
     due_at: float | None = None
     """When it may be run again, for a RETRY that waits."""
+    since: float | None = None
+    """What time it was, by the same clock, when that was decided."""
     result: bytes | None = None
     """With SUCCESS."""
     error: bytes | None = None
@@ -203,6 +209,8 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ended_at: float | None
     due_at: float | None
     deadline_at: float | None
+    since: float | None
+    """When these two were decided, as far as was said."""
     options: bytes
     result: bytes | None
     error: bytes | None

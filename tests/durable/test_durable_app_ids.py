@@ -51,8 +51,14 @@ async def test_a_file_of_an_earlier_version_belongs_to_the_app_that_opens_it_fir
     async with app:
         pass
     connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE app")
-    connection.execute("DROP TABLE stamp")
+    for younger in (
+        "DROP TABLE app",
+        "DROP TABLE stamp",
+        "DROP INDEX stand_since",
+        "ALTER TABLE stand DROP COLUMN since",
+        "ALTER TABLE invocation DROP COLUMN since",
+    ):
+        connection.execute(younger)
     connection.execute("PRAGMA user_version = 4")
     connection.commit()
     connection.close()

@@ -28,7 +28,18 @@ class Blocked(Protocol):
 class ThreadDriver:
     """What the scheduler holds of it. In a thread it cannot be stopped, but a wait for others can be broken off."""
 
-    __slots__ = ("_beginning", "_body", "abandoned", "blocked", "cancelled", "is_over", "thread_id", "turn")
+    __slots__ = (
+        "_beginning",
+        "_body",
+        "abandoned",
+        "began",
+        "blocked",
+        "cancelled",
+        "is_over",
+        "is_timed",
+        "thread_id",
+        "turn",
+    )
 
     def __init__(self, record: Record, context: Context, injected: Mapping[str, Any]) -> None:
         self._beginning: Final = threading.RLock()
@@ -37,6 +48,10 @@ class ThreadDriver:
         """None from the moment in which a thread begins it, or somebody revokes it."""
         self.cancelled = False
         """Whether the body's next wait for others is to be broken off."""
+        self.is_timed = False
+        """Whether it matters how long the body takes."""
+        self.began: float | None = None
+        """When a body with a timeout has begun in its thread, on a clock that nobody sets."""
         self.thread_id = 0
         self.turn: ThreadTurn | None = None
         """In simulations, what the thread waits for before it goes on."""
@@ -55,6 +70,8 @@ class ThreadDriver:
             if body is not None and body[0]._status is _PENDING:  # else it was begun on the loop, and handed on
                 record = body[0]
                 record._started_at = now = desk.clock()
+                if self.is_timed:
+                    self.began = desk.passed()
                 if record._more is not None:
                     desk.note_at(now, record, _RUNNING, record._retries + 1)
                 record._status = _RUNNING

@@ -79,11 +79,12 @@ class Threads:
         driver = record._driver = ThreadDriver(record, context, injected)
         if self._simulated is not None:
             driver.turn = self._simulated.new_thread_turn()
+        driver.is_timed = record._task.options.timeout is not None
         self.work_began()
         self._handed_out += 1
         self._queue.put(driver)
         self.staff.hire_for(self._handed_out, self._work)
-        if record._task.options.timeout is not None:
+        if driver.is_timed:
             self._desk.attempt_goes_on(record)
 
     def rest(self) -> None:

@@ -165,7 +165,7 @@ class BacklogKeeper:
 
     async def recover(self) -> None:
         """Take over what belongs to the dead."""
-        found = await self._backing.recover(list(self._tasks), now=self._desk.clock())
+        found = await self._backing.recover(list(self._tasks), now=self._desk.steady())
         if found.adopted:
             self._level = max(self._level or 0, 0)
             self.size += found.adopted
@@ -208,7 +208,7 @@ class BacklogKeeper:
         room = self._claimable
         if room < self._piece:
             return None  # asked again when there is more of it: see `is_wanted`
-        now = self._desk.clock()
+        now = self._desk.steady()
         asked = min(room, MOST_CLAIMED)
         if await self._claim(asked) == asked:
             return 0.0 if room >= asked + self._piece or self._is_stuck else None
@@ -216,7 +216,7 @@ class BacklogKeeper:
 
     async def _claim(self, limit: int, only: Sequence[str] | None = None) -> int:
         """Take in what is claimed; say how many that were."""
-        claimed = await self._backing.claim(list(self._tasks), limit, now=self._desk.clock(), only=only)
+        claimed = await self._backing.claim(list(self._tasks), limit, now=self._desk.steady(), only=only)
         self.size = max(0, self.size - len(claimed))
         self._claimed.extend(claimed)
         await self._take_in()

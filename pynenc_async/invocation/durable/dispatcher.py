@@ -20,7 +20,7 @@ from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import OnDuplicate, TaskOptions
 from pynenc_async.record import Identity, Record
-from pynenc_async.scheduler.drafts import deadline_for
+from pynenc_async.scheduler.drafts import note_waits
 from pynenc_async.scheduler.durability import (
     Durable,
     durable_of,
@@ -90,7 +90,7 @@ class DurableDispatcher(StoreBound):
     def _take_in(self, record: Record) -> None:
         try:
             make_durable(record, self._prepare(record._task, record._values, cast(Handle, record)._identity()))
-            durable_of(record).deadline_at = deadline_for(record)
+            note_waits(record, self._desk.steady)
         except BaseException:
             del self._records[record._number]
             raise
@@ -116,7 +116,7 @@ class DurableDispatcher(StoreBound):
         if options.registration_concurrency is not ConcurrencyControlType.DISABLED:
             key = self._desk.registry.key(task, values)
             replace = options.on_duplicate is OnDuplicate.REPLACE
-            durable.unique = unique_of(task, key, self._desk.clock(), replace=replace)
+            durable.unique = unique_of(task, key, self._desk.steady(), replace=replace)
         elif task.fires_alone:
             durable.unique = Unique(f"schedule {task.fire.schedule}")
         return durable
@@ -174,7 +174,7 @@ class DurableDispatcher(StoreBound):
         """Return the invocation of another process that makes a call with this key a duplicate."""
         if self._opening is None:
             return None
-        ids, store, now = task.function.ids, self._session.store, self._desk.clock()
+        ids, store, now = task.function.ids, self._session.store, self._desk.steady()
         if task.options.on_duplicate is OnDuplicate.REPLACE:
             ids = ids[1:]  # whom it replaces, the store asks to be cancelled, as it registers it
         for task_id in ids:

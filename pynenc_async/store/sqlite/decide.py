@@ -132,6 +132,8 @@ class Decision:
         if key in self.known:
             return self._exists(key)
         unique = change.unique
+        if unique is not None and unique.since is not None:
+            now = unique.since
         standing = None if unique is None else self._stands.standing(unique.key, now)
         if unique is not None and standing is not None and not unique.replace:
             return Refusal(kind=RefusalKind.DUPLICATE, detail=self._names.spell(self._connection, standing))

@@ -18,7 +18,7 @@ def cell(name: str) -> str:
 
 WHOLE: Final = (
     "id, task, home, status, revision, attempt, retries, crashes, max_crashes, priority, registered_at, started_at, "
-    f"ended_at, due_at, deadline_at, taken, parent, cancel_reason, options, {cell('arguments')}, {cell('result')}, "
+    f"ended_at, due_at, deadline_at, since, taken, parent, cancel_reason, options, {cell('arguments')}, {cell('result')}, "
     f"{cell('error')}"
 )
 """The columns of a `StoredInvocation`, for `read`."""
@@ -36,7 +36,7 @@ def read(connection: sqlite3.Connection, names: Names, row: tuple[Any, ...]) -> 
     """Return the invocation of a row with the columns of `WHOLE`."""
     (
         key, task, home, code, revision, attempt, retries, crashes, max_crashes, priority, registered_at, started_at,
-        ended_at, due_at, deadline_at, taken, parent, cancel_reason, options, arguments, result, error,
+        ended_at, due_at, deadline_at, since, taken, parent, cancel_reason, options, arguments, result, error,
     ) = row  # fmt: skip
     return StoredInvocation(
         invocation_id=names.spell(connection, key),
@@ -56,6 +56,7 @@ def read(connection: sqlite3.Connection, names: Names, row: tuple[Any, ...]) -> 
         ended_at=ended_at,
         due_at=due_at,
         deadline_at=deadline_at,
+        since=since,
         options=options,
         result=result,
         error=error,

@@ -34,6 +34,11 @@ WHERE ended_at IS NULL AND {_HOMES} AND {_TASKS} LIMIT {_PIECE}"""
 _ADOPT: Final = f"""
 UPDATE invocation SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
 WHERE id {_THESE} AND ended_at IS NULL"""
+_WAITING_SINCE: Final = f"""
+UPDATE invocation SET due_at = due_at - (since - ?1), deadline_at = deadline_at - (since - ?1), since = ?1
+WHERE id {_THESE.replace("?", "?2")} AND since > ?1"""
+_STANDING_SINCE: Final = "UPDATE stand SET until = until - (since - ?1), since = ?1 WHERE since > ?1"
+"""What waits since later than now was put off under a clock that has been set back since: see `Store.recover`."""
 _PARKED: Final = f"""
 SELECT task_id, count(*) FROM invocation INDEXED BY invocation_living JOIN task ON task.key = invocation.task
 WHERE ended_at IS NULL AND {_HOMES} GROUP BY task.key"""
@@ -81,6 +86,8 @@ def recover_piece(
     died = [key for key, _, state, lease, _ in runners if state == ALIVE and is_dead(lease)]
     dead = json.dumps(died + [key for key, _, state, *_ in runners if state == DEAD])
     stopping = {key for key, *_, was_stopping in runners if was_stopping}
+    if session.alive:
+        connection.execute(_STANDING_SINCE, (now,))
     if dead == "[]":
         return Recovery(), False
     connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
@@ -92,7 +99,9 @@ def recover_piece(
     ]
     cases = [one for one in left if one.code not in _WAITING]
     _end_attempts(session, cases, now)
-    adopted = connection.execute(_ADOPT, (session.home, json.dumps([one.key for one in left]))).rowcount
+    keys = json.dumps([one.key for one in left])
+    connection.execute(_WAITING_SINCE, (now, keys))
+    adopted = connection.execute(_ADOPT, (session.home, keys)).rowcount
     concerned = {one.home for one in left}.union(died)
     recovery = Recovery(
         runners=tuple(runner_id for key, runner_id, *_ in runners if key in concerned),

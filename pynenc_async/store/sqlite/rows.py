@@ -25,6 +25,7 @@ def new_row(
         bytearray(change.options) if change.options else NOTHING,
         0,
         0,
+        NOTHING if change.since is None else change.since,
         marks,
         task,
         NOTHING if parent is None else parent,
@@ -73,6 +74,7 @@ def changed_row(kind: int, change: Transition, path: Path, key: int, *, home: in
         NOTHING if change.error is None else bytearray(change.error),
         change.revision,
         path.before,
+        NOTHING if change.since is None else change.since,
         *_ONLY_IN_NEW,
     )
 

@@ -231,7 +231,22 @@ _RUNNERS_STOP: Final = (
 _BELONGS: Final = ("CREATE TABLE app (app_id TEXT NOT NULL) STRICT",)
 """One row: whose file this is. A file of an earlier version belongs to the app that opens it first."""
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_first(), _JOURNALS_NAME, _WINDOWS, _RUNNERS_STOP, _BELONGS, _STAMP)
+_SINCE: Final = (
+    "ALTER TABLE invocation ADD COLUMN since REAL",
+    "ALTER TABLE stand ADD COLUMN since REAL",
+    "CREATE INDEX stand_since ON stand (since) WHERE since IS NOT NULL",
+)
+"""When what waits was put off, by the clock of the moment until which it was: see `recovery`."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _first(),
+    _JOURNALS_NAME,
+    _WINDOWS,
+    _RUNNERS_STOP,
+    _BELONGS,
+    _STAMP,
+    _SINCE,
+)
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
 VERSION: Final = len(MIGRATIONS)

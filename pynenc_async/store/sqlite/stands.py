@@ -9,10 +9,9 @@ from typing import Final
 from pynenc_async.store.sqlite.sparing import release
 from pynenc_async.store.values import Fire, Unique
 
-_BY_KEY: Final = "SELECT key, invocation, until_started, until FROM stand WHERE key IN (SELECT value FROM json_each(?))"
-_BY_INVOCATION: Final = (
-    "SELECT key, invocation, until_started, until FROM stand WHERE invocation IN (SELECT value FROM json_each(?))"
-)
+_STANDS: Final = "SELECT key, invocation, until_started, until, since FROM stand"
+_BY_KEY: Final = f"{_STANDS} WHERE key IN (SELECT value FROM json_each(?))"
+_BY_INVOCATION: Final = f"{_STANDS} WHERE invocation IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,7 @@ class _Stand:
     invocation: int
     until_started: bool
     until: float | None
+    since: float | None
 
 
 class Stands:
@@ -37,8 +37,8 @@ class Stands:
         for question, subjects in ((_BY_KEY, keys), (_BY_INVOCATION, invocations)):
             if not subjects:
                 continue
-            for key, invocation, until_started, until in self._connection.execute(question, (json.dumps([*subjects]),)):
-                self._stands[key] = _Stand(invocation, bool(until_started), until)
+            for key, invocation, until_started, *span in self._connection.execute(question, (json.dumps([*subjects]),)):
+                self._stands[key] = _Stand(invocation, bool(until_started), *span)
                 self._keys[invocation] = key
 
     def standing_under(self, keys: Collection[str]) -> set[int]:
@@ -55,7 +55,7 @@ class Stands:
         former = self._stands.get(unique.key)
         if former is not None:
             self._replaced.add(former.invocation)
-        self._stands[unique.key] = _Stand(invocation, unique.until_started, unique.until)
+        self._stands[unique.key] = _Stand(invocation, unique.until_started, unique.until, unique.since)
         self._keys[invocation] = unique.key
         self._changed.add(unique.key)
 
@@ -90,8 +90,8 @@ class Stands:
                 self._connection.execute("DELETE FROM stand WHERE key = ?", (key,))
                 continue
             self._connection.execute(
-                "INSERT OR REPLACE INTO stand (key, invocation, until_started, until) VALUES (?, ?, ?, ?)",
-                (key, stand.invocation, stand.until_started, stand.until),
+                "INSERT OR REPLACE INTO stand (key, invocation, until_started, until, since) VALUES (?, ?, ?, ?, ?)",
+                (key, stand.invocation, stand.until_started, stand.until, stand.since),
             )
 
 

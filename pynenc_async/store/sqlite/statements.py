@@ -60,6 +60,7 @@ COLUMNS: Final = (
     "detail",  #           the options; the error
     "revision",  #         -; the expected one
     "before",  #           -; a bit for each status that is expected
+    "since",  #            if it has `due_at` or a deadline: what time it was when they were decided
     "marks",  #            from here on, only in NEW
     "task",
     "parent",
@@ -106,6 +107,7 @@ _ANY_CHANGE: Final = _ANY_END | {
     "taken": "NEW.taken",
     "backlog": _nullable("backlog"),
     "retries": "retries + NEW.retries",
+    "since": f"coalesce({_nullable('since')}, since)",
 }
 _INSERT: Final = {
     "id": "NEW.id",
@@ -122,6 +124,7 @@ _INSERT: Final = {
     "retries": "NEW.retries",
     "arguments": "NEW.value",
     "options": f"coalesce({_nullable('detail')}, x'')",
+    "since": _nullable("since"),
     "marks": "NEW.marks",
     "task": "NEW.task",
     "parent": _nullable("parent"),

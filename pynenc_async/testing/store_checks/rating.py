@@ -125,7 +125,8 @@ async def clock_set_back(bench: Bench) -> None:
     """Starts under a clock that was set back an hour since hold up a rate for no longer than if they were made now."""
     runner = await bench.runner()
     hour = NOW + 3_600
-    for kind, rate, wait in (("evenly", _RATE, 10.0), ("window", _WINDOW, 10.0)):
+    long = RatePermit("long", 1_200.0, 3, 3_600.0)
+    for kind, rate, wait in (("evenly", _RATE, 10.0), ("window", _WINDOW, 10.0), ("long window", long, 3_600.0)):
         expect(await _starts(runner, {f"{kind} {n}": hour for n in "abc"}, rate), [True] * 3, f"made before, {kind}")
         expect(await _starts(runner, {f"{kind} d": NOW}, rate), [False], f"made at once, {kind}")
         (refusal,) = await runner.commit(start(f"{kind} d", at=NOW, rate=rate))
@@ -133,6 +134,17 @@ async def clock_set_back(bench: Bench) -> None:
         if retry_at is None or not NOW < retry_at <= NOW + wait + _NEAR:
             raise BrokenRuleError(f"retry_at, {kind}: expected at most {NOW + wait}, got {retry_at}")
         expect(await _starts(runner, {f"{kind} e": retry_at}, rate), [True], f"made when it fits, {kind}")
+
+
+@RATING.rule
+async def late(bench: Bench) -> None:
+    """A start that becomes known some seconds later than others that were made after it takes no room from them."""
+    runner = await bench.runner()
+    rate = RatePermit("half a second", 0.25, 2, 0.5)
+    expect(await _starts(runner, {"a": NOW + 3, "b": NOW + 3}, rate), [True, True], "made, and known in time")
+    expect(await _starts(runner, {"c": NOW}, rate), [False], "made before, and known late")
+    expect(await _starts(runner, {"d": NOW + 3.4}, rate), [False], "made while the first two count")
+    expect(await _starts(runner, {"e": NOW + 3.5}, rate), [True], "made when they do not")
 
 
 @RATING.rule

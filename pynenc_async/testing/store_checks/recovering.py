@@ -157,6 +157,31 @@ async def due(bench: Bench) -> None:
 
 
 @RECOVERING.rule
+async def set_back(bench: Bench) -> None:
+    """What waits since later than now, as its runner's clock was set back since, waits no longer than it was put off for."""
+    runner, heir = await bench.runners(2)
+    waits = {"due_at": NOW + 3_660, "deadline_at": NOW + 3_700, "since": NOW + 3_600}
+    expect_made(await runner.commit(in_status("later", S.SCHEDULED, **waits)))
+    expect_made(await runner.commit(new("again", deadline_at=NOW + 4_000, since=NOW + 3_000), start("again")))
+    expect_made(await runner.commit(move("again", 3, S.RETRY, due_at=NOW + 3_630, since=NOW + 3_600)))
+    expect_made(await runner.commit(in_status("in time", S.SCHEDULED, due_at=NOW + 90, since=NOW)))
+    expect_made(await runner.commit(in_status("unsaid", S.SCHEDULED, due_at=NOW + 9_000)))
+    await bench.lose(runner)
+    await heir.store.recover(TASKS, now=NOW)
+    found = {name: (row.since, row.due_at, row.deadline_at) for name, row in (await heir.rows()).items()}
+    expected = {
+        "later": (NOW, NOW + 60, NOW + 100),
+        "again": (NOW, NOW + 30, NOW + 400),
+        "in time": (NOW, NOW + 90, None),
+        "unsaid": (None, NOW + 9_000, None),
+    }
+    expect(found, expected, "since, due_at, deadline_at")
+    expect((await heir.store.backlog(TASKS, now=NOW)).next_due, NOW + 30, "next_due")
+    claims = [await heir.claim_ids(now=NOW + later) for later in (29, 30, 60, 90)]
+    expect(claims, [[], ["again"], ["later"], ["in time"]], "what is claimed, one after the other")
+
+
+@RECOVERING.rule
 async def journals(bench: Bench) -> None:
     """Its journal goes with an invocation, and only its home writes it."""
     runner, heir = await bench.runners(2)

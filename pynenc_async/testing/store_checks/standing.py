@@ -89,6 +89,31 @@ async def a_moment_passes(bench: Bench) -> None:
 
 
 @STANDING.rule
+async def since(bench: Bench) -> None:
+    """A call that says since when it stands is judged by that, and not by its last step."""
+    runner = await bench.runner()
+    expect_made(await runner.commit(new("a", unique=Unique("key", until=NOW + 10, since=NOW))))
+    late = new("b", at=NOW + 60, unique=Unique("key", until=NOW + 19, since=NOW + 9))
+    expect(await runner.commit(late), [Refusal(RefusalKind.DUPLICATE, "a")], "one that is dated later")
+    early = new("c", at=NOW - 60, unique=Unique("key", until=NOW + 20, since=NOW + 10))
+    expect_made(await runner.commit(early), "one that is dated earlier")
+
+
+@STANDING.rule
+async def set_back(bench: Bench) -> None:
+    """What stands since later than now, as its runner's clock was set back since, stands no longer than it was to."""
+    runner, heir = await bench.runners(2)
+    ahead = Unique("ahead", until=NOW + 3_660, since=NOW + 3_600)
+    expect_made(await runner.commit(new("a", unique=ahead), new("b", unique=Unique("unsaid", until=NOW + 3_660))))
+    expect_made(await runner.commit(new("c", unique=Unique("key", until=NOW + 30, since=NOW - 30))))
+    await bench.lose(runner)
+    await heir.store.recover([], now=NOW)
+    keys = ("ahead", "unsaid", "key")
+    standing = [[heir.store.standing(key, now=NOW + later) for key in keys] for later in (29, 59, 60)]
+    expect(standing, [["a", "b", "c"], ["a", "b", None], [None, "b", None]], "who stands, one after the other")
+
+
+@STANDING.rule
 async def replace(bench: Bench) -> None:
     """With `replace`, who stands makes room for the newcomer, is asked to be cancelled, and goes on until it is."""
     runner, other = await bench.runners(2)

@@ -93,9 +93,10 @@ async def numbers(bench: Bench) -> None:
     for number, at in enumerate(moments):
         name = f"a-{number}"
         priority = (-1) ** number * (1 << 30)
-        change = new(name, at=at, due_at=at, deadline_at=at, priority=priority, max_crashes=1 << number)
+        change = new(name, at=at, due_at=at, deadline_at=at, since=at, priority=priority, max_crashes=1 << number)
         expect_made(await runner.commit(change))
         row = await runner.row(name)
-        expect((row.registered_at, row.due_at, row.deadline_at), (at, at, at), "registered_at, due_at, deadline_at")
+        found = row.registered_at, row.due_at, row.deadline_at, row.since
+        expect(found, (at, at, at, at), "registered_at, due_at, deadline_at, since")
         expect((row.priority, row.max_crashes), (priority, 1 << number), "priority, max_crashes")
         expect(runner.store.history(name)[0].timestamp, at, "the moment of its first step")
