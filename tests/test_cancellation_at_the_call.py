@@ -218,16 +218,18 @@ async def test_a_reused_handle_cancels_the_original_at_the_call():
     await assert_at_rest(app)
 
 
-def test_in_sync_mode_it_acts_at_the_call():
+async def test_in_sync_mode_it_acts_at_the_call():
     app = Pynenc("sync://")
 
     @app.task
-    def work():
+    async def work():
         return 1
 
     invocation, group = work(), work.parallelize([(), ()])
     invocation.cancel("not needed")
     group.cancel("neither")
+    for one in (invocation, *group):
+        await one.wait()
     assert [one.status for one in (invocation, *group)] == [S.CANCELLED] * 3
 
 

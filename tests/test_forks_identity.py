@@ -9,7 +9,7 @@ import pytest
 from forking import Child, from_thread, in_child, in_children, needs_forks
 from helpers import S, statuses
 
-from pynenc_async import InvocationCancelledError, Pynenc, emitted, inject
+from pynenc_async import InvocationCancelledError, Pynenc, current_invocation, emitted, inject
 from pynenc_async.testing import VirtualLoop
 
 pytestmark = needs_forks
@@ -197,14 +197,16 @@ def test_what_another_thread_runs_inline_ends_in_a_child():
 
     @app.task
     def work() -> str:
+        running.append(current_invocation())
         began.set()
         goes_on.wait(30)
         return "done"
 
-    invocation = work()
-    thread = threading.Thread(target=lambda: invocation.result)
+    running = []
+    thread = threading.Thread(target=work)
     thread.start()
     began.wait(30)
+    [invocation] = running
     assert in_child(lambda: type(invocation.exception()).__name__) == InvocationCancelledError.__name__
     goes_on.set()
     thread.join(30)

@@ -40,7 +40,7 @@ class Pynenc(Defining):
 
     Args:
         url: Where invocations live. `memory://`: in this process, on the event loop. `sqlite:///jobs.db`: in that file as
-            well, which processes of one host may share. `sync://`: nowhere, they run inline when a result is read (tests and
+            well, which processes of one host may share. `sync://`: nowhere, they run inline, at the call (tests and
             scripts only).
         app_id: The name of the app, in its log and its `repr`. A SQLite file belongs to the app that made it, and
             refuses one of another name: to share a file, and all work in it, is to be one app. None: 'pynenc'.

@@ -43,23 +43,27 @@ def test_the_app_finds_what_is_held_and_what_has_ended(app):
     def noop():
         pass
 
-    unread, ended = noop(), noop()
+    @app.task
+    async def items():
+        yield 1
+
+    unread, ended = items(), noop()
     ended.blocking_result()
     ended_id = ended.invocation_id
     del ended
     assert app.get_invocation(ended_id).status is S.SUCCESS
     assert app.get_invocation(unread.invocation_id) is unread
-    assert app.invocations(status=S.REGISTERED, task=noop) == [unread]
+    assert app.invocations(status=S.REGISTERED, task=items) == [unread]
     assert app.statistics().by_status == {S.REGISTERED: 1, S.SUCCESS: 1}
     assert app.find_invocation("unknown") is None
 
 
-def test_what_was_never_read_is_gone_with_its_handle(app):
+def test_a_stream_that_was_never_read_is_gone_with_its_handle(app):
     @app.task
-    def noop():
-        pass
+    async def items():
+        yield 1
 
-    handle = weakref.ref(noop())
+    handle = weakref.ref(items())
     gc.collect()
     assert handle() is None
     assert app.invocations() == []

@@ -1,5 +1,7 @@
 """Sync mode: groups run their members as they are read."""
 
+import asyncio
+
 import pytest
 from helpers import S
 
@@ -17,13 +19,23 @@ def double(app):
     return double
 
 
-def test_a_plain_for_over_results_runs_the_members_one_by_one(app, double):
+@pytest.fixture
+def held(app):
+    @app.task
+    async def held(ends):
+        if not ends:
+            await asyncio.Event().wait()
+
+    return held
+
+
+def test_a_group_of_a_collection_runs_at_the_call(app, double):
     group = double.parallelize([(1,), {"x": 2}, double.args(3)])
     assert isinstance(group, SynchronousInvocationGroup)
     assert (len(group), group.app, group.task.task_id) == (3, app, double.task_id)
     results = iter(group.results)
     assert next(results) == 2
-    assert [member.status for member in group] == [S.SUCCESS, S.REGISTERED, S.REGISTERED]
+    assert [member.status for member in group] == [S.SUCCESS] * 3
     assert list(results) == [4, 6]
     assert "3 submitted" in repr(group)
     assert list(group.results) == [2, 4, 6]
@@ -106,15 +118,15 @@ async def test_a_group_over_an_async_iterable_that_ends_is_awaited(double):
     assert await double.parallelize(few()) == [0, 2, 4]
 
 
-async def test_cancelling_a_group_cancels_what_has_not_ended(double):
-    group = double.parallelize([(1,), (2,)])
+async def test_cancelling_a_group_cancels_what_has_not_ended(held):
+    group = held.parallelize([(True,), (False,)])
     await group.invocations[0]
-    assert await group.cancel("enough") == [CancelOutcome.FINISHED, CancelOutcome.NEVER_STARTED]
+    assert await group.cancel("enough") == [CancelOutcome.FINISHED, CancelOutcome.STOPPED]
     assert group.statistics().by_status == {S.SUCCESS: 1, S.CANCELLED: 1}
 
 
-async def test_leaving_the_block_of_a_group_cancels_the_rest(double):
-    async with double.parallelize([(1,), (2,)]) as group:
+async def test_leaving_the_block_of_a_group_cancels_the_rest(held):
+    async with held.parallelize([(True,), (False,)]) as group:
         async for _ in group:
             break
     assert [member.status for member in group] == [S.SUCCESS, S.CANCELLED]

@@ -200,17 +200,18 @@ def test_a_ring_over_two_threads_raises(app):
 
     @app.task
     def first():
+        ring["first"] = current_invocation()
         both_run.wait()
         return ring["second"].result
 
     @app.task
     def second():
+        ring["second"] = current_invocation()
         both_run.wait()
         return ring["first"].result
 
-    ring.update(first=first(), second=second())
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(ring[name].exception) for name in ring]
+        futures = [pool.submit(lambda task: task().exception(), task) for task in (first, second)]
     assert [type(future.result()) for future in futures] == [CycleDetectedError] * 2
 
 

@@ -1,9 +1,9 @@
-"""Sync mode: a body runs once, where its result is first read or awaited."""
+"""Sync mode: a body runs once: at its call, or, where an event loop runs, from its call on."""
 
 import asyncio
 import gc
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from helpers import USUAL, S, assert_lawful, statuses
@@ -16,7 +16,7 @@ from pynenc_async import (
 )
 
 
-def test_a_call_registers_and_reading_the_result_runs_the_body_once(app):
+def test_a_call_runs_the_body_once(app):
     calls = []
 
     @app.task
@@ -26,7 +26,7 @@ def test_a_call_registers_and_reading_the_result_runs_the_body_once(app):
 
     invocation = add(1, 2)
     assert isinstance(invocation, SynchronousInvocation)
-    assert (invocation.status, calls) == (S.REGISTERED, [])
+    assert (invocation.status, calls) == (S.SUCCESS, [(1, 2)])
     assert [invocation.result, invocation.result] == [3, 3]
     assert (statuses(invocation), calls) == ([*USUAL, S.SUCCESS], [(1, 2)])
     assert_lawful(invocation)
@@ -113,63 +113,96 @@ async def test_result_inside_a_loop_says_to_await(app):
     assert await invocation == invocation.result == 3
 
 
-def test_the_result_read_in_many_threads_runs_the_body_once(app):
-    calls, go = [], threading.Barrier(8)
+def test_a_failure_is_raised_where_the_result_is_read_and_not_by_the_call(app):
+    @app.task
+    def fail():
+        raise ValueError("of the body")
+
+    invocation = fail()
+    assert invocation.status is S.FAILED
+    with pytest.raises(ValueError, match="of the body"):
+        _ = invocation.result
+
+
+async def test_inside_a_loop_a_call_lets_the_body_begin_without_being_awaited(app):
+    begun = asyncio.Event()
 
     @app.task
-    def count():
-        calls.append(1)
+    async def work():
+        begun.set()
+
+    invocation = work()
+    await begun.wait()
+    assert await invocation is None
+
+
+def test_a_def_body_inside_a_loop_runs_what_it_calls_at_the_call(app):
+    @app.task
+    async def inner(x):
+        await asyncio.sleep(0)
+        return x
+
+    @app.task
+    def outer():
+        invocation = inner(3)
+        return invocation.status, invocation.result
+
+    async def main():
+        return await outer()
+
+    assert asyncio.run(main()) == (S.SUCCESS, 3)
+
+
+def test_threads_wait_for_what_runs_in_the_loop_of_another_as_long_as_they_may(app):
+    running, release = threading.Event(), threading.Event()
+
+    @app.task
+    async def held():
+        running.set()
+        while not release.is_set():
+            await asyncio.sleep(0)
         return object()
 
-    invocation = count()
+    called = Future()
 
-    def read():
-        go.wait()
-        return invocation.result
+    async def main():
+        invocation = held()
+        called.set_result(invocation)
+        return await invocation
 
     with ThreadPoolExecutor(8) as pool:
-        values = [future.result() for future in [pool.submit(read) for _ in range(8)]]
-    assert len(calls) == len(set(values)) == 1
-
-
-def test_a_thread_waits_for_another_one_as_long_as_it_may(app):
-    started, release = threading.Event(), threading.Event()
-
-    @app.task
-    def held():
-        started.set()
-        release.wait()
-        return "value"
-
-    invocation = held()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(lambda: invocation.result)
-        started.wait()
+        first = pool.submit(asyncio.run, main())
+        invocation = called.result()
+        running.wait()
         with pytest.raises(InvocationTimeoutError):
             invocation.blocking_result(timeout=0)
+        others = [pool.submit(lambda: invocation.result) for _ in range(6)]
         release.set()
-        assert invocation.blocking_result(timeout=30) == first.result() == "value"
+        assert {other.result() for other in others} == {first.result()}
 
 
-def test_a_loop_awaits_what_runs_in_another_thread(app):
-    started, release = threading.Event(), threading.Event()
+def test_a_loop_awaits_what_runs_in_another_one(app):
+    release, called = threading.Event(), Future()
 
     @app.task
-    def held():
-        started.set()
-        release.wait()
+    async def held():
+        while not release.is_set():
+            await asyncio.sleep(0)
         return "value"
 
-    async def main(invocation):
+    async def first():
+        invocation = held()
+        called.set_result(invocation)
+        return await invocation
+
+    async def second(invocation):
         assert not await invocation.wait(0)
         release.set()
         return await invocation
 
-    invocation = held()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(lambda: invocation.result)
-        started.wait()
-        assert asyncio.run(main(invocation)) == first.result() == "value"
+        ran = pool.submit(asyncio.run, first())
+        assert asyncio.run(second(called.result())) == ran.result() == "value"
 
 
 async def test_cancelling_a_waiter_cancels_nothing(app):
@@ -234,7 +267,7 @@ async def test_wait_returns_in_time_and_the_work_goes_on(app):
     assert await invocation == "value"
 
 
-async def test_submit_and_accepted_return_without_running_anything(app):
+async def test_submit_and_accepted_wait_for_nothing(app):
     @app.task
     def noop():
         pass
@@ -249,11 +282,12 @@ def test_a_loop_that_is_closed_under_a_body_ends_the_invocation(app):
     async def endless():
         await asyncio.Event().wait()
 
-    async def leave(invocation):
+    async def leave():
+        invocation = endless()
         assert not await invocation.wait(0)
+        return invocation
 
-    invocation = endless()
-    asyncio.run(leave(invocation))
+    invocation = asyncio.run(leave())
     with pytest.raises(InvocationCancelledError):
         invocation.blocking_result()
 
@@ -263,10 +297,14 @@ def test_a_loop_that_was_closed_without_a_word_is_noticed(app):
     async def endless():
         await asyncio.get_running_loop().create_future()
 
-    invocation = endless()
+    async def leave():
+        invocation = endless()
+        await invocation.wait(0)
+        return invocation
+
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)  # it rightly complains of the Tasks that were left
-    loop.run_until_complete(invocation.wait(0))
+    invocation = loop.run_until_complete(leave())
     loop.close()
     with pytest.raises(InvocationCancelledError, match="event loop was closed"):
         invocation.blocking_result()

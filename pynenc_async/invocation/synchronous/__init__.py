@@ -1,15 +1,30 @@
-"""Invocations that run inline, where their result is read: for tests, and for scripts without an event loop.
+"""Invocations that run inline, at their call: for tests, and for scripts without an event loop.
 
-**Not for production.** Nothing runs until somebody asks for its result, nothing outlives the process, nothing runs in
-parallel, and a `def` body holds up whatever loop its result is awaited in.
+**Not for production.** Nothing outlives the process, nothing is limited, and a `def` body holds up its event loop.
 
-**Theory of operation.** Whoever first reads a result, or awaits it, claims the invocation and drives it to its end; all
-others wait for that run, so the body runs once. How it is driven depends on where the claim is made:
+How a body runs depends on where its task is called; it runs once, and other readers of its result wait for that run:
 
-* no event loop runs in this thread: a `def` body is called on the spot, any other runs in a loop made for it;
-* inside an event loop: every body runs in an asyncio Task of its own, which a cancelled waiter does not cancel;
+* no event loop runs in this thread: a `def` body is called on the spot, any other runs in a loop made for it, and the call
+  returns when it has ended; an async generator runs as its stream is read;
+* inside an event loop: every body runs in an asyncio Task of its own, which the call starts;
 * in a `def` body inside an event loop, which may block there: other `def` bodies are called on the spot; what needs a
   loop gets one in a thread made for it, for this one has a loop already.
+
+A call raises no failure of its body, which `result` does; SystemExit and KeyboardInterrupt leave the call.
+
+What other apps honour, and this one does not:
+
+| option | in sync mode |
+|---|---|
+| `retry_delay`, `retry_backoff`, `RetryError(after=)` | the retries are made at once |
+| `delay`, `at`, `expires_in`, `priority` | the body runs at the call |
+| `running_concurrency` and its limits, `rate`, `max_concurrency`, `max_queued` | no call waits |
+| `registration_concurrency`, `unique_for` | each call is an invocation of its own |
+| `timeout`, `deadline` | stop what runs in a loop; a `def` body is not stopped, and not retried after its deadline |
+| `cancel_grace` | a body that does not stop is waited for |
+| `runs_in` | the body runs in the thread, or the loop, of the call |
+| `@app.every`, `@app.cron` | never fire; triggers fire inline |
+| `to_json`, `from_json` | raise `SerializationError` |
 
 What the rest of the package needs is importable from here.
 """

@@ -23,14 +23,13 @@ Member = SynchronousInvocation[Any, Any]
 
 @final
 class SynchronousInvocationGroup(BaseInvocationGroup[Params, Result], Generic[Params, Result]):
-    """Members in order of submission, which is the order in which they run: each when it is read. Not for production.
+    """Members in order of submission, each of which runs at its submission. Not for production.
 
     A plain `for` over `results` is for scripts without a loop; inside one, all the ways to read a group are there, and
-    yield in the same order. Leaving an iteration early leaks nothing and cancels nothing: what was not read has not
-    run.
+    yield in the same order. Leaving an iteration early leaks nothing and cancels nothing.
 
-    Any source but a sized collection is read one element at a time, and what has been read is forgotten, so an endless
-    one is fine, whatever the window. Such a group has one reader.
+    The members of a sized collection are submitted at once. Any other source is read one element at a time, as the group
+    is read, and what has been read is forgotten, so an endless one is fine, whatever the window. Such a group has one reader.
     """
 
     def __init__(self, task: Any, source: Iterable[Any] | AsyncIterable[Any], window: int | None) -> None:

@@ -26,7 +26,7 @@ from pynenc_async.invocation.synchronous.running import (
 from pynenc_async.invocation.synchronous.stream import SynchronousStream
 from pynenc_async.invocation.synchronous.waits import body_here, waiting
 from pynenc_async.status import InvocationStatus
-from pynenc_async.user_errors import OF_COROUTINES, put_traceback, translated
+from pynenc_async.user_errors import OF_COROUTINES, is_a, put_traceback, translated
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -41,13 +41,10 @@ _STREAM: Final = FunctionKind.STREAM
 @explain_iteration("`async for item in invocation.stream()` reads the items of an async generator")
 @explain_absent(OF_INVOCATIONS)
 class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Result], Generic[Params, Result]):
-    """An execution of a call that runs when its result is read or awaited: once, whoever reads. Not for production.
+    """An execution of a call that runs at the call: once, whoever reads its result. Not for production.
 
-    It has the statuses, retries and exceptions of any invocation; a delay before a retry is waited out. `timeout` and
-    `deadline` hold for what can be stopped, a deadline from the first read on: not for a `def`, but that is not retried
-    after its deadline either. Who does not stop is waited for, whatever its `cancel_grace`. What is about waiting or about
-    others means nothing here: delays, expiry, priorities, limits, rates, registration, `max_queued`. A handle that is
-    dropped before its result was read has never run.
+    It has the statuses, retries and exceptions of any invocation. Where it runs, and which options mean nothing here, is
+    said in `pynenc_async.invocation.synchronous`.
     """
 
     __slots__ = ()
@@ -56,7 +53,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
 
     @property
     def result(self) -> Result:
-        """The value, or the raised exception. The first read runs the body, unless it is under way in another thread.
+        """The value, or the raised exception; waits for a body that is under way in another thread.
 
         Inside an event loop, but for `def` bodies, it raises `InvocationNotFinalError`: await the invocation there.
         """
@@ -72,14 +69,25 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         return self._value()
 
     def exception(self) -> BaseException | None:
-        """Return what the function raised, or None. Runs the body like `result`."""
+        """Return what the function raised, or None; waits like `result`."""
         if self._ended_at is None:
             self._block(None)
         return None if self._status is _SUCCESS else self._failure()
 
+    def _run_at_call(self) -> None:
+        """Run it to its end, or let it begin in the running loop; a stream without a loop runs as it is read."""
+        if not _may_block():
+            self._start()
+        elif self._task.function.kind is not _STREAM:
+            with waiting(self):
+                self._run_or_block(None)
+            if self._status is not _SUCCESS and (
+                is_a(self._outcome, KeyboardInterrupt) or is_a(self._outcome, SystemExit)
+            ):
+                raise self._failure()  # meant for the program, which may never look at the handle
+
     def _block(self, timeout: float | None) -> None:
-        body = body_here()
-        if _get_running_loop() is not None and (body is None or body._task.function.kind is not _THREAD):
+        if not _may_block():
             message = f"invocation {self.invocation_id} is {self._status}; inside the event loop, await it"
             raise InvocationNotFinalError(self.invocation_id, f"{message}: `await invocation`")
         self._drop_unread_items()
@@ -196,7 +204,7 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
         """Raise `SerializationError`: nothing that reads it could run the body, which lives in this process alone."""
         raise SerializationError(
             "invocation",
-            f"{self} is synchronous: it runs where its result is read, and no other process could find it; "
+            f"{self} is synchronous: it runs where it is called, and no other process could find it; "
             "use an app at 'memory://' to serialize invocations",
         )
 
@@ -209,3 +217,9 @@ class SynchronousInvocation(SynchronousRecord, DescribedInvocation[Params, Resul
             f"app {app.app_id!r} is synchronous: its invocations exist in one process, and are never read from JSON; "
             "use DistributedInvocation.from_json with an app at 'memory://'",
         )
+
+
+def _may_block() -> bool:
+    """Return whether this is no event loop's thread, or a `def` body that holds one up already."""
+    body = body_here()
+    return _get_running_loop() is None or (body is not None and body._task.function.kind is _THREAD)

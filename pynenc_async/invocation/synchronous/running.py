@@ -18,7 +18,7 @@ from pynenc_async.invocation.synchronous.waits import blocking, refuse_standstil
 
 
 class InlineRun:
-    """A `def` body, called by the thread that reads its result."""
+    """A `def` body, called on the spot."""
 
     def __init__(self) -> None:
         self.ended: Final = _new_end()
@@ -28,11 +28,11 @@ class InlineRun:
         self._stop: Final = threading.Event()
 
     def run(self, record: SynchronousRecord) -> None:
-        """Make attempts, with the delays between them, until the end."""
+        """Make attempts until the end; no delay between them is waited out."""
         record._let_deadline_begin()
         delay: float | None = 0.0
         try:
-            while delay is not None and not self._stop.wait(delay):
+            while delay is not None and not self._stop.is_set():
                 delay = record._new_context().run(_call, record)
         finally:
             record._write_off()
@@ -58,16 +58,15 @@ class LoopRun:
 
     def start(self, record: SynchronousRecord) -> None:
         """Begin; the record, which the runtime holds, keeps the Task alive."""
-        self._task = self.loop.create_task(self._lead(record))
+        # Not by the factory of the loop, which may begin it within the call.
+        self._task = asyncio.Task(self._lead(record), loop=self.loop)
         # Not in `_lead`: a Task that is cancelled before its first step never gets there.
         self._task.add_done_callback(lambda _: record._write_off())
 
     async def _lead(self, record: SynchronousRecord) -> None:
         record._let_deadline_begin()
         delay: float | None = 0.0
-        while delay is not None:
-            if delay > 0:
-                await asyncio.sleep(delay)
+        while delay is not None and record.need_more().cancel_reason is None:
             delay = await self.loop.create_task(_attempt(record), context=record._new_context())
 
     def cancel(self) -> None:

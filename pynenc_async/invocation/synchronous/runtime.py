@@ -64,7 +64,7 @@ class SynchronousRuntime:
         self.watches.note_fork()
 
     def submit(self, task: Any, values: Values) -> Invocation:
-        """Create an invocation and return it; nothing runs. Callable in any thread."""
+        """Create an invocation, run it or, inside an event loop, let it begin, and return it. Callable in any thread."""
         parent = body_here()
         if parent is not None and parent._task.options.workflow and must_record(parent):
             return call_in_workflow(parent, task, values, self.submit)  # type: ignore[no-any-return]
@@ -75,6 +75,7 @@ class SynchronousRuntime:
         number = next(self.ids.numbers)
         invocation: Invocation = SynchronousInvocation(task, values, number, parent)
         self.enter(invocation)
+        invocation._run_at_call()
         return invocation
 
     def enter(self, invocation: Invocation) -> None:
@@ -136,7 +137,7 @@ class SynchronousRuntime:
         """There is always room."""
 
     def place_of(self, options: TaskOptions, function: Function) -> None:
-        """Bodies run where the result is read, whatever `runs_in` says."""
+        """Bodies run where they are called, whatever `runs_in` says."""
 
     def limiter_of(self, task_id: str, options: TaskOptions) -> None:
         """There are no limits: nothing runs together that the caller did not run together."""
