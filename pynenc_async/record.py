@@ -92,6 +92,10 @@ class BodyWaiter:
         """Return the invocations whose bodies wait here."""
         raise NotImplementedError
 
+    def refuse(self, body: "Record", error: Exception, /) -> None:
+        """Let this body wait no longer, if it waits here: its wait raises `error`."""
+        raise NotImplementedError
+
     def notify(self, record: "Record", /) -> None:
         """Take the news."""
         raise NotImplementedError
@@ -189,6 +193,20 @@ def each_waiter(waiters: Waiter | dict[Waiter, int] | None) -> list[Waiter]:
     if isinstance(waiters, dict):
         return [waiter for waiter, times in waiters.items() for _ in range(times)]
     return [waiters]
+
+
+def all_waiters(record: "Record") -> list[Waiter]:
+    """Return those who wait for the end of a record, and those who wait for the next item of its stream."""
+    waiters = each_waiter(record._waiters)
+    more = record._more
+    if more is not None and more.stream is not None:
+        waiters += more.stream.waiting()
+    return waiters
+
+
+def waiters_with_bodies(record: "Record") -> "list[BodyWaiter]":
+    """Return those of them that may wait for the sake of a body."""
+    return [waiter for waiter in all_waiters(record) if isinstance(waiter, BodyWaiter)]
 
 
 Identity = tuple[str, str | None, str | None]

@@ -183,3 +183,27 @@ async def test_a_wait_that_was_given_up_is_no_edge():
     handles["first"], handles["second"] = first(), second()
     assert await handles["second"] == 1
     await assert_at_rest(app)
+
+
+async def test_who_reads_a_stream_waits_for_the_body_that_makes_it():
+    app = Pynenc()
+    handles = {}
+
+    @app.task
+    async def source():
+        yield 1
+        while handles["reader"].status is not S.PAUSED:
+            await asyncio.sleep(0)
+        await handles["reader"]
+
+    @app.task
+    async def reader():
+        handles["source"] = source()
+        async for _ in handles["source"].stream():
+            pass
+
+    handles["reader"] = reader()
+    async with asyncio.timeout(60):
+        assert isinstance(await wait_for_error(handles["reader"]), CycleDetectedError)
+        await handles["source"].wait()
+    await assert_at_rest(app)

@@ -68,6 +68,10 @@ class Stream:
         """Do not notify `signal` any more."""
         self._item_signals.pop(signal, None)
 
+    def waiting(self) -> list[Any]:
+        """Return the signals of those who wait for an item."""
+        return list(self._item_signals)
+
     def move_reader(self, reader: int, position: int | None) -> None:
         """Note how far a reader has come; None detaches it."""
         if position is None:

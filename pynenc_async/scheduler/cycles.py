@@ -6,7 +6,7 @@ from typing import Final
 
 from pynenc_async.arguments import show
 from pynenc_async.errors import CycleDetectedError
-from pynenc_async.record import AnyOf, BodyWaiter, Record, each_waiter
+from pynenc_async.record import AnyOf, BodyWaiter, Record, all_waiters
 from pynenc_async.scheduler.durability import is_ending
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.needs import Needed
@@ -52,7 +52,7 @@ def _dependents(goal: Record) -> set[int] | None:
     for record in queue:
         if record._task.limiter is not None or len(queue) > _MOST_DEPENDENTS:
             return None  # whoever needs a permit that it holds may wait for it, or soon will
-        for waiter in each_waiter(record._waiters):
+        for waiter in all_waiters(record):
             for body in waiter.bodies() if isinstance(waiter, BodyWaiter) else ():
                 if id(body) not in found:
                     found.add(id(body))
@@ -80,7 +80,12 @@ def ring_through_limit(waiting: Record) -> CycleDetectedError | None:
 
 
 def _ring(waiting: Record, path: list[Record]) -> CycleDetectedError:
-    return CycleDetectedError("invocations await one another in a ring", [describe(one) for one in (waiting, *path)])
+    return ring_error([describe(one) for one in (waiting, *path)])
+
+
+def ring_error(path: Sequence[str]) -> CycleDetectedError:
+    """Return what is raised where a ring would close; the first is also the last of the path."""
+    return CycleDetectedError("invocations await one another in a ring", path)
 
 
 def _end_of(record: Record) -> Needed:
@@ -219,8 +224,9 @@ def _walk_back(end: Record, came_from: dict[int, Record | None]) -> list[Record]
     return path[::-1]
 
 
-def describe(record: Record) -> str:
-    """Name a record in a path: its task and values, shortened, and whether it waits for a limit."""
+def describe(record: Record, *, waits_for_limit: bool | None = None) -> str:
+    """Name a record in a path: its task and values, shortened, and whether it waits for a limit, as far as is known here."""
     name = f"{record._task.task_id}({', '.join(show(value) for value in record._values[:_MOST_SHOWN])})"
-    waits = record._more is not None and record._more.held and record._task.limiter is not None
-    return f"{name} [waits for a running_limit]" if waits else name
+    if waits_for_limit is None:
+        waits_for_limit = record._more is not None and record._more.held and record._task.limiter is not None
+    return f"{name} [waits for a running_limit]" if waits_for_limit else name
