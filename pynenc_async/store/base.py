@@ -33,6 +33,7 @@ from pynenc_async.store.values import (
     Retention,
     StoredInvocation,
     StoredStep,
+    StoredWait,
 )
 
 
@@ -109,6 +110,9 @@ class Store(ABC):
           with the first status that no runner owns, and do not stand in its own way. A final status ends its stand under
           its unique key, unless that has a moment of its own; a start (RUNNING) does where `until_started` says so.
         * `JournalChange`: refused as UNKNOWN, and as STALE where the runner is not the home.
+        * `WaitChange`: refused as UNKNOWN, and as STALE unless the revision is the stored one, the runner is the home, and the
+          status is one that a runner owns. It counts no revision, and there is no entry in the history. It gets the next
+          number, of all runners, unless it is the same wait as before: of this revision, and with these needs.
         * `CancelRequest`: refused as UNKNOWN, and as STALE where the invocation has ended. Any runner may ask.
 
         The first reason in the order above is the one given. A change that is refused leaves no trace: its key, its fire
@@ -158,6 +162,22 @@ class Store(ABC):
         """
 
     # -- questions -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def waits(self, invocation_ids: Sequence[str]) -> list[StoredWait]:
+        """Return what these invocations wait for, what that waits for, and so on, as of one moment, in no particular order.
+
+        So runners find rings in which several of them wait for one another. In the answer is
+
+        * what was said to wait (`WaitChange`) in the revision that it still has, by a home that is alive. Of its needs those
+          are left of which no invocation has ended, is asked to be cancelled, or is unknown;
+        * what has not started, or waits for its next attempt, and lacks a permit that somebody who waits for it has named
+          (`Awaited.permits`). It needs as many of the others that hold the permit as have to give theirs back.
+
+        Not in the answer is all that goes on by itself, as far as is known: what has ended, what is asked to be cancelled, and
+        what has no needs left. A ring that is in the answer is one; where a home was lost, or there is more than can be looked
+        at, one may be left out.
+        """
 
     @abstractmethod
     async def load(self, invocation_ids: Sequence[str]) -> list[StoredInvocation]:

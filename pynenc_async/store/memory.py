@@ -17,7 +17,7 @@ from pynenc_async.store.base import Store
 from pynenc_async.store.memory_backlog import Eligible, Heir, claim, describe_backlog
 from pynenc_async.store.memory_changes import Writer
 from pynenc_async.store.memory_hub import MemoryHub
-from pynenc_async.store.memory_queries import find, purge
+from pynenc_async.store.memory_queries import find, purge, waits
 from pynenc_async.store.memory_tables import Transaction
 from pynenc_async.store.values import (
     Backlog,
@@ -30,6 +30,7 @@ from pynenc_async.store.values import (
     Retention,
     StoredInvocation,
     StoredStep,
+    StoredWait,
 )
 
 __all__ = ["MemoryHub", "MemoryStore"]
@@ -214,6 +215,10 @@ class MemoryStore(Store):
             return heir.inherit(self._hub.is_dead, task_ids, found)
 
     # -- questions -----------------------------------------------------------------------------------------------------
+
+    async def waits(self, invocation_ids: Sequence[str]) -> list[StoredWait]:
+        """Return what these wait for, what that waits for, and so on."""
+        return await self._do("waits", lambda: waits(self._tables, invocation_ids, self._hub.is_alive))
 
     async def load(self, invocation_ids: Sequence[str]) -> list[StoredInvocation]:
         """Return those that are known."""

@@ -23,6 +23,7 @@ from pynenc_async.store.values import (
     StoredStep,
     Transition,
     Unique,
+    WaitChange,
     check_steps,
 )
 
@@ -48,6 +49,8 @@ class Writer:
                 return self._move(change)
             case JournalChange():
                 return self._write_journal(change)
+            case WaitChange():
+                return self._say_wait(change)
             case CancelRequest():
                 return self._ask_to_cancel(change)
 
@@ -129,6 +132,7 @@ class Writer:
             for status, moment, attempt, reason in steps
         )
         self._transaction.put(tables.histories, invocation_id, tables.histories[invocation_id] + told)
+        self._transaction.drop(tables.waits, invocation_id)
         self._settle_permits(row, steps, permits)
         self._settle_stand(row, steps)
         if row.ended_at is not None:
@@ -212,6 +216,20 @@ class Writer:
         for _, name in entries:
             if name is not None:
                 self._transaction.drop(self._tables.spared, name)
+
+    def _say_wait(self, change: WaitChange) -> Refusal | None:
+        tables = self._tables
+        row = tables.invocations.get(change.invocation_id)
+        if row is None:
+            return Refusal(RefusalKind.UNKNOWN)
+        if not self._is_home(row) or row.revision != change.revision or row.status not in OWNED:
+            return Refusal(RefusalKind.STALE)
+        number, before = tables.waits.get(change.invocation_id, (0, None))
+        if before is None or before.needs != change.needs:
+            tables.waits_said += 1
+            number = tables.waits_said
+        self._transaction.put(tables.waits, change.invocation_id, (number, change))
+        return None
 
     def _ask_to_cancel(self, change: CancelRequest) -> Refusal | None:
         row = self._tables.invocations.get(change.invocation_id)

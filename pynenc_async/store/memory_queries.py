@@ -1,11 +1,12 @@
 """What the store in memory is asked about what it keeps, and how it forgets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from pynenc_async.errors import StoreError
-from pynenc_async.store.memory_tables import Tables, Transaction
-from pynenc_async.store.values import Page, Query, Retention, StoredInvocation, spellings
+from pynenc_async.store.memory_tables import OWNED, Tables, Transaction
+from pynenc_async.store.values import Page, Query, Retention, StoredInvocation, StoredWait, spellings
+from pynenc_async.store.waiting import Standing, Tour
 
 _Place = tuple[float, str]
 """Where an invocation is in the order of a page: its registration, its id."""
@@ -113,6 +114,28 @@ def _living_namers(tables: Tables) -> dict[str, list[str]]:
                 if name is not None:
                     namers.setdefault(name, []).append(invocation_id)
     return namers
+
+
+def waits(tables: Tables, invocation_ids: Collection[str], is_alive: Callable[[str], bool]) -> list[StoredWait]:
+    """Return what these wait for, and what that waits for."""
+
+    def look(wanted: Collection[str]) -> dict[str, Standing[str]]:
+        rows = filter(None, map(tables.invocations.get, wanted))
+        return {row.invocation_id: _standing(tables, row, is_alive) for row in rows if _may_wait(row)}
+
+    return Tour(look, lambda name: sorted(tables.holders.get(name, ())), str).go(invocation_ids)
+
+
+def _may_wait(row: StoredInvocation) -> bool:
+    return row.ended_at is None and row.cancel_reason is None
+
+
+def _standing(tables: Tables, row: StoredInvocation, is_alive: Callable[[str], bool]) -> Standing[str]:
+    number, said = tables.waits.get(row.invocation_id, (0, None))
+    if said is None or row.status not in OWNED or not (is_alive(row.home) and tables.is_home(row.home, row)):
+        return Standing(row.home, row.status in OWNED)
+    needs = [[(other.invocation_id, other.permits) for other in need] for need in said.needs]
+    return Standing(row.home, is_owned=True, needs=needs, number=number, refusable=said.refusable, seen=said.seen)
 
 
 def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from pynenc_async.pacing import Starts
 from pynenc_async.status import RULES, Ownership
-from pynenc_async.store.values import Fire, StoredInvocation, StoredStep
+from pynenc_async.store.values import Fire, StoredInvocation, StoredStep, WaitChange
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,6 +61,10 @@ class Tables:
         """Which invocations hold a permit, by its name."""
         self.held: Final[dict[str, frozenset[str]]] = {}
         """The names of the permits that an invocation holds."""
+        self.waits: Final[dict[str, tuple[int, WaitChange]]] = {}
+        """What was said to wait, in its present revision, each with its number."""
+        self.waits_said = 0
+        """The number of the last of them; it may have been taken back."""
         self.buckets: Final[dict[str, Starts]] = {}
         """What is remembered of the starts under each rate, by its name."""
 

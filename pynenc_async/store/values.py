@@ -145,6 +145,33 @@ class JournalChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return zip(self.entries, chain(self.names, repeat(None)), strict=False)
 
 
+class Awaited(msgspec.Struct, frozen=True, gc=False):
+    """An invocation whose end somebody waits for."""
+
+    invocation_id: str
+    permits: tuple[Permit, ...] = ()
+    """What each of its starts needs, as the options of its task say."""
+
+
+class WaitChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A change: what an invocation waits for, in place of what was said of it before. See `Store.waits`.
+
+    It is said of what waits for other processes, and of what waits for that in turn. It is true until the next step of the
+    invocation, and needs not be taken back then. Said again in the same revision and with the same needs, it is the same
+    wait, and keeps its number: so its home says that it still lasts.
+    """
+
+    invocation_id: str
+    revision: int
+    """As in `Transition`: the one in which it waits."""
+    needs: tuple[tuple[Awaited, ...], ...]
+    """It needs all of them; each is met as soon as one of its invocations has ended. Empty: it waits for nothing."""
+    refusable: bool = True
+    """Whether it may be told to wait no longer, where it waits in a ring."""
+    seen: int = 0
+    """The number of the last wait that its home has seen. What was begun before that, and lasts, it has waited beside."""
+
+
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change: whoever owns the invocation is to cancel it. Refused where it has ended; said twice, the first counts."""
 
@@ -152,7 +179,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
-Change = NewInvocation | Transition | JournalChange | CancelRequest
+Change = NewInvocation | Transition | JournalChange | WaitChange | CancelRequest
 
 
 class RefusalKind(StrEnum):
@@ -217,6 +244,27 @@ class StoredInvocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cancel_reason: str | None
     """Set while somebody waits for its cancellation; None again once it has ended."""
     taken: bool
+
+
+class Need(msgspec.Struct, frozen=True):
+    """Invocations of which at least so many have to end, or to give their permits back, before another one goes on."""
+
+    invocation_ids: tuple[str, ...]
+    at_least: int = 1
+
+
+class StoredWait(msgspec.Struct, frozen=True, kw_only=True):
+    """An invocation that does not go on by itself, as a store sees it."""
+
+    invocation_id: str
+    home: str
+    needs: tuple[Need, ...]
+    """It goes on when all of them are met."""
+    number: int = 0
+    """Waits are numbered in the order of their commits, by all runners. 0: none was said; it has not started, for want of a
+    permit."""
+    refusable: bool = False
+    seen: int = 0
 
 
 class StoredStep(msgspec.Struct, frozen=True, kw_only=True):

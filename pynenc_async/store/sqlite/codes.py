@@ -42,7 +42,7 @@ CLAIMABLE: Final = frozenset(
 )
 """What a runner may take out of its backlog, once it is due."""
 
-_OWNED: Final = frozenset(
+OWNED: Final = frozenset(
     code for code, status in STATUSES.items() if RULES[status].ownership in (Ownership.ACQUIRES, Ownership.REQUIRED)
 )
 _ENTRY: Final = Struct("<BdIIH")
@@ -95,8 +95,8 @@ def _path(statuses: tuple[InvocationStatus, ...]) -> Path:
         start=running[-1] if running else None,
         final=codes[-1] in FINAL,
         claimable=codes[-1] in CLAIMABLE,
-        owned=codes[-1] in _OWNED,
-        frees=not _OWNED.issuperset(codes),
+        owned=codes[-1] in OWNED,
+        frees=not OWNED.issuperset(codes),
     )
 
 

@@ -7,7 +7,7 @@ from pynenc_async.store.sqlite.decide import Decision
 from pynenc_async.store.sqlite.schema import CANCEL
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.work import Work
-from pynenc_async.store.values import Change, JournalChange, NewInvocation, Refusal, Transition
+from pynenc_async.store.values import Change, JournalChange, NewInvocation, Refusal, Transition, WaitChange
 
 
 class Commit(Work):
@@ -30,6 +30,10 @@ class Commit(Work):
             elif type(change) is JournalChange:
                 for name in filter(None, change.names):
                     names.learn(connection, name)
+            elif type(change) is WaitChange:
+                for need in change.needs:
+                    for other in need:
+                        names.learn(connection, other.invocation_id)
 
     def perform(self, session: Session) -> list[Refusal | None]:
         """Decide about each change, and make those that are not refused."""

@@ -11,7 +11,17 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pynenc_async.store.sqlite.codes import FINAL, STATUSES, Path, check_beginning, forbidden, path_of, read_steps
+from pynenc_async.store.sqlite import waits
+from pynenc_async.store.sqlite.codes import (
+    FINAL,
+    OWNED,
+    STATUSES,
+    Path,
+    check_beginning,
+    forbidden,
+    path_of,
+    read_steps,
+)
 from pynenc_async.store.sqlite.limits import Buckets, Permits
 from pynenc_async.store.sqlite.names import Names
 from pynenc_async.store.sqlite.rows import changed_row, move_large, new_row
@@ -27,6 +37,7 @@ from pynenc_async.store.values import (
     Refusal,
     RefusalKind,
     Transition,
+    WaitChange,
 )
 
 _STATES: Final = "SELECT id, revision, home, status, marks FROM invocation WHERE id IN (SELECT value FROM json_each(?))"
@@ -55,6 +66,7 @@ class Writes:
     cancels: dict[int, str] = field(default_factory=dict[int, str])
     journals: list[tuple[int, JournalChange | None]] = field(default_factory=list[tuple[int, JournalChange | None]])
     """In order; None where one has ended for the sake of which others are spared."""
+    waits: list[tuple[int, WaitChange]] = field(default_factory=list[tuple[int, WaitChange]])
 
 
 class Decision:
@@ -121,6 +133,8 @@ class Decision:
             return self._go_on(change, key, known)
         if isinstance(change, JournalChange):
             return self._write_journal(change, key, known)
+        if isinstance(change, WaitChange):
+            return self._say_wait(change, key, known)
         return self._request(change.reason, key, known)
 
     def _begin(self, change: NewInvocation) -> Refusal | None:
@@ -227,6 +241,13 @@ class Decision:
         self._writes.journals.append((key, change))
         return None
 
+    def _say_wait(self, change: WaitChange, key: int, known: Known) -> Refusal | None:
+        is_mine = not self._dead and known.home == self._home and known.code in OWNED
+        if not is_mine or known.revision != change.revision:
+            return _STALE
+        self._writes.waits.append((key, change))
+        return None
+
     def _request(self, reason: str, key: int, known: Known) -> Refusal | None:
         if self._dead or known.code in FINAL:
             return _STALE
@@ -256,6 +277,7 @@ class Decision:
             let_go(connection, key, 0 if change is None else change.index)
             if change is not None:
                 self._replace_entries(key, change)
+        waits.write(connection, self._names, self._home, writes.waits)
         self._stands.write()
         self._fires.write()
         self._permits.write()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from pynenc_async.store.sqlite import large
+from pynenc_async.store.sqlite import large, waits
 from pynenc_async.store.sqlite.schema import FORGETTABLE
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.sparing import release, spare
@@ -84,12 +84,13 @@ def _forget(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], now
 
 
 def sweep(session: Session, now: float) -> None:
-    """Forget what has had its time: stands, full buckets, fires."""
+    """Forget what has had its time: stands, full buckets, fires, waits that are over."""
     connection = session.connection
     past = connection.execute("SELECT invocation FROM stand WHERE until IS NOT NULL AND until <= ?", (now,)).fetchall()
     release(connection, [invocation for (invocation,) in past])
     connection.execute("DELETE FROM stand WHERE until IS NOT NULL AND until <= ?", (now,))
     connection.execute("DELETE FROM bucket WHERE full_at <= ?", (now,))
+    waits.sweep(connection)
     connection.execute(
         "DELETE FROM fire WHERE moment < ? AND moment < "
         "(SELECT max(moment) FROM fire AS later WHERE later.schedule = fire.schedule)",

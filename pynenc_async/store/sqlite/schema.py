@@ -238,6 +238,20 @@ _SINCE: Final = (
 )
 """When what waits was put off, by the clock of the moment until which it was: see `recovery`."""
 
+_WAITS: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS wait (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        waiter INTEGER NOT NULL UNIQUE,
+        revision INTEGER NOT NULL,
+        home INTEGER NOT NULL,
+        refusable INTEGER NOT NULL,
+        seen INTEGER NOT NULL,
+        needs TEXT NOT NULL
+    ) STRICT""",
+)
+"""See `waits`. What is said of an earlier revision is no longer true, and is swept away some time."""
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _first(),
     _JOURNALS_NAME,
@@ -246,6 +260,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _BELONGS,
     _STAMP,
     _SINCE,
+    _WAITS,
 )
 """What makes version n + 1 out of version n, from nothing on. Steps that have been released never change."""
 
@@ -266,5 +281,6 @@ TABLES: Final = frozenset(
         "tally",
         "app",
         "stamp",
+        "wait",
     }
 )

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from pynenc_async.errors import StoreError
 from pynenc_async.store.base import Store
-from pynenc_async.store.sqlite import backlog, finding, purging, reading, recovery
+from pynenc_async.store.sqlite import backlog, finding, purging, reading, recovery, waits
 from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.engine import Engine
 from pynenc_async.store.sqlite.enrolment import announce_stop, retire
@@ -37,6 +37,7 @@ from pynenc_async.store.values import (
     Retention,
     StoredInvocation,
     StoredStep,
+    StoredWait,
 )
 
 T = TypeVar("T")
@@ -209,6 +210,10 @@ class SqliteStore(Store):
         return answer
 
     # -- questions -----------------------------------------------------------------------------------------------------
+
+    async def waits(self, invocation_ids: Sequence[str]) -> list[StoredWait]:
+        """See `Store.waits`."""
+        return await self._read(lambda e: waits.follow(e.reading, e.names, e.leases.is_dead, invocation_ids))
 
     async def load(self, invocation_ids: Sequence[str]) -> list[StoredInvocation]:
         """See `Store.load`."""

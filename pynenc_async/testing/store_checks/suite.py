@@ -22,6 +22,7 @@ from pynenc_async.testing.store_checks.registering import REGISTERING
 from pynenc_async.testing.store_checks.rejoining import REJOINING
 from pynenc_async.testing.store_checks.standing import STANDING
 from pynenc_async.testing.store_checks.values import VALUES
+from pynenc_async.testing.store_checks.waiting import WAITING
 
 STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
     check
@@ -38,6 +39,7 @@ STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
         REJOINING,
         RECOVERING,
         CANCELLING,
+        WAITING,
         ASKING,
         FINDING,
         PURGING,
