@@ -160,6 +160,11 @@ class Roster(BodyWaiter):
         """Return the invocations whose bodies read the group."""
         return chain.from_iterable(signal.bodies() for signal in self._signals)
 
+    def refuse(self, body: Record, error: Exception, /) -> None:
+        """Let the readers of this body raise `error`."""
+        for signal in list(self._signals):
+            signal.refuse(body, error)
+
     def wake(self) -> None:
         """Let every reader look again."""
         signals, self._signals, self._wake_at = self._signals, {}, _NEVER

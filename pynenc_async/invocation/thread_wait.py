@@ -156,6 +156,11 @@ class ThreadWait(BodyWaiter):
         else:
             self._tell()
 
+    def refuse(self, body: Record, error: Exception, /) -> None:
+        """Let the thread raise `error`, if this body waits here."""
+        if not self._notified and any(one is body for one in self.bodies()):
+            self._break_off(error)
+
     def interrupt(self) -> None:
         """The body that waits here has been cancelled."""
         self._break_off(CancelledError())

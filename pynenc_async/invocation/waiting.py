@@ -9,6 +9,7 @@ body's Task gets the slot back when it goes on itself (see `execution.carrier`).
 import types
 from asyncio import AbstractEventLoop, Future, current_task
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pynenc_async.context import CURRENT
@@ -78,6 +79,21 @@ class Signal(BodyWaiter):
         if self.future.done():
             return False
         self.future.set_result(None)
+        return True
+
+    def refuse(self, body: Record, error: Exception, /) -> None:
+        """Let the await raise `error`, if it is that of this body."""
+        if body is not self._waiting:
+            return
+        if self._body is not None and self._scheduler is not None and body._status is _PAUSED:
+            self._scheduler.come_back(body, partial(self._fail, error))
+        else:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> bool:
+        if self.future.done():
+            return False
+        self.future.set_exception(error)
         return True
 
 

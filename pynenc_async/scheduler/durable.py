@@ -5,7 +5,7 @@ watches. What the app cannot bring to its end before it stops is given back, for
 """
 
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -18,7 +18,9 @@ from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Kind
 from pynenc_async.scheduler.drafts import Draft, put_off_for
 from pynenc_async.scheduler.durability import Durable, durable_of, tell_acceptance
+from pynenc_async.scheduler.outward import Outward, refuse_wait
 from pynenc_async.scheduler.permits import rule_of
+from pynenc_async.scheduler.rules import Rule
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import (
     CONCURRENCY_CONTROLLED,
@@ -48,6 +50,7 @@ class DurableScheduler(WritingScheduler):
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
         self._suspects: Final = Suspects(super().queue)
+        self.outward: Final = Outward(self.store.records, self._bodies_asking_for_room)
         self.hand_over: Callable[[Record], None] = nobody_listens
         """Called with what belongs to another runner from now on, or to none."""
         self.refused: Callable[[Draft, Refusal], None] = nobody_listens
@@ -56,6 +59,8 @@ class DurableScheduler(WritingScheduler):
         """Called with what is not here, and is awaited by a body."""
         self.told_kin: Callable[[Record, str], None] = nobody_listens
         """Called with what was told to stop, and why, where the store may have what it has submitted."""
+        self.leads_out: Callable[[], None] = nobody_listens
+        """Called when a body here may have begun to wait for other processes, by way of others of this one."""
         self.stopping = False
         """Whether bodies are told to stop for the sake of the app, and are given back."""
 
@@ -118,6 +123,23 @@ class DurableScheduler(WritingScheduler):
         self._make_runnable(record)
         self._begin(record)
         self.end(record, FAILED, error)
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def pause(self, record: Record) -> None:
+        """The body awaits another invocation: its slot is free until it comes back."""
+        super().pause(record)
+        if self.outward.concerns(record):
+            self.leads_out()
+
+    def refuse_wait(self, record: Record, invocation_id: str, error: Exception) -> None:
+        """Let the waits of a body for an invocation, or for room, raise `error`: they are in a ring."""
+        refuse_wait(record, invocation_id, error)
+        if self.room is not None:
+            self.room.refuse(record, error)
+
+    def _bodies_asking_for_room(self) -> Iterator[Record]:
+        return iter(()) if self.room is None else self.room.bodies()
 
     # -- beginning -----------------------------------------------------------------------------------------------------
 
@@ -276,6 +298,8 @@ class DurableScheduler(WritingScheduler):
         record.need_more().permit = UNSET
         has_room = limiter.refuse(record, rule, wait)
         self._wait_for_permit(record, limiter, rule)
+        if rule is not Rule.RATE and self.outward.note_refused(record):
+            self.leads_out()
         if has_room:
             self._grant_permits(limiter)
 
@@ -296,6 +320,7 @@ class DurableScheduler(WritingScheduler):
         """Of what was queued, or about to begin, in the session before, nothing is here any more."""
         self.steady.set(self.clock())
         self._begun.clear()
+        self.outward.forget()
         for queue in (self.ready, *(place.queue for place in self._places)):
             queue.clear()
 

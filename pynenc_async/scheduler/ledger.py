@@ -91,6 +91,11 @@ class Ledger:
                 self._wake()
         return draft
 
+    def has_draft(self, record: Record) -> bool:
+        """Whether anything has been decided about an invocation that is not under way to the store yet."""
+        waiting = self._drafts, self._begun, self._new, self.put_off
+        return any(record._number in numbers for numbers in waiting)
+
     def take_back(self, most: int) -> list[Record]:
         """Let this process keep the first of what was put off and is not stored yet, but nothing that waits for its moment."""
         records = [one for one in islice(self.put_off.values(), most) if not one._task.options.starts_later]

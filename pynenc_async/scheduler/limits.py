@@ -7,7 +7,8 @@ Uses of the task with limits of their own (`with_options`) count with all others
 in lines of their own, so that they hold up nobody else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from pynenc_async.limit import ConcurrencyControlType
@@ -229,6 +230,15 @@ class Limiter:
             everybody = [holder for holders in self.holders.values() for holder in holders.values()]
             needs.append(Needed((id(self), Rule.TOTAL, missing), everybody, missing))
         return needs
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a permit, as far as is known."""
+        return bool(self._lines)
+
+    def those_waiting(self) -> Iterator[Record]:
+        """Go through all that wait for a permit."""
+        return chain.from_iterable(self._lines.values())
 
     # -- what other processes hold -------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Who waits under one key of a limit, and in which order."""
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
@@ -27,6 +28,10 @@ class Line:
 
     def __bool__(self) -> bool:
         return bool(self._heap)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Go through those who wait, in no particular order."""
+        return (record for _, _, record in self._heap if _waits(record))
 
     def push(self, record: Record, now: float, ageing_seconds: float | None) -> None:
         """Put `record` at the end of its level."""

@@ -1,11 +1,12 @@
 """Backpressure: a bound on what waits, and who waits for room."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final, Protocol
 
 from pynenc_async.errors import QueueFullError
-from pynenc_async.record import Record
+from pynenc_async.record import BodyWaiter, Record
 
 
 class Asker(Protocol):
@@ -70,6 +71,19 @@ class Room:
             return True
         self.offer()
         return False
+
+    def bodies(self) -> Iterator[Record]:
+        """Return the invocations whose bodies wait for room."""
+        return chain.from_iterable(waiter.bodies() for waiter in self._asking_bodies())
+
+    def refuse(self, body: Record, error: Exception) -> None:
+        """Let this body wait for room no longer: its wait raises `error`."""
+        for waiter in self._asking_bodies():
+            waiter.refuse(body, error)
+
+    def _asking_bodies(self) -> list[BodyWaiter]:
+        askers: list[object] = list(self._askers)
+        return [asker for asker in askers if isinstance(asker, BodyWaiter)]
 
     def offer(self) -> None:
         """Notify as many as there is room for."""

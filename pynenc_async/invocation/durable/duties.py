@@ -5,6 +5,7 @@ from typing import Final
 
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
 from pynenc_async.invocation.durable.families import Families
+from pynenc_async.invocation.durable.rings import Rings
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durable import DurableScheduler
@@ -39,6 +40,7 @@ class Duties:
         self._is_open: Final = is_open
         """Whether new work is begun."""
         self._families: Final = Families(backing, watch, backlog, desk, find_here)
+        self._rings: Final = Rings(backing, watch, desk, find_here)
         self._declared_dead: Final = declared_dead
         """Called when others have declared this runner dead, before it lives again."""
 
@@ -65,6 +67,7 @@ class Duties:
             if record is not None and record._ended_at is None:
                 self._desk.cancel(record, request.reason)
         await self._families.see_to_them()
+        await self._rings.see_to_them()
         self._desk.look_again()
         self._desk.settle()
 

@@ -130,6 +130,7 @@ class StoreBound(Dispatcher):
         self._opening = Session(store, watch, backlog, attendant)
         self._desk.wanted = self._fetch
         self._desk.told_kin = attendant.end_family
+        self._desk.leads_out = attendant.look
         store.listen(attendant.ring)
         self._desk.begin_session()
         self.ledger.start(store, loop)

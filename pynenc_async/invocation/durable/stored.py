@@ -1,7 +1,9 @@
 """From a stored invocation to a handle: one that is only looked at, or one that lives here and is going to be run."""
 
+from collections.abc import Iterator
 from contextvars import Context
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, cast
 
 import msgspec
@@ -14,7 +16,7 @@ from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.durable.overrides import read_fire, read_overrides
 from pynenc_async.invocation.durable.unknown import UnknownTask
 from pynenc_async.outcome import ErrorData, rebuild_error, value_error
-from pynenc_async.record import Record
+from pynenc_async.record import BodyWaiter, Record, waiters_with_bodies
 from pynenc_async.scheduler.durability import Durable, durable_of, lost_of
 from pynenc_async.scheduler.telling import tell_waiters
 from pynenc_async.status import InvocationStatus
@@ -125,11 +127,25 @@ def _outcome(record: Record, stored: StoredInvocation) -> Any:
     return None if cancelled else error
 
 
-class _Follower:
-    """Gives one handle the end of another."""
+class _Follower(BodyWaiter):
+    """Gives one handle the end of another. Who waits for the one waits, in effect, for the other."""
 
     def __init__(self, record: Record) -> None:
         self._record: Final = record
+
+    @property
+    def for_body(self) -> bool:
+        """Whether a body awaits the handle."""
+        return self._record.is_awaited_by_body()
+
+    def bodies(self) -> Iterator[Record]:
+        """Return the invocations whose bodies do."""
+        return chain.from_iterable(waiter.bodies() for waiter in waiters_with_bodies(self._record))
+
+    def refuse(self, body: Record, error: Exception, /) -> None:
+        """Let those waits of this body raise `error`."""
+        for waiter in waiters_with_bodies(self._record):
+            waiter.refuse(body, error)
 
     def notify(self, leader: Record, /) -> None:
         """The other one has ended."""

@@ -72,9 +72,13 @@ class Watch:
             for order, step in enumerate(self._backing.history(invocation_id))
         )
 
+    def awaited(self) -> dict[str, Handle]:
+        """Return, by id, all for whose end somebody waits."""
+        return {found: handle for found, handle in items_of(self._handles) if handle._waiters is not None}
+
     async def look(self) -> None:
         """Read where everything stands for whose end somebody waits, and tell them."""
-        awaited = [found for found, handle in items_of(self._handles) if handle._waiters is not None]
+        awaited = list(self.awaited())
         if not awaited:
             return
         missing = dict.fromkeys(awaited)
