@@ -6,7 +6,7 @@ import pytest
 from helpers import S, assert_lawful
 from ring_party import Party, assert_broken_once, one_by_one, outcome, outcomes, the_refusal, until
 
-from pynenc_async import CycleDetectedError, InvocationCancelledError, Pynenc
+from pynenc_async import CycleDetectedError, DistributedInvocation, InvocationCancelledError, Pynenc
 
 
 async def by_wait(handles):
@@ -128,6 +128,57 @@ async def test_and_through_the_reader_of_a_stream(make_party):
         await party.go()
         errors = await outcomes(reader, other)
         assert isinstance(errors[1], CycleDetectedError)
+
+
+def by_a_thread_of_its_own(party, app):
+    return asyncio.to_thread(lambda: party.get(app, "other").result)
+
+
+def by_a_restored_handle(party, app):
+    return DistributedInvocation.from_json(app, party.other.to_json())
+
+
+async def by_updates(party, app):
+    async for _ in party.get(app, "other").updates():
+        pass
+    await party.get(app, "other")
+
+
+@pytest.mark.parametrize("way", [by_a_thread_of_its_own, by_a_restored_handle, by_updates])
+async def test_however_a_body_has_come_to_its_handle_and_waits(make_party, way):
+    async with make_party(2) as party:
+        one = party.submit(0, "one")
+        party.bodies["one"] = lambda app: way(party, app)
+        party.other = party.submit(1, "other", "one")
+        await party.go()
+        assert_broken_once(await outcomes(one, party.other))
+
+
+async def test_who_awaits_a_duplicate_of_a_call_awaits_the_one_that_stands(make_party):
+    async with make_party(2) as party:
+        standing = party.add("standing", party.apps[0].unique("standing"), "other")
+        await standing.accepted()
+        other = party.submit(1, "other")
+        party.bodies["other"] = lambda app: app.unique("standing")
+        await party.go()
+        assert_broken_once(await outcomes(standing, other))
+
+
+async def test_a_ring_may_pass_through_one_who_waits_for_room(make_party):
+    async with make_party(2, max_queued=1) as party:
+        holder = party.add("holder", party.apps[0].limited("x", "holder"), "other")
+        await until(holder, S.RUNNING)
+        other, asking = party.submit(1, "other", "asking"), party.submit(0, "asking")
+        await until(asking, S.RUNNING)
+
+        async def ask(app):
+            party.add("held", app.limited("x", "held"))
+            await app.member.submit("held")
+
+        party.bodies["asking"] = ask
+        await party.go()
+        assert_broken_once(await outcomes(holder, other))
+        assert len((await outcome(other)).path) == 5
 
 
 async def test_limits_that_two_processes_hold_crosswise_are_a_ring(make_party):
