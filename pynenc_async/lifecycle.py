@@ -9,7 +9,8 @@ from pynenc_async.errors import InvocationError
 from pynenc_async.execution.app_resources import CLOSE_SECONDS, AppResources
 from pynenc_async.invocation.binding import Phase
 from pynenc_async.invocation.dispatch import Dispatcher
-from pynenc_async.invocation.waiting import current_body, is_own_task
+from pynenc_async.invocation.waiting import current_body, is_own_task, runs_loop
+from pynenc_async.record import Record
 from pynenc_async.scheduler.cycles import describe
 from pynenc_async.telemetry import log
 
@@ -37,7 +38,7 @@ class Shutdown:
         dispatcher = self._dispatcher
         dispatcher.refuse_stop_elsewhere()
         body = current_body()
-        if body is not None and body._task.runtime is dispatcher and is_own_task(body):
+        if body is not None and body._task.runtime is dispatcher and await _is_waited_for_by(body):
             raise InvocationError(
                 dispatcher.format_id(body._number),
                 f"invocation {describe(body)} shuts down the app that would wait for it; "
@@ -124,3 +125,10 @@ def _report_stubborn(invocation: Any) -> None:
         invocation.task.task_id,
         extra={"invocation_id": invocation.invocation_id, "task_id": invocation.task.task_id},
     )
+
+
+async def _is_waited_for_by(body: Record) -> bool:
+    """Whether the body cannot end before what is asked here does: its own Task asks, or a loop that it runs itself."""
+    if runs_loop(body):
+        await asyncio.sleep(0)  # or this is the first step of an eager Task
+    return is_own_task(body) or runs_loop(body)

@@ -8,13 +8,17 @@ Task ends with it (libraries key state by `current_task()`); `test_carriers.py::
 A carrier is a `Coroutine` by interface, not a generator: asyncio calls `send` and `throw`, and they step the body inside
 the body's own context (`stepping`). Being plain methods they also work before the first turn of the Task, which is what
 lets `Crew` begin a body in place, inside the step of the Task that awaits it.
+
+**A body may run the loop itself**, further up the stack, as nest_asyncio and debuggers do. Everything else in the loop goes
+on meanwhile: each Task has a context of its own, a Task whose turn comes while a body runs in its name waits until that is
+back, other carriers begin what is queued, and a body that awaits others there gives its slot away (`invocation.waiting`).
 """
 
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 from pynenc_async.execution.bodies import DONE
-from pynenc_async.execution.stepping import Stepper, take_up
+from pynenc_async.execution.stepping import Return, Stepper, take_up
 from pynenc_async.record import Record
 
 
@@ -45,7 +49,10 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         del tb
         error = typ if val is None else val
         if self._record is None:
-            self._foreman.carrier_started(self)
+            if not self._foreman.carrier_started(self) and self.task is not None:
+                self.task.uncancel()
+                self.task.cancel(*error.args)  # it reaches the body where that suspends next
+                return self._until_back()
             self._foreman.settle_later()
             raise error
         awaited = self.handed_over
@@ -85,7 +92,7 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         """Begin the bodies of a turn."""
         foreman = self._foreman
         if not foreman.carrier_started(self):
-            return None  # a body that began here in place runs the loop itself, and has not come back
+            return self._until_back()
         if foreman.loop_end.is_near:
             return self._retire()
         foreman.begin_shift()
@@ -132,6 +139,15 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
                 if record is None:
                     break
         return DONE
+
+    def _until_back(self) -> Any:
+        """Return what to await while a body runs in the name of this Task, further up the stack: it runs the loop itself.
+
+        What the body may wait for is begun by other carriers.
+        """
+        self.back = back = Return(loop=self._foreman.loop)
+        self._foreman.settle()
+        return next(back.__await__())
 
     def _retire(self) -> Any:
         self.task = None

@@ -5,7 +5,9 @@ then goes on, so never more bodies run than slots.
 """
 
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
+from collections import deque
 from collections.abc import Callable, Generator
+from contextvars import Context
 from typing import Any, Final, Protocol, cast
 
 from pynenc_async.execution.bodies import DONE, run_bodies
@@ -64,6 +66,11 @@ class Foreman(Protocol):
         """How many bodies may still begin in this turn of the loop."""
         ...
 
+    @property
+    def contexts(self) -> deque[Context]:
+        """Empty contexts of Tasks that have ended, for the next ones."""
+        ...
+
     def begin_shift(self) -> None:
         """A carrier without a body has its turn."""
         ...
@@ -89,15 +96,27 @@ class Foreman(Protocol):
         ...
 
 
+class Return(Future[None]):
+    """The return of a body that runs the loop itself: whoever cancels the Task means the body, which is told when it awaits."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Leave the cancellation to the next step of the Task."""
+        del msg
+        return False
+
+
 class Stepper:
     """Steps bodies, each inside its own context, and reports how they end."""
 
     __slots__ = (
-        "_bodies", "_foreman", "_held", "_record", "_run", "_step", "handed_over", "suspended", "task", "value",
+        "_bodies", "_foreman", "_held", "_record", "_run", "_step",
+        "back", "context", "handed_over", "suspended", "task", "value",
     )  # fmt: skip
 
-    def __init__(self, foreman: Foreman) -> None:
+    def __init__(self, foreman: Foreman, context: Context) -> None:
         self._foreman: Final = foreman
+        self.context: Final = context
+        """That of its Task; bodies have their own."""
         self._record: Record | None = None
         """The one whose body has suspended."""
         self.value: Any = None
@@ -111,6 +130,8 @@ class Stepper:
         self.suspended = False
         """Whether the body that owns this Task waits, rather than runs at this moment."""
         self.task: Task[None] | None = None
+        self.back: Return | None = None
+        """What the Task awaits while a body runs in its name that runs the loop itself."""
 
     def _new_bodies(self) -> None:
         """Start a fresh generator: the one before has ended with an exception."""
@@ -152,6 +173,11 @@ class Stepper:
         self.handed_over = put_aside(awaited)
         return True
 
+    def come_back(self) -> None:
+        """The body that has run the loop itself has suspended or ended: its Task goes on."""
+        back, self.back = self.back, None
+        back.set_result(None)  # type: ignore[union-attr]  # it is there
+
     def _continue(self, method: Callable[..., Any], value: Any) -> Any:
         """Step the body that owns this Task, after getting its slot back if it has none."""
         record: Any = self._record
@@ -188,6 +214,7 @@ class Stepper:
         del record, method, value, run  # a frame of the body may keep this one, and `run` the context of the body
         self.task = None
         foreman = self._foreman
+        foreman.contexts.append(self.context)
         (foreman.settle_later if stopped_by_others else foreman.settle)()
         return DONE
 

@@ -24,6 +24,7 @@ class Intake:
         """Whoever frees the room must not become the parent of what is submitted."""
         self._asks = False
         self._offered = False
+        self._is_in_use = False
 
     @property
     def waits(self) -> bool:
@@ -55,10 +56,15 @@ class Intake:
 
     def notify(self) -> None:
         """There may be room; take it soon, in the context of the group."""
-        get_running_loop().call_soon(self._take_offer, context=self._context)
+        context = self._context.copy() if self._is_in_use else self._context  # a source may run the loop itself
+        get_running_loop().call_soon(self._take_offer, context=context)
 
     def _take_offer(self) -> None:
         self._asks, self._offered = False, True
-        used = self._use()
+        self._is_in_use = True
+        try:
+            used = self._use()
+        finally:
+            self._is_in_use = False
         if not used and self._room is not None:
             self._room.offer()

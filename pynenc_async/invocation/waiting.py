@@ -103,6 +103,15 @@ def is_own_task(body: Record) -> bool:
     return isinstance(driver, Carrier) and driver.task is current_task()
 
 
+def runs_loop(body: Record) -> bool:
+    """Whether the body runs the loop itself, further up the stack.
+
+    Asked in a Task that it spawned, not in the first step of one, which may be eager: the body has not suspended then, either.
+    """
+    driver = body._driver
+    return isinstance(driver, Carrier) and not driver.suspended and driver.task is not current_task()
+
+
 class Wait:
     """One await of a body, from the moment it begins to the moment it is over."""
 
@@ -137,11 +146,26 @@ class Wait:
             queued[0]._task.runtime.scheduler.hasten(queued)
 
     def pause_spawned(self) -> None:
-        """Pause the body if the await is made by a Task that it spawned while its own Task is suspended."""
+        """Pause the body if the await is made by a Task that it spawned while its own Task is suspended, or runs the loop."""
         driver = self._body._driver
-        if isinstance(driver, Carrier) and driver.suspended and self._body._status in HOLDS_SLOT:
+        if isinstance(driver, Carrier) and self._body._status in HOLDS_SLOT:
             runtime = self._body._task.runtime
-            runtime.scheduler.pause(self._body)
+            if driver.suspended:
+                runtime.scheduler.pause(self._body)
+                runtime.crew.settle()
+            elif driver.task is not current_task():
+                runtime.crew.loop.call_soon(self._pause_nested, driver)
+
+    def _pause_nested(self, driver: Carrier) -> None:
+        """The loop has turned: if the body has neither suspended nor ended meanwhile, it runs the loop itself.
+
+        It goes on without a slot when it comes back, and has one again for its next step. Nothing tells when it comes back;
+        and a slot that it got before could be what another body waits for that runs the loop further down the stack.
+        """
+        body = self._body
+        if body._driver is driver and not driver.suspended and self._more.waits and body._status in HOLDS_SLOT:
+            runtime = body._task.runtime
+            runtime.scheduler.pause(body)
             runtime.crew.settle()
 
     def end(self) -> None:

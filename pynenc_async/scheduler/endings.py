@@ -93,10 +93,12 @@ class Endings(Slots):
         if more is not None and more.handed is not None:
             more.handed.deliver(value, returned=True)
         else:
+            self.resume_late(record)
             self.end_at(self.clock(), record, SUCCESS, value, "")
 
     def failed(self, record: Record, error: BaseException) -> None:
         """The body raised `error`: retry it, or end it."""
+        self.resume_late(record)
         more = record._more
         if more is not None:
             if more.handed is not None:

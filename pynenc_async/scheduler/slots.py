@@ -201,6 +201,8 @@ class Slots:
 
     def pause(self, record: Record) -> None:
         """The body awaits another invocation: its slot is free until it comes back."""
+        if record._status is PAUSED:
+            return  # it has run the loop itself, and has not had its slot since
         self.now = self.clock()
         record.leave_path()
         self.note(record, PAUSED, record._retries + 1)
@@ -238,6 +240,11 @@ class Slots:
             wanted()  # it has ended, abandoned while it waited here: what the body has left to do needs no slot
             return
         if wanted():
+            self.resumed(record)
+
+    def resume_late(self, record: Record) -> None:
+        """The body ends: if it awaited others in a loop that it ran itself, it has gone on without a slot."""
+        if record._status is PAUSED:
             self.resumed(record)
 
     def resumed(self, record: Record) -> None:

@@ -184,6 +184,7 @@ class WritingScheduler(Scheduler):
         if handed is not None:
             handed.deliver(value, returned=True)
         else:
+            self.resume_late(record)
             self.end(record, SUCCESS, value)
 
     def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
