@@ -114,7 +114,8 @@ class TaskOptions:
         max_crashes: After how many deaths of the worker process, or of the runner, the same invocation is not tried
             again, whatever `max_retries` says.
         timeout: Seconds, or a `timedelta`, that an attempt may take, pauses included; then it fails with
-            `InvocationTimeoutError`, which may be retried. None: any time.
+            `InvocationTimeoutError`, which may be retried. None: any time. A thread cannot be stopped: its attempt
+            fails all the same, and what its body ends in later is dropped and logged.
         deadline: Seconds, or a `timedelta`, from submission until it has to be over, all attempts together. What
             its body submits inherits the moment. None: no such moment.
         expires_in: Seconds, or a `timedelta`, that it may wait for its first start (after its delay); then it ends

@@ -116,6 +116,10 @@ class Driver(Protocol):
         """Make a body stop that was asked before; say whether that can be done here, which is so once at most."""
         ...
 
+    def leave_behind(self) -> bool:
+        """Leave a body to itself that cannot be stopped; say whether that can be done here: in a thread, while it runs."""
+        ...
+
 
 class AnyOf:
     """What a body awaits of which one has to end, while a list has to end as a whole."""

@@ -86,6 +86,10 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
         """A body that swallows its cancellation cannot be stopped."""
         return False
 
+    def leave_behind(self) -> bool:
+        """A body on the loop was told by its cancellation, and has its grace to clean up."""
+        return False
+
     # -- running bodies ------------------------------------------------------------------------------------------------
 
     def _serve(self) -> Any:

@@ -32,6 +32,10 @@ class Desk(Protocol):
         """The body raised."""
         ...
 
+    def ended_late(self, driver: object, outcome: object, *, returned: bool) -> None:
+        """A body has ended whose attempt was over before."""
+        ...
+
     def attempt_goes_on(self, record: Record) -> None:
         """An attempt of a task with a timeout has been handed out, or has not ended at once."""
         ...

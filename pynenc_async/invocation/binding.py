@@ -192,6 +192,7 @@ class LoopBound(Unstored):
             return
         self.scheduler.registry.note_fork()
         self.scheduler.forget_comebacks()
+        self.scheduler.leftovers.forget()
         for record in [one for one in self.store if one._ended_at is None]:
             self._cut_off(record)
             self._leave_to_parent(record)
@@ -250,6 +251,7 @@ class LoopBound(Unstored):
         if self._room is not None:
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
+        self.scheduler.leftovers.leave_loop()
         self.scheduler.agenda.leave_loop()
         self.store.leave_loop()
         living = [record for record in self.store if record._ended_at is None]

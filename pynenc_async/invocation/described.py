@@ -1,9 +1,11 @@
 """What every handle tells about the record that it is: identity, arguments, status, history."""
 
+from threading import get_ident
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.call import Call
+from pynenc_async.context import LEFT_BEHIND
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.family import is_told_to_stop
 from pynenc_async.history import HistoryEntry, told_in_order
@@ -99,7 +101,7 @@ class DescribedInvocation(Record, BaseInvocation[Params, Result], Generic[Params
     @property
     def stop_requested(self) -> bool:
         """Whether the body was told to stop: for bodies in threads, which can only stop by themselves."""
-        return is_told_to_stop(self)
+        return is_told_to_stop(self) or get_ident() in LEFT_BEHIND
 
     @property
     def progress(self) -> Progress | None:

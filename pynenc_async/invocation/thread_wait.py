@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import ThreadTurn
+from pynenc_async.context import LEFT_BEHIND
 from pynenc_async.errors import InvocationNotFinalError, InvocationTimeoutError
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.threads.driver import ThreadDriver
@@ -95,6 +96,8 @@ class ThreadWait(BodyWaiter):
     def block(self, timeout: float | None = None) -> None:
         """Wait; raise `InvocationTimeoutError` after `timeout` seconds, `InvocationNotFinalError` where the loop has ended."""
         awaited, loop = self._awaited, self._loop
+        if threading.get_ident() in LEFT_BEHIND:
+            raise CancelledError("the attempt of this body is over")
         if not loop.is_running():
             raise self._not_final("cannot end while its event loop does not run")
         loop_end = awaited.runtime.crew.loop_end

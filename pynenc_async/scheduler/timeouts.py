@@ -4,11 +4,12 @@ from asyncio import CancelledError
 from typing import Any, Final
 
 from pynenc_async.errors import InvocationExpiredError, InvocationTimeoutError
-from pynenc_async.record import Record
+from pynenc_async.record import More, Record
 from pynenc_async.scheduler.admission import Admission
 from pynenc_async.scheduler.agenda import Kind
+from pynenc_async.scheduler.leftovers import Leftovers
 from pynenc_async.scheduler.slots import Wiring
-from pynenc_async.scheduler.statuses import PENDING, RETRY
+from pynenc_async.scheduler.statuses import PAUSED, PENDING, RETRY
 from pynenc_async.user_errors import is_a
 
 _SLACK: Final = 1e-6
@@ -20,6 +21,7 @@ class Timeouts(Admission):
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
+        self.leftovers: Final = Leftovers(self.agenda, self._place_is_free)
         self._due_actions[Kind.TIMEOUT] = self._timeout_due
         self._due_actions[Kind.DEADLINE] = self._deadline_due
         self._due_actions[Kind.EXPIRY] = self._expiry_due
@@ -89,6 +91,28 @@ class Timeouts(Admission):
         if more.timed_out is None and more.cancel_reason is None:
             more.timed_out = reason
             self.stop_children(record, "its parent timed out")
-            now = self.agenda.now()
+            now, driver = self.agenda.now(), record._driver
+            goes_on = record._status is not PAUSED and driver.leave_behind()
             self.ask_to_stop(record, more, reason, now)
-            self.grace.begin((record,), now)
+            if goes_on:
+                self._leave_behind(record, more, driver, InvocationTimeoutError(self.format_id(record._number), reason))
+            else:
+                self.grace.begin((record,), now)
+
+    def _leave_behind(self, record: Record, more: More, driver: object, error: InvocationTimeoutError) -> None:
+        """Let the attempt fail now, though its body goes on."""
+        self.leftovers.add(record, driver, self.format_id(record._number))
+        if more.handed is None:
+            more.timed_out = None
+            self.failed(record, error)
+        else:  # what surrounds the body has its grace to clean up
+            self.grace.begin((record,), self.agenda.now())
+            more.handed.deliver(error, returned=False)
+
+    def ended_late(self, driver: object, outcome: object, *, returned: bool) -> None:
+        """A body has ended whose attempt was over before: one that was left behind, or revoked."""
+        self.leftovers.ended(driver, outcome, returned=returned)
+
+    def _place_is_free(self) -> None:
+        if self._returning:
+            self._grant()

@@ -59,6 +59,10 @@ class Ending:
         """Too late."""
         return False
 
+    def leave_behind(self) -> bool:
+        """Too late."""
+        return False
+
 
 ENDING: Final = Ending()
 _OWN: Final = Refusal(RefusalKind.EXISTS)

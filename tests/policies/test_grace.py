@@ -211,6 +211,8 @@ def test_the_timeout_of_a_body_in_a_thread_counts_from_its_beginning():
             assert handle.history[-1].timestamp - begun >= 0.05
             assert_lawful(handle)
             stop.set()
+            while crowd.app.statistics().running_in_threads:
+                await asyncio.sleep(0)
 
     asyncio.run(main())
 

@@ -67,3 +67,7 @@ class BodyDriver:
     def insist(self) -> bool:
         """Make the body stop; say whether that is possible."""
         return self._pool.insist(self)
+
+    def leave_behind(self) -> bool:
+        """A body in a process stops, or is killed."""
+        return False

@@ -6,6 +6,7 @@ from contextvars import Context
 from typing import Any, Final, Protocol
 
 from pynenc_async.clock import ThreadTurn
+from pynenc_async.context import LEFT_BEHIND
 from pynenc_async.execution.desk import Desk
 from pynenc_async.record import Record
 from pynenc_async.status import InvocationStatus
@@ -37,6 +38,7 @@ class ThreadDriver:
         "cancelled",
         "is_over",
         "is_timed",
+        "runs",
         "thread_id",
         "turn",
     )
@@ -52,6 +54,8 @@ class ThreadDriver:
         """Whether it matters how long the body takes."""
         self.began: float | None = None
         """When a body with a timeout has begun in its thread, on a clock that nobody sets."""
+        self.runs = False
+        """Whether the body is under way in its thread."""
         self.thread_id = 0
         self.turn: ThreadTurn | None = None
         """In simulations, what the thread waits for before it goes on."""
@@ -67,6 +71,7 @@ class ThreadDriver:
             body, self._body = self._body, None
             if body is not None:
                 self.thread_id = threading.get_ident()  # first: what is seen to run may be abandoned at once
+                self.runs = True
             if body is not None and body[0]._status is _PENDING:  # else it was begun on the loop, and handed on
                 record = body[0]
                 record._started_at = now = desk.clock()
@@ -99,3 +104,17 @@ class ThreadDriver:
     def insist(self) -> bool:
         """A thread cannot be stopped."""
         return False
+
+    def leave_behind(self) -> bool:
+        """Leave the body to itself, unless it has ended, or waits for others, which is broken off."""
+        with self._beginning:
+            left = self.runs and self.blocked is None
+            if left:
+                LEFT_BEHIND.add(self.thread_id)
+        return left
+
+    def end(self) -> None:
+        """Note, in the thread, that the body has ended."""
+        with self._beginning:
+            self.runs = False
+            LEFT_BEHIND.discard(self.thread_id)

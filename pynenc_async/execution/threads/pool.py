@@ -181,6 +181,8 @@ class Threads:
                     (desk.succeeded if ok else desk.failed)(record, outcome)
                 except BaseException as error:  # noqa: BLE001  the others that have ended are reported all the same
                     report_failure(error, "reporting the end of a body", task_id=record._task.task_id)
+            else:
+                desk.ended_late(driver, outcome, returned=ok)
         if self._simulated is None:
             self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()
@@ -195,6 +197,7 @@ class Threads:
         staff.gate.enter()  # before it begins: until then it can be revoked
         body = driver.begin(self._desk)
         ended: Ended = (_NOBODY, driver, True, None, 0.0) if body is None else run(driver, *body)
+        driver.end()
         if self._is_copy:
             leave_child(None if ended[2] else ended[3])
         self._ended.append(ended)

@@ -35,9 +35,9 @@ _ADOPT: Final = f"""
 UPDATE invocation SET home = ?, taken = 0, backlog = CASE WHEN due_at > 0 THEN due_at ELSE 0 END
 WHERE id {_THESE} AND ended_at IS NULL"""
 _WAITING_SINCE: Final = f"""
-UPDATE invocation SET due_at = due_at - (since - ?1), deadline_at = deadline_at - (since - ?1), since = ?1
-WHERE id {_THESE.replace("?", "?2")} AND since > ?1"""
-_STANDING_SINCE: Final = "UPDATE stand SET until = until - (since - ?1), since = ?1 WHERE since > ?1"
+UPDATE invocation SET due_at = due_at - (since - ?), deadline_at = deadline_at - (since - ?), since = ?
+WHERE id {_THESE} AND since > ?"""
+_STANDING_SINCE: Final = "UPDATE stand SET until = until - (since - ?), since = ? WHERE since > ?"
 """What waits since later than now was put off under a clock that has been set back since: see `Store.recover`."""
 _PARKED: Final = f"""
 SELECT task_id, count(*) FROM invocation INDEXED BY invocation_living JOIN task ON task.key = invocation.task
@@ -87,7 +87,7 @@ def recover_piece(
     dead = json.dumps(died + [key for key, _, state, *_ in runners if state == DEAD])
     stopping = {key for key, *_, was_stopping in runners if was_stopping}
     if session.alive:
-        connection.execute(_STANDING_SINCE, (now,))
+        connection.execute(_STANDING_SINCE, (now, now, now))
     if dead == "[]":
         return Recovery(), False
     connection.execute(f"UPDATE runner SET state = {DEAD} WHERE key {_THESE}", (json.dumps(died),))
@@ -100,7 +100,7 @@ def recover_piece(
     cases = [one for one in left if one.code not in _WAITING]
     _end_attempts(session, cases, now)
     keys = json.dumps([one.key for one in left])
-    connection.execute(_WAITING_SINCE, (now, keys))
+    connection.execute(_WAITING_SINCE, (now, now, now, keys, now))
     adopted = connection.execute(_ADOPT, (session.home, keys)).rowcount
     concerned = {one.home for one in left}.union(died)
     recovery = Recovery(
