@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from pynenc_async.configuration.app_options import DEFAULT_APP_ID, AppOptions
@@ -48,12 +47,13 @@ def dispatcher_for(
     }
     lease_seconds = options.lease_seconds
     if new_store is None and options.url.startswith("sqlite:"):
-        sqlite = replace(SqliteOptions.from_url(options.url), app_id=options.app_id or DEFAULT_APP_ID)
+        sqlite = SqliteOptions.from_url(options.url)
         new_store, lease_seconds = (lambda: SqliteStore(sqlite)), lease_seconds or sqlite.lease_seconds
     if new_store is None:
         return Dispatcher(**wiring)
     return DurableDispatcher(
         app=app,
+        app_id=options.app_id or DEFAULT_APP_ID,
         new_store=new_store,
         tasks=tasks,
         window=options.store_window,

@@ -42,8 +42,9 @@ class Pynenc(Defining):
         url: Where invocations live. `memory://`: in this process, on the event loop. `sqlite:///jobs.db`: in that file as
             well, which processes of one host may share. `sync://`: nowhere, they run inline, at the call (tests and
             scripts only).
-        app_id: The name of the app, in its log and its `repr`. A SQLite file belongs to the app that made it, and
-            refuses one of another name: to share a file, and all work in it, is to be one app. None: 'pynenc'.
+        app_id: The name of the app, in its log and its `repr`. A store, be it a file, belongs to the app that
+            used it first, and refuses one of another name: to share it, and all work in it, is to be one app. None:
+            'pynenc'.
         max_concurrency: How many bodies run at once. None: any number.
         max_threads: How many of them run in threads. None: 4 more than there are processors, at most 32.
         max_processes: How many of them run in worker processes. None: as many as there are processors.

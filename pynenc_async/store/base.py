@@ -56,6 +56,14 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def belong_to(self, app_id: str) -> None:
+        """Let all that is stored here, now and later, be that of one app: the first that says so; called once, after `open`.
+
+        Raises `StoreError` where it belongs to an app with another id: each would run the other's work. A copy belongs to
+        whom the original does.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Let the runner go: its lease ends at once, what it had is for others to `recover`. May be called twice."""
 

@@ -14,6 +14,7 @@ import msgspec
 from pynenc_async.errors import StoreError
 from pynenc_async.history import told_in_order
 from pynenc_async.store.base import Store
+from pynenc_async.store.belonging import belongs_to_another
 from pynenc_async.store.memory_backlog import Eligible, Heir, claim, describe_backlog
 from pynenc_async.store.memory_changes import Writer
 from pynenc_async.store.memory_hub import MemoryHub
@@ -94,6 +95,15 @@ class MemoryStore(Store):
             self._dead = self._hub.the_dead()
         self._runner_id, self._phase = runner_id, _Phase.OPEN
         self._after("open", ())
+
+    async def belong_to(self, app_id: str) -> None:
+        """Let the hub be that of one app: the first that says so."""
+        await self._do("belong_to", lambda: self._belong_to(app_id))
+
+    def _belong_to(self, app_id: str) -> None:
+        owner = self._tables.app_id = self._tables.app_id or app_id
+        if owner != app_id:
+            raise StoreError(f"store in memory: {belongs_to_another(owner, app_id)}")
 
     async def close(self) -> None:
         """Let the runner go, after what it has asked for already."""

@@ -39,6 +39,8 @@ class Tables:
     """All that the store knows."""
 
     def __init__(self) -> None:
+        self.app_id: str | None = None
+        """Of the app whose they are; None: nobody's yet."""
         self.invocations: Final[dict[str, StoredInvocation]] = {}
         """In the order of their first commit."""
         self.histories: Final[dict[str, tuple[StoredStep, ...]]] = {}

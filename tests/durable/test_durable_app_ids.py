@@ -5,10 +5,15 @@ import sqlite3
 import pytest
 
 from pynenc_async import Pynenc, StoreError
+from pynenc_async.store.memory import MemoryHub, MemoryStore
+from pynenc_async.store.sqlite import SqliteStore
 
 
 def make(path, app_id):
-    app = Pynenc(f"sqlite:///{path}", app_id=app_id)
+    return with_work(Pynenc(f"sqlite:///{path}", app_id=app_id))
+
+
+def with_work(app):
 
     @app.task
     async def work(x: int) -> int:
@@ -67,3 +72,28 @@ async def test_a_file_of_an_earlier_version_belongs_to_the_app_that_opens_it_fir
         assert await work(1) == 1
     with pytest.raises(StoreError, match="belongs to the app 'bank'"):
         await app.start()
+
+
+@pytest.mark.parametrize("kind", [SqliteStore, MemoryStore])
+async def test_so_does_every_store_that_an_app_is_given(tmp_path, kind):
+    place = MemoryHub() if kind is MemoryStore else tmp_path / "jobs.db"
+    app, work = with_work(Pynenc(store=lambda: kind(place), app_id="shop"))
+    stranger, _ = with_work(Pynenc(store=lambda: kind(place), app_id="bank"))
+    async with app:
+        handle = await work.with_options(delay=0.01).submit(1)
+        with pytest.raises(StoreError, match="belongs to the app 'shop', and this one is 'bank'"):
+            await stranger.start()
+        assert await handle == 1
+    with pytest.raises(StoreError, match="belongs to the app 'shop'"):
+        await stranger.start()
+    again, work = with_work(Pynenc(store=lambda: kind(place), app_id="shop"))
+    async with again:
+        assert await work(2) == 2
+
+
+async def test_a_file_that_an_app_has_by_its_url_refuses_another_that_has_it_otherwise(tmp_path):
+    app, _ = make(tmp_path / "jobs.db", "shop")
+    stranger, _ = with_work(Pynenc(store=lambda: SqliteStore(tmp_path / "jobs.db"), app_id="bank"))
+    async with app:
+        with pytest.raises(StoreError, match="belongs to the app 'shop'"):
+            await stranger.start()

@@ -50,6 +50,7 @@ class StoreBound(Dispatcher):
         self,
         *,
         app: object,
+        app_id: str,
         new_store: Callable[[], Store],
         tasks: Mapping[str, Any],
         window: int,
@@ -59,6 +60,7 @@ class StoreBound(Dispatcher):
     ) -> None:
         super().__init__(**wiring)
         self._app: Final = app
+        self._app_id: Final = app_id
         self._new_store: Final = new_store
         self._tasks: Final = tasks
         self._window: Final = window
@@ -95,6 +97,7 @@ class StoreBound(Dispatcher):
         store = self._new_store()
         await store.open(self.runner_id, lease_seconds=self._lease_seconds)
         try:
+            await store.belong_to(self._app_id)
             await self._begin_session(store, loop)
         except BaseException:
             self._opening = None

@@ -84,7 +84,7 @@ class Engine:
             undo.callback(self.bell.take_down)
             self.lease = self._take_lease()
             undo.callback(self._end_lease)
-            home = enrol_first(self._writing, runner_id, self.lease, self.bell, options)
+            home = enrol_first(self._writing, runner_id, self.lease, self.bell, options.path)
             stamp.renew(self._writing, options.path)
             with contextlib.suppress(OSError):
                 self._watch.has_new_log()  # that of now has its stamp

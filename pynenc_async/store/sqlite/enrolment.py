@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pynenc_async.store.belonging import belongs_to_another
 from pynenc_async.store.sqlite.bell import Bell
 from pynenc_async.store.sqlite.failures import store_error
 from pynenc_async.store.sqlite.lease import Lease, is_dead
-from pynenc_async.store.sqlite.options import SqliteOptions
 from pynenc_async.store.sqlite.schema import ALIVE, BURIED, DEAD
 from pynenc_async.store.sqlite.session import Session
 from pynenc_async.store.sqlite.work import Work
@@ -29,18 +29,10 @@ UPDATE runner SET state = CASE WHEN EXISTS (
 WHERE key = ?"""
 
 
-def enrol_first(
-    connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Bell, options: SqliteOptions
-) -> int:
-    """Make a new runner known; return its key.
-
-    Raises `StoreError` where one with this id lives, and where the file belongs to another app.
-    """
-    database = options.path
+def enrol_first(connection: sqlite3.Connection, runner_id: str, lease: Lease, bell: Bell, database: str) -> int:
+    """Make a new runner known; return its key. Raises `StoreError` where one with this id lives."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if options.app_id is not None:
-            _belong(connection, options.app_id, database)
         _refuse_namesake(connection, runner_id, database)
         key = enrol(connection, runner_id, lease, bell)
         connection.execute("COMMIT")
@@ -51,17 +43,13 @@ def enrol_first(
     return key
 
 
-def _belong(connection: sqlite3.Connection, app_id: str, database: str) -> None:
-    """Let the file be that of this app, if it is nobody's yet."""
+def belong(connection: sqlite3.Connection, app_id: str, database: str) -> None:
+    """Let the file be that of this app, if it is nobody's yet. Raises `StoreError` where it is another's."""
     owners = [owner for (owner,) in connection.execute("SELECT app_id FROM app").fetchall()]
     if not owners:
         connection.execute("INSERT INTO app (app_id) VALUES (?)", (app_id,))
     elif app_id not in owners:
-        raise store_error(
-            database,
-            f"the file belongs to the app {owners[0]!r}, and this one is {app_id!r}: each would run the other's work. Give "
-            "both the same app_id, if they are one app, or name a file of its own",
-        )
+        raise store_error(database, belongs_to_another(owners[0], app_id))
 
 
 def _refuse_namesake(connection: sqlite3.Connection, runner_id: str, database: str) -> None:

@@ -38,8 +38,6 @@ class SqliteOptions:
     """A runner that has not renewed its lease for so long is dead."""
     busy_timeout: float = BUSY_TIMEOUT
     """Seconds for which the lock of another process is waited for."""
-    app_id: str | None = None
-    """Of the app whose file it is; None: whosever it is."""
 
     def __post_init__(self) -> None:
         if not self.path or "\0" in self.path:

@@ -17,7 +17,7 @@ from pynenc_async.store.base import Store
 from pynenc_async.store.sqlite import backlog, finding, purging, reading, recovery, waits
 from pynenc_async.store.sqlite.commit import Commit
 from pynenc_async.store.sqlite.engine import Engine
-from pynenc_async.store.sqlite.enrolment import announce_stop, retire
+from pynenc_async.store.sqlite.enrolment import announce_stop, belong, retire
 from pynenc_async.store.sqlite.failures import Failures, refused_thread, store_error
 from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.lease import tidy
@@ -95,6 +95,11 @@ class SqliteStore(Store):
             thread.start()
         except Exception as error:
             raise refused_thread(self.options.path, error) from error
+
+    async def belong_to(self, app_id: str) -> None:
+        """See `Store.belong_to`."""
+        path = self._engine.options.path
+        await self._write("seeing whose it is", lambda session: belong(session.connection, app_id, path))
 
     async def close(self) -> None:
         """End the lease and close the file. See `Store.close`."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pynenc_async.errors import reduce_error
 from pynenc_async.testing.store_checks.asking import ASKING
 from pynenc_async.testing.store_checks.batching import BATCHING
+from pynenc_async.testing.store_checks.belonging import BELONGING
 from pynenc_async.testing.store_checks.cancelling import CANCELLING
 from pynenc_async.testing.store_checks.check import StoreCheck
 from pynenc_async.testing.store_checks.claiming import CLAIMING
@@ -27,6 +28,7 @@ from pynenc_async.testing.store_checks.waiting import WAITING
 STORE_CHECKS: Final[tuple[StoreCheck, ...]] = tuple(
     check
     for subject in (
+        BELONGING,
         REGISTERING,
         STANDING,
         FIRING,
