@@ -330,6 +330,30 @@ def test_a_private_field_of_an_attrs_class_is_refused():
         there_and_back(session, session("ann", "secret"))
 
 
+class Unreadable:
+    """A field that raises when it is read."""
+
+    def __get__(self, owner, kind=None):
+        if owner is None:
+            return 5
+        raise ValueError("bad")
+
+    def __set__(self, owner, value): ...
+
+
+@dataclasses.dataclass
+class WithUnreadable:
+    a: int
+    x: int = Unreadable()
+
+
+@pytest.mark.parametrize("annotation", [WithUnreadable, list[WithUnreadable], object])
+def test_a_field_that_cannot_be_read_is_refused_and_not_left_out(annotation):
+    value = WithUnreadable(1) if annotation is WithUnreadable else [WithUnreadable(1)]
+    with pytest.raises(SerializationError, match="cannot be read: ValueError"):
+        Wire(annotation).encode(value, field="v")
+
+
 def test_what_raises_while_it_is_compared_is_refused():
     class Touchy:
         __slots__ = ()
