@@ -1,6 +1,15 @@
 """Who has submitted whom: children hang on their submitter, with which they are cancelled, as long as both live."""
 
+from typing import Final
+
 from pynenc_async.record import Record
+
+CLEANS_UP: Final = "submitted by a body that had been told to stop"
+"""The reason of the first step of such an invocation: where it is stored, it is still not cancelled with its submitter."""
+FIRED_BY: Final = "fired by trigger"
+"""How that reason begins of what a trigger has fired: it names its cause as a parent, and is not tied to it."""
+NOBODY_CANCELLED: Final = "the body raised CancelledError"
+"""The reason of a CANCELLED for which nobody has asked: what the body had submitted goes on."""
 
 
 def guardian_of(record: Record) -> Record | None:

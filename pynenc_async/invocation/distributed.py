@@ -141,6 +141,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         for record in tree:
             if record._ended_at is None:
                 await record._until_stopped()
+        if self._status is _CANCELLED and self._more is not None and self._more.is_stored:
+            await self._task.runtime.until_kin_stopped(self)
         self._require_found()
         if self._status is not _CANCELLED:
             return CancelOutcome.FINISHED

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-from pynenc_async.family import guardian_of
 from pynenc_async.record import Record, Step
 from pynenc_async.scheduler.durability import Durable, durable_of
 from pynenc_async.status import InvocationStatus
@@ -166,9 +165,9 @@ def deadline_of(record: Record) -> float | None:
     return durable_of(record).deadline_at
 
 
-def note_waits(record: Record, clock: Callable[[], float]) -> None:
-    """Note from when on a new invocation waits, and its deadline: its own, or that of its submitter, which it inherits."""
-    options, guardian = record._task.options, guardian_of(record)
+def note_waits(record: Record, guardian: Record | None, clock: Callable[[], float]) -> None:
+    """Note from when on a new invocation waits, and its deadline: its own, or that of its guardian, which it inherits."""
+    options = record._task.options
     inherited = None if guardian is None else deadline_of(guardian)
     if inherited is None and options.deadline is None and not options.starts_later:
         return

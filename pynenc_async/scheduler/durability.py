@@ -40,7 +40,7 @@ class Durable(More, eq=False, kw_only=True):
     taken: bool = True
     """Whether this process keeps it in memory; else it lies in the store alone, and here are only handles to it."""
     cleans_up: bool = False
-    """Whether a body that had been told to stop has submitted it, into the backlog: it is not cancelled with that."""
+    """Whether a body that had been told to stop has submitted it: it is not cancelled with that."""
     known: bool = False
     """Whether the store has it: its acceptance is durable."""
     ending: bool = False

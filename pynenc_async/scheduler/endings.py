@@ -14,7 +14,7 @@ Invariants, checked by `tests/test_scheduler_model.py` after every step of rando
 from asyncio import CancelledError
 
 from pynenc_async.errors import InvocationStatusError
-from pynenc_async.family import leave_family
+from pynenc_async.family import NOBODY_CANCELLED, leave_family
 from pynenc_async.record import More, Record
 from pynenc_async.scheduler.slots import Slots
 from pynenc_async.scheduler.statuses import (
@@ -108,7 +108,7 @@ class Endings(Slots):
                 error = self.verdict(record, error)
         if is_a(error, CancelledError):  # which is not kept: it would keep the body's frames
             reason = None if more is None else more.cancel_reason
-            self.end(record, CANCELLED, None, "the body raised CancelledError" if reason is None else reason)
+            self.end(record, CANCELLED, None, NOBODY_CANCELLED if reason is None else reason)
             return
         # Here runs code of users, before anything has changed; it may cancel the invocation, too.
         delay = None if _is_cancelled(record) else self.retry_delay(record, error)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from pynenc_async.errors import StoreError
+from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory_tables import OWNED, Tables, Transaction
 from pynenc_async.store.values import Page, Query, Retention, StoredInvocation, StoredWait, spellings
 from pynenc_async.store.waiting import Standing, Tour
@@ -16,7 +17,7 @@ def find(tables: Tables, query: Query) -> Page:
     """Return a page of what fits."""
     after = None if query.after is None else _read_place(query.after)
     rows = sorted(tables.invocations.values(), key=_place, reverse=query.newest_first)
-    fitting = (row for row in rows if _comes_after(row, after, query) and _fits(row, query))
+    fitting = (row for row in rows if _comes_after(row, after, query) and _fits(row, query, tables))
     page = tuple(islice(fitting, max(query.limit, 0)))
     is_last = next(fitting, None) is None
     return Page(invocations=page, next=None if is_last or not page else _write_place(page[-1]))
@@ -44,16 +45,22 @@ def _comes_after(row: StoredInvocation, after: _Place | None, query: Query) -> b
     return _place(row) < after if query.newest_first else _place(row) > after
 
 
-def _fits(row: StoredInvocation, query: Query) -> bool:
+def _fits(row: StoredInvocation, query: Query, tables: Tables) -> bool:
     return (
         (not query.statuses or row.status in query.statuses)
         and (not query.task_ids or row.task_id in query.task_ids)
         and query.parent_invocation_id in (None, row.parent_invocation_id)
+        and (not query.parent_statuses or _status_of_parent(row, tables) in query.parent_statuses)
         and query.home in (None, row.home)
         and _is_between(row.registered_at, query.registered_from, query.registered_before)
         and _is_between(row.ended_at, query.ended_from, query.ended_before)
         and (not query.text or _mentions(row, query.text))
     )
+
+
+def _status_of_parent(row: StoredInvocation, tables: Tables) -> InvocationStatus | None:
+    parent = None if row.parent_invocation_id is None else tables.invocations.get(row.parent_invocation_id)
+    return None if parent is None else parent.status
 
 
 def _is_between(moment: float | None, first: float | None, end: float | None) -> bool:

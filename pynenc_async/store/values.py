@@ -283,6 +283,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[InvocationStatus, ...] = ()
     task_ids: tuple[str, ...] = ()
     parent_invocation_id: str | None = None
+    parent_statuses: tuple[InvocationStatus, ...] = ()
+    """The statuses of the invocation that submitted it, as long as the store has that."""
     home: str | None = None
     registered_from: float | None = None
     registered_before: float | None = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
+from pynenc_async.family import FIRED_BY
 from pynenc_async.function import Values
 from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.distributed import DistributedInvocation
@@ -99,4 +100,4 @@ def name_cause(record: Record, cause: int | None, chain: Chain) -> None:
     record._parent = cause
     trail = record.leave_path()
     status, timestamp, attempt, _ = trail[0]
-    trail[0] = status, timestamp, attempt, f"fired by trigger {chain.path[-1]!r}"
+    trail[0] = status, timestamp, attempt, f"{FIRED_BY} {chain.path[-1]!r}"

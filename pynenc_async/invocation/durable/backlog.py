@@ -163,8 +163,8 @@ class BacklogKeeper:
         self._adopt(record)
         self._desk.take_back(record, deadline_at)
 
-    async def recover(self) -> None:
-        """Take over what belongs to the dead."""
+    async def recover(self) -> bool:
+        """Take over what belongs to the dead; say whether there were any."""
         found = await self._backing.recover(list(self._tasks), now=self._desk.steady())
         if found.adopted:
             self._level = max(self._level or 0, 0)
@@ -179,6 +179,7 @@ class BacklogKeeper:
         await self._tell_poisoned(found.poisoned)
         for invocation_id in found.poisoned:
             log.error("invocation %s has crashed too often, and is not tried again", invocation_id)
+        return bool(found.runners)
 
     async def _tell_poisoned(self, invocation_ids: Sequence[str]) -> None:
         """Let triggers hear of the ends that the store itself has written."""
@@ -189,10 +190,19 @@ class BacklogKeeper:
             if watch is not None and stored.ended_at is not None:
                 watch.moved(handle, stored.status, stored.ended_at, stored.attempt, "")
 
-    async def claim_these(self, invocation_ids: Sequence[str]) -> None:
-        """Claim these, however full the window is, if they lie there."""
-        if invocation_ids:
-            await self._claim(len(invocation_ids), only=invocation_ids)
+    async def cancel_these(self, reasons: Mapping[str, str]) -> None:
+        """Cancel these, by id, as far as they lie there: they need no room, and need not be due."""
+        for stored in await self._backing.load(list(reasons)) if reasons else ():
+            if self._lies_here(stored) and self._find_here(stored.invocation_id) is None:
+                record = self._revive(stored)
+                self._records[record._number] = record
+                self.size = max(0, self.size - 1)
+                self._desk.cancel(record, reasons[stored.invocation_id])
+        self._desk.settle()
+
+    def _lies_here(self, stored: StoredInvocation) -> bool:
+        mine = stored.home == self._ids.runner_id and stored.task_id in self._tasks
+        return mine and not stored.taken and stored.ended_at is None
 
     async def claim_awaited(self) -> None:
         """Claim what bodies await, if it is there."""

@@ -11,7 +11,7 @@ import msgspec
 
 from pynenc_async.arguments import encode_values, require_encodable
 from pynenc_async.execution.processes.inside import refuse_call
-from pynenc_async.family import guardian_of, is_told_to_stop
+from pynenc_async.family import CLEANS_UP, guardian_of, is_told_to_stop
 from pynenc_async.function import Function, Values
 from pynenc_async.invocation.durable.overrides import write_overrides
 from pynenc_async.invocation.durable.refusals import Refusals
@@ -90,12 +90,17 @@ class DurableDispatcher(StoreBound):
     def _take_in(self, record: Record) -> None:
         try:
             make_durable(record, self._prepare(record._task, record._values, cast(Handle, record)._identity()))
-            note_waits(record, self._desk.steady)
+            guardian = guardian_of(record)
+            note_waits(record, guardian, self._desk.steady)
         except BaseException:
             del self._records[record._number]
             raise
         if record._task.options.starts_later:
             record._status = _SCHEDULED
+        if guardian is not None and is_told_to_stop(guardian):
+            durable_of(record).cleans_up = True
+            trail = record.leave_path()
+            trail[0] = (*trail[0][:3], CLEANS_UP)
         super()._take_in(record)
 
     def _prepare(self, task: Any, values: Values, identity: Identity) -> Durable:
@@ -126,7 +131,6 @@ class DurableDispatcher(StoreBound):
         if self._session.backlog.takes(level):
             durable, guardian = durable_of(record), guardian_of(record)
             durable.taken = False
-            durable.cleans_up = guardian is not None and is_told_to_stop(guardian)
             if guardian is not None:
                 durable_of(guardian).has_kin = True
             self._session.backlog.note(level)

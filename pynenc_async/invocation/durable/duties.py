@@ -6,6 +6,7 @@ from typing import Final
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
 from pynenc_async.invocation.durable.families import Families
 from pynenc_async.invocation.durable.rings import Rings
+from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.watch import Watch
 from pynenc_async.record import Record
 from pynenc_async.scheduler.durable import DurableScheduler
@@ -46,7 +47,10 @@ class Duties:
 
     def notices_death(self) -> bool:
         """Whether there may be something to take over."""
-        return self._backing.notices_death()
+        noticed = self._backing.notices_death()
+        if noticed:
+            self._families.note_death()
+        return noticed
 
     async def announce_stop(self) -> None:
         """Say that this process is about to stop."""
@@ -54,7 +58,8 @@ class Duties:
 
     async def recover(self) -> None:
         """Take over what belongs to the dead."""
-        await self._backlog.recover()
+        if await self._backlog.recover():
+            self._families.note_death()
 
     async def look_around(self) -> None:
         """See what others have ended, and what they ask for."""
@@ -62,14 +67,22 @@ class Duties:
             self._declared_dead()
             await self._backing.rejoin()
         await self._watch.look()
+        elsewhere: dict[str, str] = {}
         for request in await self._backing.cancel_requests():
             record = self._find_here(request.invocation_id)
-            if record is not None and record._ended_at is None:
+            if record is None:
+                elsewhere[request.invocation_id] = request.reason
+            elif record._ended_at is None:
                 self._desk.cancel(record, request.reason)
+        await self._backlog.cancel_these(elsewhere)
         await self._families.see_to_them()
         await self._rings.see_to_them()
         self._desk.look_again()
         self._desk.settle()
+
+    async def kin_of(self, record: Record) -> list[Handle]:
+        """Return the children of `record` that the store has, that end with it, and have not."""
+        return await self._families.still_living(record)
 
     def end_family(self, record: Record, fate: str) -> None:
         """Let what the store has of the children of `record` be cancelled with the next look."""

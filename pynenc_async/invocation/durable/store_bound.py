@@ -38,6 +38,7 @@ class Session:
     watch: Watch
     backlog: BacklogKeeper
     attendant: Attendant
+    duties: Duties
 
 
 class StoreBound(Dispatcher):
@@ -130,7 +131,7 @@ class StoreBound(Dispatcher):
             declared_dead=self._declared_dead,
         )
         attendant = Attendant(duties, lease_seconds=self._lease_seconds)
-        self._opening = Session(store, watch, backlog, attendant)
+        self._opening = Session(store, watch, backlog, attendant, duties)
         self._desk.wanted = self._fetch
         self._desk.told_kin = attendant.end_family
         self._desk.leads_out = attendant.look
@@ -245,6 +246,14 @@ class StoreBound(Dispatcher):
     def end_for_shutdown(self, record: Record) -> None:
         """Give back what the store keeps."""
         self._desk.stop(record)
+
+    async def until_kin_stopped(self, record: Record) -> None:
+        """Return when what the store has of the children of a cancelled invocation has ended, too."""
+        if not (durable_of(record).has_kin or is_away(record)):
+            return
+        while self._opening is not None and (kin := await self._opening.duties.kin_of(record)):
+            for child in kin:
+                await child.cancel(f"its parent {cast(Handle, record).invocation_id} was cancelled")
 
     # -- finding -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import randomness_of, wall_clock_of
 from pynenc_async.errors import InvocationTimeoutError
-from pynenc_async.family import adopt, guardian_of, leave_family
+from pynenc_async.family import NOBODY_CANCELLED, adopt, guardian_of, leave_family
 from pynenc_async.forks import UNDER_WAY_IN_PARENT
 from pynenc_async.function import Values
 from pynenc_async.invocation.synchronous.parties import Desk, Run
@@ -113,7 +113,7 @@ class SynchronousRecord(Record):
             more = self.need_more()
             if is_a(error, CancelledError):
                 reason = more.cancel_reason
-                self._end(CANCELLED, error, "the body raised CancelledError" if reason is None else reason)
+                self._end(CANCELLED, error, NOBODY_CANCELLED if reason is None else reason)
             elif delay is not None and more.cancel_reason is None:
                 self._retry(error, words)
                 return delay

@@ -25,6 +25,10 @@ from pynenc_async.store.values import Page, Query, spellings
 _SUCCESS: Final = CODES[InvocationStatus.SUCCESS]
 _FITS: Final = "fits"
 _ESCAPES: Final = str.maketrans({"%": "\\%", "_": "\\_", "\\": "\\\\"})
+_OF_PARENT: Final = (
+    "parent IS NOT NULL AND (SELECT status FROM invocation AS submitter WHERE submitter.id = invocation.parent) "
+    "IN (SELECT value FROM json_each(?))"
+)
 Key = tuple[float, int]
 
 
@@ -92,6 +96,8 @@ def _narrow(connection: sqlite3.Connection, names: Names, query: Query, tasks: d
         walk = walk.where("task IN (SELECT value FROM json_each(?))", _json(tasks))
     if query.parent_invocation_id is not None:
         walk = walk.where("parent = ?", names.find(connection, query.parent_invocation_id))
+    if query.parent_statuses:
+        walk = walk.where(_OF_PARENT, _json(CODES[status] for status in query.parent_statuses))
     if query.home is not None:
         walk = walk.where("home IN (SELECT key FROM runner WHERE runner_id = ?)", query.home)
     for condition, bound in (

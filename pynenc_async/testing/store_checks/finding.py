@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from pynenc_async.store.values import Query, StoredInvocation
+from pynenc_async.store.values import Query, Retention, StoredInvocation
 from pynenc_async.testing.store_checks.bench import NOW, OTHER_TASK, TASK, TASKS, Bench, Runner, S, move, new, start
 from pynenc_async.testing.store_checks.check import BrokenRuleError, Subject, expect, expect_made
 
@@ -115,6 +115,28 @@ _SEARCHES: Final = {
     "UNDER": ["underscore", "not underscore"],
     "nowhere": [],
 }
+
+
+@FINDING.rule
+async def parent_statuses(bench: Bench) -> None:
+    """What is asked for by the status of its parent is found as long as the store has that, whoever runs which of the two."""
+    runner, other = await bench.runners(2)
+    expect_made(await runner.commit(new("p"), new("q"), start("q"), new("r"), move("r", 1, S.CANCELLED, at=NOW + 5)))
+    moments = {"p": NOW, "q": NOW + 1, "r": NOW + 2, "nobody": NOW + 3}
+    children = [new(f"of {parent}", at=at, parent_invocation_id=parent) for parent, at in moments.items()]
+    expect_made(await other.commit(*children, new("ended", at=NOW + 4, parent_invocation_id="r")))
+    expect_made(await other.commit(move("ended", 1, S.CANCELLED, at=NOW + 5)))
+
+    expect(await _found(other, parent_statuses=(S.CANCELLED,)), ["of r", "ended"], "children of what was cancelled")
+    expect(
+        await _found(other, parent_statuses=(S.CANCELLED,), statuses=(S.REGISTERED,)),
+        ["of r"],
+        "those of them that live",
+    )
+    expect(await _found(other, parent_statuses=(S.RUNNING, S.REGISTERED)), ["of p", "of q"], "children of what lives")
+    expect(await _found(other, parent_statuses=(S.FAILED,)), [], "children of what has failed")
+    await runner.store.purge(Retention(count=0), now=NOW + 10)
+    expect(await _found(other, parent_statuses=(S.CANCELLED,)), [], "children of what was forgotten")
 
 
 @FINDING.rule
