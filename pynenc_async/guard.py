@@ -6,8 +6,10 @@ in a `try` of its own, and hands what is raised to `report_failure`: it is logge
 
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
+from pynenc_async.record import Record
 from pynenc_async.telemetry import log
 
 Item = TypeVar("Item")
@@ -33,6 +35,22 @@ def serve_each(items: Iterable[Item], serve: Callable[[Item], Any], doing: str) 
             serve(item)
         except BaseException as error:  # noqa: BLE001  whatever it is, the others are served
             report_failure(error, doing)
+
+
+def serve_records(records: Iterable[Record], serve: Callable[[Any], Any], doing: str) -> None:
+    """Serve each invocation likewise; what is reported names it."""
+    for record in records:
+        try:
+            serve(record)
+        except BaseException as error:  # noqa: BLE001  see above
+            report_failure(error, doing, **ids_of(record))
+
+
+def ids_of(record: Any) -> dict[str, str]:
+    """Return what names an invocation in the log, as far as it can be told."""
+    with suppress(Exception):
+        return {"invocation_id": str(record.invocation_id), "task_id": str(record._task.task_id)}
+    return {}
 
 
 def _raise_soon(error: BaseException) -> None:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Final, Generic, TypeVar
 
+from pynenc_async.guard import serve_each
+
 News = TypeVar("News")
 
 
@@ -56,7 +58,7 @@ class Backlog(Generic[News]):
 
     def _tell_all(self) -> None:
         while self._news:
-            self._tell(self._news.popleft())
+            serve_each((self._news.popleft(),), self._tell, "telling what has happened")
 
     def _call_soon(self) -> None:
         loop = self._loop

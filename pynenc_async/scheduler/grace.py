@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+from pynenc_async.guard import serve_records
 from pynenc_async.record import Record
 from pynenc_async.scheduler.agenda import SLACK, Agenda
 
@@ -51,8 +52,7 @@ class Grace:
                 self._agenda.call_later(wait, partial(self._look, seconds))
                 return
             line.popleft()
-            for record in left:
-                self._overdue(record)
+            serve_records(left, self._overdue, "dealing with an invocation that did not stop")
         del self._lines[seconds]
 
 

@@ -161,6 +161,11 @@ class Ledger:
         self._wanted = self.failure = None
         self._committer = loop.create_task(self._commit_until_stopped(store), name="pynenc-ledger", context=Context())
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether there is a Task that commits."""
+        return self._committer is not None
+
     async def stop(self) -> None:
         """Commit what is left, as far as the store can, and end."""
         if self._committer is None:

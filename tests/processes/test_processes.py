@@ -317,3 +317,13 @@ async def test_simulated_time_stands_still_while_a_process_works_and_moves_when_
         assert loop.time() == began + 3_600
         await span(0)
         assert loop.time() == began + 3_600
+
+
+async def test_what_a_worker_tells_of_bodies_that_it_does_not_have_harms_no_others(caplog):
+    async with Pynenc(max_processes=1) as app:
+        liar = in_process(app, bodies.tell_of_others)()
+        add = [in_process(app, bodies.add)(n) for n in range(5)]
+        assert await liar is None
+        assert [await one for one in add] == [1, 2, 3, 4, 5]
+        assert "taking in what pynenc-process-1 has told failed" in caplog.text
+        await assert_at_rest(app)

@@ -79,5 +79,5 @@ def test_nothing_is_left_of_one_that_could_not_start(kind, monkeypatch):
     kind(monkeypatch, **({} if kind is ProcessSystem else {"name": "refused.*"}))
     with pytest.raises((OSError, RuntimeError)):
         WorkerProcess("refused", lambda: died.append(1))
-    assert open_files() == before
+    assert open_files() <= before
     assert not died

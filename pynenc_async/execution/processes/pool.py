@@ -17,6 +17,7 @@ from pynenc_async.execution.processes.staff import Launch, Staff
 from pynenc_async.execution.processes.streaming import Items, window_of
 from pynenc_async.execution.progress import Progress, board_of
 from pynenc_async.function import FunctionKind
+from pynenc_async.guard import ids_of, report_failure
 from pynenc_async.outcome import value_error
 from pynenc_async.record import Record
 
@@ -144,14 +145,24 @@ class Processes:
     # -- what workers tell ---------------------------------------------------------------------------------------------
 
     def _receive(self, worker: WorkerHandle) -> None:
-        handlers = self._handlers
-        for message in worker.receive():
-            handlers[type(message)](worker, message)
+        self._take_in(worker, worker.receive())
         if worker.doomed is None:
             self.staff.refill(worker)
         else:
             self._end_doomed(worker)
         self._settle()
+
+    def _take_in(self, worker: WorkerHandle, told: list[Any]) -> None:
+        handlers = self._handlers
+        for message in told:
+            try:
+                handlers[type(message)](worker, message)
+            except BaseException as error:  # noqa: BLE001  what else it has told is taken in all the same
+                report_failure(error, f"taking in what {worker.name} has told", **self._ids_of(worker, message))
+
+    def _ids_of(self, worker: WorkerHandle, message: Any) -> dict[str, str]:
+        body = worker.bodies.get(getattr(message, "ticket", 0))
+        return {} if body is None else ids_of(body.record)
 
     def _ready(self, worker: WorkerHandle, message: Ready) -> None:
         del message
@@ -205,19 +216,18 @@ class Processes:
     # -- ends ----------------------------------------------------------------------------------------------------------
 
     def _died(self, worker: WorkerHandle, told: list[Any], exit_code: int) -> None:
-        for message in told:
-            self._handlers[type(message)](worker, message)
+        self._take_in(worker, told)
         lost: list[BodyDriver] = []
+        ended: list[BodyDriver] = []
         for body in list(worker.bodies.values()):
             body.worker = None
-            if body.final is None:
-                if not body.begun and not body.stopping and body.losses + 1 < MOST_LOSSES:
-                    body.losses += 1
-                    lost.append(body)
-                    continue
-                body.final = self._how_it_ended(body, exit_code)
-            self._items.put_all(body)
-            self._reporter.conclude(body)
+            if body.final is None and not body.begun and not body.stopping and body.losses + 1 < MOST_LOSSES:
+                body.losses += 1
+                lost.append(body)
+            else:
+                body.final = body.final or self._how_it_ended(body, exit_code)
+                ended.append(body)
+        self._conclude_each(ended)
         self.staff.return_bodies(lost)
         if not worker.is_ready and (worker.is_cut_off or not worker.was_killed):  # else that was for another reason
             self.staff.hiring.failed(ChildProcessError(f"the last one ended with exit code {exit_code}"))
@@ -237,14 +247,21 @@ class Processes:
         self.staff.backlog.clear()
         for body in backlog:
             body.final = no_worker(body.record, error)
-            self._reporter.conclude(body)
+        self._conclude_each(backlog)
         self._loop.call_soon(self._settle)
         return not self.staff.backlog
 
     def _conclude_late(self, body: BodyDriver) -> None:
-        self._items.put_all(body)
-        self._reporter.conclude(body)
+        self._conclude_each([body])
         self._settle()
+
+    def _conclude_each(self, bodies: list[BodyDriver]) -> None:
+        for body in bodies:
+            try:
+                self._items.put_all(body)
+                self._reporter.conclude(body)
+            except BaseException as error:  # noqa: BLE001  the others are told of all the same
+                report_failure(error, "reporting the end of a body", **ids_of(body.record))
 
     def _rest(self, change: int) -> None:
         """So many bodies more wait for the readers of their items: they do not work, and hold no slot."""

@@ -8,9 +8,10 @@ import asyncio
 from asyncio import AbstractEventLoop, Future, Task, TimerHandle
 from contextlib import suppress
 from contextvars import Context
-from typing import Final
+from typing import Any, Final
 
 from pynenc_async.errors import StoreError
+from pynenc_async.execution.loop_end import LAST_MOMENTS_SECONDS
 from pynenc_async.invocation.durable.duties import Duties
 from pynenc_async.record import Record
 from pynenc_async.telemetry import log
@@ -38,8 +39,25 @@ class Attendant:
         """Begin, with everything."""
         self._loop = loop
         self._looks = self._fills = self._recovers = True
-        self._task = loop.create_task(self._attend(), name="pynenc-attendant", context=Context())
+        self._begin(loop)
         self._rounds = loop.call_later(self._rounds_seconds, self._next_round)
+
+    def _begin(self, loop: AbstractEventLoop) -> None:
+        task: Any = loop.create_task(self._attend(), name="pynenc-attendant", context=Context())
+        task._log_destroy_pending = False  # if the loop is closed first, what is left goes on in the next start
+        task.add_done_callback(self._ended)
+        self._task = task
+
+    def _ended(self, task: "Task[None]") -> None:
+        """Somebody else has cancelled it: begin anew, unless that was the end of the loop, which closes in a moment."""
+        if task is self._task and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_later(LAST_MOMENTS_SECONDS, self._begin_anew, task)
+
+    def _begin_anew(self, task: "Task[None]") -> None:
+        if task is self._task and self._loop is not None and self._duties.is_possible:
+            log.warning("the asyncio Task that attends to the store was cancelled from outside, and is begun anew")
+            self._looks = self._fills = self._recovers = True
+            self._begin(self._loop)
 
     async def stop(self) -> None:
         """End; what is under way is broken off."""

@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from pynenc_async.errors import SerializationError
+from pynenc_async.errors import SerializationError, StoreError
+from pynenc_async.guard import report_failure, serve_each, serve_records
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.durable.stored import Handle, living
 from pynenc_async.invocation.durable.unknown import UnknownWork
@@ -30,6 +31,8 @@ from pynenc_async.weak_bag import items_of
 
 MOST_CLAIMED: Final = 1_000
 """How much is claimed at once. While it is taken in, the loop does nothing else, and the store while it is read."""
+MOST_TRIES: Final = 3
+"""How often it is tried to take one in, whatever that raises; then it fails, so that somebody hears of it."""
 _decode_entry: Final = msgspec.json.Decoder(JournalEntry).decode
 
 
@@ -75,6 +78,8 @@ class BacklogKeeper:
         """What a body awaits, and lies there: as many as are claimed at once. The others come in their turn."""
         self._claimed: Final[deque[StoredInvocation]] = deque()
         """What is this process's own already, and has not been taken in: it stays here while the store does not answer."""
+        self._in_vain: Final[dict[str, int]] = {}
+        """How often what was claimed could not be taken in."""
         self.size = 0
         """How many the store has there, as far as is known."""
         self.unknown: Final = UnknownWork()
@@ -192,13 +197,16 @@ class BacklogKeeper:
 
     async def cancel_these(self, reasons: Mapping[str, str]) -> None:
         """Cancel these, by id, as far as they lie there: they need no room, and need not be due."""
-        for stored in await self._backing.load(list(reasons)) if reasons else ():
-            if self._lies_here(stored) and self._find_here(stored.invocation_id) is None:
-                record = self._revive(stored)
-                self._records[record._number] = record
-                self.size = max(0, self.size - 1)
-                self._desk.cancel(record, reasons[stored.invocation_id])
+        found = await self._backing.load(list(reasons)) if reasons else ()
+        serve_each(found, lambda stored: self._cancel_lying(stored, reasons), "cancelling what lies in the store")
         self._desk.settle()
+
+    def _cancel_lying(self, stored: StoredInvocation, reasons: Mapping[str, str]) -> None:
+        if self._lies_here(stored) and self._find_here(stored.invocation_id) is None:
+            record = self._revive(stored)
+            self._records[record._number] = record
+            self.size = max(0, self.size - 1)
+            self._desk.cancel(record, reasons[stored.invocation_id])
 
     def _lies_here(self, stored: StoredInvocation) -> bool:
         mine = stored.home == self._ids.runner_id and stored.task_id in self._tasks
@@ -233,10 +241,50 @@ class BacklogKeeper:
         return len(claimed)
 
     async def _take_in(self) -> None:
-        while self._claimed:
-            journal = await self._journal_of(self._claimed[0])
-            self._take(self._claimed.popleft(), journal)
-        self._desk.settle()
+        """Take in what was claimed. What one of them raises is raised again when the others are in, to be tried once more."""
+        later: list[StoredInvocation] = []
+        problem: Exception | None = None
+        try:
+            while self._claimed:
+                stored = self._claimed[0]
+                try:
+                    journal = await self._journal_of(stored)
+                except StoreError:
+                    raise
+                except Exception as error:  # noqa: BLE001  what lies behind it is taken in all the same
+                    if self._may_try_again(stored):
+                        problem = error
+                        later.append(self._claimed.popleft())
+                        continue
+                    journal = _Journal([], {}, SerializationError("journal", f"{error} (task {stored.task_id})"))
+                self._claimed.popleft()
+                self._take_or_fail(stored, journal)
+        finally:
+            self._claimed.extend(later)
+            self._desk.settle()
+        if problem is not None:
+            raise problem
+        self._in_vain.clear()
+
+    def _may_try_again(self, stored: StoredInvocation) -> bool:
+        tries = self._in_vain[stored.invocation_id] = self._in_vain.get(stored.invocation_id, 0) + 1
+        return tries < MOST_TRIES
+
+    def _take_or_fail(self, stored: StoredInvocation, journal: "_Journal | None") -> None:
+        try:
+            self._take(stored, journal)
+        except Exception as error:  # noqa: BLE001  as above
+            ids = {"invocation_id": stored.invocation_id, "task_id": stored.task_id}
+            report_failure(error, "taking in an invocation from the store", **ids)
+            record = self._find_here(stored.invocation_id)
+            if record is not None and record._ended_at is None:
+                self._fail(record, error)
+
+    def _fail(self, record: Record, error: Exception) -> None:
+        """Nobody else runs it: it is this process's own."""
+        serve_records(
+            [record], lambda one: self._desk.fail_unrunnable(one, error), "failing what could not be taken in"
+        )
 
     async def _look_ahead(self, now: float) -> float | None:
         backlog = await self._backing.backlog(list(self._tasks), now=now)

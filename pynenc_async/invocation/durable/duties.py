@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from pynenc_async.guard import serve_each
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
 from pynenc_async.invocation.durable.families import Families
 from pynenc_async.invocation.durable.rings import Rings
@@ -52,6 +53,11 @@ class Duties:
             self._families.note_death()
         return noticed
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether what is done here is committed, too: if not, the loop is on its way out."""
+        return self._desk.ledger.is_committing
+
     async def announce_stop(self) -> None:
         """Say that this process is about to stop."""
         await self._backing.announce_stop()
@@ -68,12 +74,14 @@ class Duties:
             await self._backing.rejoin()
         await self._watch.look()
         elsewhere: dict[str, str] = {}
+        here: list[tuple[Record, str]] = []
         for request in await self._backing.cancel_requests():
             record = self._find_here(request.invocation_id)
             if record is None:
                 elsewhere[request.invocation_id] = request.reason
             elif record._ended_at is None:
-                self._desk.cancel(record, request.reason)
+                here.append((record, request.reason))
+        serve_each(here, lambda one: self._desk.cancel(*one), "cancelling what another process asks for")
         await self._backlog.cancel_these(elsewhere)
         await self._families.see_to_them()
         await self._rings.see_to_them()

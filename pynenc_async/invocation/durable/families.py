@@ -13,9 +13,10 @@ from typing import Final, cast
 
 import msgspec
 
-from pynenc_async.errors import InvocationTimeoutError
+from pynenc_async.errors import InvocationTimeoutError, StoreError
 from pynenc_async.family import CLEANS_UP, FIRED_BY, NOBODY_CANCELLED
-from pynenc_async.invocation.durable.backlog import BacklogKeeper
+from pynenc_async.guard import report_failure, serve_records
+from pynenc_async.invocation.durable.backlog import MOST_TRIES, BacklogKeeper
 from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.unknown import UnknownTask
 from pynenc_async.invocation.durable.watch import Watch
@@ -52,6 +53,8 @@ class Families:
         self._find_here: Final = find_here
         self._told: Final[deque[tuple[str, str, Query]]] = deque()
         """The id of a parent, what became of it, and what finds its children."""
+        self._tries = 0
+        """How often the first of them was seen to in vain."""
         self._somebody_died = True
         """Whether some may have been left behind, since the last look: by whoever was there before this start, too."""
 
@@ -70,17 +73,30 @@ class Families:
         """Cancel the children of all that were told to stop. Raises `StoreError`; then it goes on with the next call."""
         while self._told:
             parent_id, fate, query = self._told[0]
-            await self._cancel_found(query, {parent_id: fate})
+            await self._try_to_cancel(query, {parent_id: fate})
             self._told.popleft()
         if self._somebody_died:
             stopped = Query(statuses=_LIVING, parent_statuses=(_CANCELLED, _FAILED), newest_first=False, limit=_PIECE)
-            await self._cancel_found(stopped, None)
+            await self._try_to_cancel(stopped, None)
             self._somebody_died = False
 
     async def still_living(self, parent: Record) -> list[Handle]:
         """Return the children of `parent` that are tied to it, and have not ended."""
         page = await self._backing.find(_children_of(cast(Handle, parent).invocation_id, None))
         return [self._handle_of(stored) for stored in page.invocations if self._is_tied(stored)]
+
+    async def _try_to_cancel(self, query: Query, fates: Mapping[str, str] | None) -> None:
+        """Cancel what is found; whatever that raises, one family does not hold up the others for ever."""
+        try:
+            await self._cancel_found(query, fates)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._tries += 1
+            if self._tries < MOST_TRIES:
+                raise
+            report_failure(error, f"cancelling the children of {', '.join(fates or ()) or 'those that are gone'}")
+        self._tries = 0
 
     async def _cancel_found(self, query: Query, fates: Mapping[str, str] | None) -> None:
         """Cancel all children that are found, by what became of their parents; None: the store says that."""
@@ -99,9 +115,8 @@ class Families:
                 parent_id = cast(str, stored.parent_invocation_id)
                 reasons[stored.invocation_id] = f"its parent {parent_id} {fates[parent_id]}"
         await self._backlog.cancel_these(reasons)
-        for stored in children:
-            if stored.invocation_id in reasons:
-                self._desk.cancel(self._handle_of(stored), reasons[stored.invocation_id])
+        handles = [self._handle_of(stored) for stored in children if stored.invocation_id in reasons]
+        serve_records(handles, lambda child: self._desk.cancel(child, reasons[child.invocation_id]), "cancelling a child")
         self._desk.settle()
 
     async def _fates_of(self, children: Sequence[StoredInvocation]) -> dict[str, str]:

@@ -64,11 +64,15 @@ class Bell:
             return False
         heard = self._socket
         heard.settimeout(max(seconds, 0.001))
-        with contextlib.suppress(OSError):
+        try:
             rung = heard.recv(_LONGEST) == self.token
             heard.setblocking(False)
             return self._drain(heard) or rung
-        return False
+        except TimeoutError:
+            return False
+        except OSError:
+            time.sleep(min(seconds, 0.1))  # it is out of order, and must not keep whoever waits here busy
+            return False
 
     def _drain(self, heard: socket.socket) -> bool:
         """However many have rung, it is one ring."""

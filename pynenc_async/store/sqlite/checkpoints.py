@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from pynenc_async.guard import report_failure
 from pynenc_async.store.sqlite import stamp
 from pynenc_async.store.sqlite.inspecting import size_of
 from pynenc_async.store.sqlite.quiet import inner_lock
@@ -123,17 +124,22 @@ class Checkpointer:
             self._due.clear()
             if self._stop:
                 return
-            if not self._may_write():
-                continue
-            with contextlib.suppress(sqlite3.Error):
-                with self._lock:
-                    self._stamp(self._connection)
-                left = self._bring_in()
-                self._is_tight = self._is_tight and left > 0
-                # Though nothing is left, the log begins anew only if nothing has been written since: as good as never.
-                self.needs_help = self.frames >= _MANY_FRAMES or (self._is_tight and left > 0)
-                self._is_anew = self._is_anew or left == 0
-                self.wants_writer = True
+            try:
+                if self._may_write():
+                    self._make_checkpoint()
+            except Exception as error:  # noqa: BLE001  a log that nobody brings in any more would fill the disk
+                report_failure(error, "bringing in the log of a SQLite store")
+
+    def _make_checkpoint(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            with self._lock:
+                self._stamp(self._connection)
+            left = self._bring_in()
+            self._is_tight = self._is_tight and left > 0
+            # Though nothing is left, the log begins anew only if nothing has been written since: as good as never.
+            self.needs_help = self.frames >= _MANY_FRAMES or (self._is_tight and left > 0)
+            self._is_anew = self._is_anew or left == 0
+            self.wants_writer = True
 
     def _bring_in(self) -> int:
         with self._lock:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pynenc_async.guard import report_failure, serve_each
 from pynenc_async.store.sqlite.bell import Bell, is_ear
 from pynenc_async.store.sqlite.quiet import outer_lock
 from pynenc_async.store.sqlite.schema import ALIVE
@@ -41,6 +42,8 @@ class Keeper:
         self._others: frozenset[int] = frozenset()
         """The other runners that were enrolled at the last look."""
         self._has_noticed_death = False
+        self._is_in_vain = False
+        """Whether the last look has failed."""
         self._lock: Final = outer_lock()
         """Around all that is done with connections."""
         self._stop: Final = threading.Event()
@@ -62,21 +65,32 @@ class Keeper:
         return noticed
 
     def _run(self) -> None:
-        self._look()
+        self._safely(self._look)
         self._bell.ring()  # so that the others get to know this runner
         while not self._stop.is_set():
-            rung = self._look()
+            rung = self._safely(self._look)
             next_tick = time.monotonic() + self._tick
             self._announce(rung=rung)
             while not self._stop.is_set() and (left := next_tick - time.monotonic()) > 0:
                 if self._bell.wait(left):
-                    self._refresh()
+                    self._safely(self._refresh)
                     self._announce(rung=True)
+
+    def _safely(self, look: Callable[[], bool]) -> bool:
+        """Look, whatever the last look has raised: were there no more of them, the lease would run out."""
+        was_in_vain, self._is_in_vain = self._is_in_vain, False
+        try:
+            return look()
+        except Exception as error:  # noqa: BLE001  see above
+            self._is_in_vain = True
+            if not was_in_vain:  # it is said once, however long that lasts
+                report_failure(error, "looking around in a SQLite store")
+            return False
 
     def _announce(self, *, rung: bool) -> None:
         ring = self.ring
         if rung and ring is not None and not self._stop.is_set():
-            ring()
+            serve_each((ring,), lambda one: one(), "telling that something may have changed in a SQLite store")
 
     def _look(self) -> bool:
         """Make one tick; return whether others should be told that something may have changed."""

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from pynenc_async.clock import thread_work_of
+from pynenc_async.errors import StoreError
 from pynenc_async.store.sqlite.quiet import outer_lock
 from pynenc_async.user_errors import translated
 
@@ -104,7 +105,7 @@ class Worker:
                 return
             jobs, goes_on = self._gather(job)
             with self._at_work:
-                answers = self._serve(jobs)
+                answers = self._serve_all(jobs)
             for job in jobs:
                 job.begin()
                 self._unserved.popleft()  # said before the loop goes on: it may ask again at once
@@ -112,6 +113,14 @@ class Worker:
             del answers, job, jobs  # while the thread waits, it holds nobody's results
             if not goes_on:
                 return
+
+    def _serve_all(self, jobs: list[Job]) -> list[Answer]:
+        try:
+            return self._serve(jobs)
+        except BaseException as error:  # noqa: BLE001  whoever asks later is served all the same
+            failure = StoreError(f"{self._thread.name} failed: {type(error).__name__}: {error}", temporary=True)
+            failure.__cause__ = error
+            return [(job, None, failure) for job in jobs]
 
     def _gather(self, first: Job) -> tuple[list[Job], bool]:
         jobs, weight = [first], first.weight
