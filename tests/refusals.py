@@ -1,7 +1,6 @@
 """A system that refuses threads, or processes: the n-th that is asked for, or all."""
 
 import gc
-import os
 import re
 import subprocess
 import threading
@@ -61,6 +60,6 @@ def open_files(where=None):
 
 def _target(file):
     try:
-        return os.readlink(file)
+        return str(file.readlink())
     except FileNotFoundError:
         return None  # it was that of the listing, or was closed meanwhile
