@@ -116,7 +116,9 @@ class Families:
                 reasons[stored.invocation_id] = f"its parent {parent_id} {fates[parent_id]}"
         await self._backlog.cancel_these(reasons)
         handles = [self._handle_of(stored) for stored in children if stored.invocation_id in reasons]
-        serve_records(handles, lambda child: self._desk.cancel(child, reasons[child.invocation_id]), "cancelling a child")
+        serve_records(
+            handles, lambda child: self._desk.cancel(child, reasons[child.invocation_id]), "cancelling a child"
+        )
         self._desk.settle()
 
     async def _fates_of(self, children: Sequence[StoredInvocation]) -> dict[str, str]:
