@@ -11,9 +11,9 @@ import asyncio
 from asyncio import AbstractEventLoop, Future, Task
 from asyncio.events import _get_running_loop
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import Context
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Final, TypeVar
 
@@ -93,8 +93,10 @@ class Ledger:
 
     def has_draft(self, record: Record) -> bool:
         """Whether anything has been decided about an invocation that is not under way to the store yet."""
-        waiting = self._drafts, self._begun, self._new, self.put_off
-        return any(record._number in numbers for numbers in waiting)
+        return self._has_draft(record._number)
+
+    def _has_draft(self, number: int) -> bool:
+        return number in self._drafts or number in self._begun or number in self._new or number in self.put_off
 
     def take_back(self, most: int) -> list[Record]:
         """Let this process keep the first of what was put off and is not stored yet, but nothing that waits for its moment."""
@@ -144,15 +146,17 @@ class Ledger:
             self._idle.append(future)
             await future
 
-    async def until_committed(self) -> None:
+    async def until_committed(self, only: Iterable[int] | None = None) -> None:
         """Return when everything is committed that has been decided by now, whatever is decided meanwhile.
 
-        While the store cannot be written, there is nothing to wait for: it returns at once.
+        With `only`, what has been decided about the invocations of these numbers. While the store cannot be written, there
+        is nothing to wait for: it returns at once.
         """
         if self._committer is None or self.failure is not None or self.is_idle:
             return
         waiting = self._drafts, self._begun, self._new, self.put_off
-        await self._marks.wait(number for numbers in waiting for number in numbers)
+        wanted = chain.from_iterable(waiting) if only is None else (one for one in only if self._has_draft(one))
+        await self._marks.wait(wanted)
 
     # -- committing ----------------------------------------------------------------------------------------------------
 

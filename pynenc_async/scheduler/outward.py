@@ -19,7 +19,7 @@ from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.limits import Limiter
 from pynenc_async.scheduler.permits import permits_of
 from pynenc_async.scheduler.statuses import PENDING, WAITS
-from pynenc_async.store.values import Awaited
+from pynenc_async.store.values import Awaited, Permit
 
 Needs = tuple[tuple[Awaited, ...], ...]
 _MOST: Final = 256
@@ -152,7 +152,14 @@ def _awaited(record: Record) -> Awaited:
     durable = durable_of(record)
     is_limited = record._task.limiter is not None and durable.unreadable is None
     waits = is_limited and record._task.options.on_limit is not OnLimit.DROP
-    return Awaited(durable.invocation_id, permits_of(record) if waits else ())
+    return Awaited(durable.invocation_id, _permits_of(record) if waits else ())
+
+
+def _permits_of(record: Record) -> tuple[Permit, ...]:
+    try:
+        return permits_of(record)
+    except Exception:  # noqa: BLE001  code of the values' classes: then it is not followed through the limit
+        return ()
 
 
 def _is_stored(record: Record) -> bool:

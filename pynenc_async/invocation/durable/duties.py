@@ -84,9 +84,9 @@ class Duties:
         serve_each(here, lambda one: self._desk.cancel(*one), "cancelling what another process asks for")
         await self._backlog.cancel_these(elsewhere)
         await self._families.see_to_them()
-        await self._rings.see_to_them()
         self._desk.look_again()
         self._desk.settle()
+        await self._rings.see_to_them()  # last: what else there is to do does not wait for what it waits for
 
     async def kin_of(self, record: Record) -> list[Handle]:
         """Return the children of `record` that the store has, that end with it, and have not."""

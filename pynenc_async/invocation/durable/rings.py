@@ -48,9 +48,13 @@ class Rings:
 
     async def see_to_them(self) -> None:
         """Say what has changed, and do what this process has to do about rings. Raises `StoreError`."""
-        if not (self._said or self._look()):
+        bodies, ledger = self._look(), self._desk.ledger
+        if not (bodies or self._said):
             return
-        await self._desk.ledger.until_committed()  # else what is said would be of a revision to come
+        # Else what is said would be of a revision to come.
+        await ledger.until_committed([body._number for body in bodies])
+        if ledger.failure is not None:
+            return  # nothing can be said; when that is over, there is another look
         await self._say(self._changes(self._look()))
         if self._said:
             for ring in find_rings(await self._backing.waits(list(self._said))):
