@@ -360,6 +360,60 @@ async def test_an_app_can_be_started_again_and_its_ids_stay_unique(world):
     assert {row.invocation_id for row in world.rows()} == {first.invocation_id, second.invocation_id}
 
 
+@pytest.mark.parametrize("latency", [0.0, 1.0])
+async def test_starts_at_the_same_moment_are_one(world, latency):
+    app = world.app(latency=lambda: latency)
+
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    await asyncio.gather(*(app.start() for _ in range(3)))
+    assert len(world.stores) == 1
+    assert await add(1, 2) == 3
+    await app.shutdown()
+
+
+async def test_a_start_that_fails_or_is_cancelled_is_followed_by_the_one_that_waits(world):
+    calls = []
+
+    def fail_once(name, _changes):
+        calls.append(name)
+        if len(calls) == 1:
+            raise StoreError("not now")
+
+    app = world.app(before=fail_once, latency=lambda: 1.0)
+
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    starts = [asyncio.create_task(app.start()) for _ in range(3)]
+    await asyncio.sleep(1.5)
+    starts[1].cancel()
+    failed, cancelled, started = await asyncio.gather(*starts, return_exceptions=True)
+    assert (type(failed), type(cancelled), started) == (StoreError, asyncio.CancelledError, None)
+    assert await add(1, 2) == 3
+    await app.shutdown()
+
+
+async def test_a_start_during_the_stop_waits_for_that_and_opens_anew(world):
+    app = world.app(latency=lambda: 1.0)
+
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    await app.start()
+    stop = asyncio.create_task(app.shutdown())
+    await asyncio.sleep(0.5)
+    await app.start()
+    await stop
+    assert await add(1, 2) == 3
+    assert len(world.stores) == 2
+    await app.shutdown()
+
+
 async def test_nothing_is_left_behind(world):
     app = world.app()
 

@@ -16,6 +16,7 @@ from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.durable.attendant import Attendant
 from pynenc_async.invocation.durable.backlog import BacklogKeeper
 from pynenc_async.invocation.durable.duties import Duties
+from pynenc_async.invocation.durable.gate import Gate
 from pynenc_async.invocation.durable.stored import Handle
 from pynenc_async.invocation.durable.unknown import UnknownTask
 from pynenc_async.invocation.durable.watch import Watch
@@ -77,12 +78,20 @@ class StoreBound(Dispatcher):
         self._doubtful: Final[list[Record]] = []
         """What was submitted in a loop that was lost, and may have been registered or not."""
         self._has_been_open = False
+        self._gate: Final = Gate()
         self._phase = Phase.CLOSED
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def start(self, loop: AbstractEventLoop) -> None:
-        """Open a store, take over what the dead have left, and admit calls. Raises `StoreError`."""
+        """Open a store, take over what the dead have left, and admit calls. Raises `StoreError`.
+
+        Several starts at the same moment are one: who comes later waits for the first, and opens nothing.
+        """
+        async with self._gate.pass_through():
+            await self._start(loop)
+
+    async def _start(self, loop: AbstractEventLoop) -> None:
         self.refuse_copy()
         self.refuse_other_loop(loop)
         if self.loop is not loop:
@@ -218,6 +227,10 @@ class StoreBound(Dispatcher):
 
     async def stop(self) -> None:
         """Commit what has been decided, and let the store go."""
+        async with self._gate.pass_through():
+            await self._stop()
+
+    async def _stop(self) -> None:
         session = self._opening
         if session is None:
             return
