@@ -69,6 +69,7 @@ class Shutdown:
             await dispatcher.crew.elsewhere.stop(at_once=self._hurried)
             await asyncio.sleep(0)  # carriers that found no work end in this turn
             dispatcher.watchdog.stop()
+            dispatcher.scheduler.unseen.sound_all()
             await dispatcher.stop()
             dispatcher.observers.tell()
         else:
@@ -105,7 +106,7 @@ class Shutdown:
     async def _until_none_lives(self) -> None:
         while living := self._living():
             for invocation in living:
-                await invocation.wait()
+                await invocation.until_ended()
 
     async def _cancel_all(self) -> None:
         dispatcher = self._dispatcher

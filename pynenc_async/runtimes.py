@@ -44,6 +44,7 @@ def dispatcher_for(
         "ageing_seconds": options.ageing_seconds or None,
         "max_queued": options.max_queued,
         "watchdog_seconds": options.watchdog_seconds,
+        "log_failures": options.log_failures,
     }
     lease_seconds = options.lease_seconds
     if new_store is None and options.url.startswith("sqlite:"):

@@ -10,7 +10,8 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, Literal
 
 from pynenc_async.printable import Lines, printable, printable_lines
 from pynenc_async.user_errors import is_a, traceback_of
@@ -21,6 +22,11 @@ class SafeLogger:
 
     def __init__(self, to: logging.Logger) -> None:
         self._logger: Final = to
+
+    def info(self, message: str, *args: object, **options: Any) -> None:
+        """Log what is usual."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._log(logging.INFO, message, args, options)
 
     def warning(self, message: str, *args: object, **options: Any) -> None:
         """Log a warning."""
@@ -84,28 +90,53 @@ logger.addFilter(make_printable)
 log: Final = SafeLogger(logger)
 
 
+class LogFailures(StrEnum):
+    """Which final failures are logged, at ERROR. Retries are logged at INFO, unless it is none.
+
+    Attributes:
+        UNSEEN: Those that no awaiter in this process has taken within a second.
+        ALL: Each, at its end.
+        NONE: None.
+
+    """
+
+    UNSEEN = "unseen"
+    ALL = "all"
+    NONE = "none"
+
+
+LogFailuresName = Literal["unseen", "all", "none"]
+
+
 class Alarm:
-    """Logs a failure once, when the last handle of the invocation is dropped and nobody has looked at the error.
+    """Logs a failure once, unless an awaiter has taken it: when the last handle is dropped, or when it is told to sound.
 
     It hangs on the record of which the store keeps a twin, so that only the handles of users keep it alive. A copy in a
     forked child stays silent: it is said in the process in which it happened.
     """
 
-    __slots__ = ("_error", "_invocation_id", "_process_id", "_task_id")
+    __slots__ = ("__weakref__", "_error", "_invocation_id", "_process_id", "_task_id", "was_awaited")
 
     def __init__(self, task_id: str, invocation_id: str, error: BaseException) -> None:
         self._task_id = task_id
         self._invocation_id = invocation_id
         self._error: BaseException | None = error
         self._process_id = os.getpid()
+        self.was_awaited = False
+        """Whether somebody has waited for the end, and may take the failure now."""
 
     def disarm(self) -> None:
-        """Somebody has seen the error."""
+        """Somebody has taken the error."""
         self._error = None
 
+    def sound(self) -> None:
+        """Log the failure, once."""
+        error, self._error = self._error, None
+        if error is not None and os.getpid() == self._process_id:
+            report_unseen(self._task_id, self._invocation_id, error)
+
     def __del__(self) -> None:
-        if self._error is not None and os.getpid() == self._process_id:
-            report_unseen(self._task_id, self._invocation_id, self._error)
+        self.sound()
 
 
 def report_unseen(task_id: str, invocation_id: str, error: BaseException) -> None:

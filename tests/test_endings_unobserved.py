@@ -1,4 +1,4 @@
-"""A failure that nobody looked at is logged once, with the id, when the last handle goes; one that was seen never is."""
+"""A failure that no awaiter takes is logged once, with the id, when the last handle goes or a second after its end."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import weakref
 import pytest
 from helpers import Gate, S, turns
 
-from pynenc_async import CycleDetectedError, Pynenc
+from pynenc_async import CycleDetectedError, Pynenc, current_invocation
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -138,14 +138,99 @@ async def test_not_logged_when_somebody_looked(body, observe, caplog):
     assert not logged(caplog, app)
 
 
-async def test_not_logged_when_seen_through_a_handle_that_was_looked_up(caplog):
+@pytest.mark.parametrize("look", [lambda handle: handle.exception(), lambda handle: handle.to_json()])
+async def test_a_mere_look_at_it_takes_nothing(look, caplog):
     app = Pynenc()
     invocation = app.task(at_once)()
     await turns(4)
-    assert app.get_invocation(invocation.invocation_id).exception()
+    assert look(app.get_invocation(invocation.invocation_id))
     del invocation
     gc.collect()
+    assert len(logged(caplog, app)) == 1
+
+
+def knows_itself():
+    me = current_invocation()
+    raise LookupError(me.invocation_id)
+
+
+async def knows_itself_later():
+    me = current_invocation()
+    await asyncio.sleep(0)
+    raise LookupError(me.invocation_id)
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/jobs.db"])
+@pytest.mark.parametrize("body", [at_once, later, in_thread, knows_itself, knows_itself_later])
+async def test_logged_within_two_seconds_though_the_app_is_idle_and_somebody_keeps_the_handle(
+    body, url, tmp_path, caplog
+):
+    app = Pynenc(url.format(tmp_path))
+    async with app:
+        kept = app.task(body)()
+        await asyncio.sleep(2)
+        assert [entry.invocation_id for entry in logged(caplog, app)] == [kept.invocation_id]
+        assert isinstance(kept.exception(), LookupError)
+        await asyncio.sleep(10)
+        assert len(logged(caplog, app)) == 1
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("observe", ["await", "exception", "gather", "group"])
+async def test_not_logged_later_though_the_handle_is_kept_when_an_awaiter_took_it(observe, caplog):
+    app = Pynenc()
+    task = app.task(later)
+    handles = [task()]
+    if observe == "await":
+        await by_await(handles[0])
+    elif observe == "exception":
+        await by_exception(handles[0])
+    elif observe == "gather":
+        await by_gather(handles[0])
+    else:
+        group = task.parallelize([(), ()])
+        with pytest.raises(LookupError):
+            async for _ in group:
+                pass
+        handles += group.invocations
+        for handle in handles:
+            await by_exception(handle)
+    await asyncio.sleep(10)
     assert not logged(caplog, app)
+
+
+async def test_the_shutdown_logs_what_nobody_has_waited_for(caplog):
+    app = Pynenc()
+    async with app:
+        kept = app.task(at_once)()
+    assert [entry.invocation_id for entry in logged(caplog, app)] == [kept.invocation_id]
+
+
+async def test_all_failures_are_logged_where_the_app_says_so(caplog):
+    app = Pynenc(log_failures="all")
+    invocation = app.task(at_once)()
+    await by_await(invocation)
+    assert len(logged(caplog, app)) == 1
+
+
+async def test_none_is_logged_where_the_app_says_so(caplog):
+    caplog.set_level(logging.INFO, "pynenc_async")
+    async with Pynenc(log_failures="none") as app:
+        app.task(max_retries=1)(at_once)()
+    assert not logged(caplog, app)
+    assert not caplog.records
+
+
+async def test_retries_are_logged_at_info_with_their_delay(caplog):
+    caplog.set_level(logging.INFO, "pynenc_async")
+    app = Pynenc()
+    invocation = app.task(max_retries=1, retry_delay=0.001)(at_once)()
+    await by_await(invocation)
+    [entry] = [entry for entry in caplog.records if entry.levelno == logging.INFO]
+    assert entry.invocation_id == invocation.invocation_id
+    assert "attempt 1 of" in entry.getMessage()
+    assert "LookupError: lost; the next one begins in 0.001 s" in entry.getMessage()
 
 
 async def test_not_logged_when_a_group_has_shown_it(caplog):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from helpers import S, turns
+from helpers import S
 from test_serialization import VALUES, elsewhere, new_app
 
 from pynenc_async import (
@@ -208,12 +208,3 @@ async def test_dicts_and_keywords_keep_their_order():
     assert [list(one) for one in restored.arguments.kwargs.values()] == [["z", "a"], ["y", "b"]]
     assert list(restored.result) == ["z", "a"]
     assert restored.call_id == invocation.call_id
-
-
-async def test_to_json_of_a_failure_counts_as_looking_at_it(caplog):
-    invocation = new_app()["fail"]("bread")
-    await invocation.wait()
-    invocation.to_json()
-    del invocation
-    await turns(3)
-    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -28,7 +28,7 @@ from pynenc_async.options import TaskOptionsDict
 from pynenc_async.printable import printable
 from pynenc_async.signals import run_interruptible
 from pynenc_async.store.base import Store
-from pynenc_async.telemetry import log
+from pynenc_async.telemetry import LogFailures, LogFailuresName, log
 
 Result = TypeVar("Result")
 
@@ -64,6 +64,8 @@ class Pynenc(Defining):
             None: what the URL says, or 10.
         watchdog_seconds: Seconds after which a body that blocks the event loop is named in the log, with its stack.
             None: never.
+        log_failures: Which final failures are logged, at ERROR: "unseen", those that no awaiter in this process has taken
+            within a second; "all"; "none". But for "none", retries are logged at INFO.
         task_defaults: Options of all its tasks, where nothing more specific is said.
         config: A TOML or YAML file. It and the environment go before these arguments: see `pynenc_async.configuration`.
 
@@ -95,6 +97,7 @@ class Pynenc(Defining):
         store_retain_bytes: int | None = None,
         lease_seconds: float | None = None,
         watchdog_seconds: float | None = DEFAULT_WATCHDOG_SECONDS,
+        log_failures: LogFailures | LogFailuresName = LogFailures.UNSEEN,
         task_defaults: TaskOptionsDict | None = None,
         config: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -118,6 +121,7 @@ class Pynenc(Defining):
                 "store_retain_bytes": store_retain_bytes,
                 "lease_seconds": lease_seconds,
                 "watchdog_seconds": watchdog_seconds,
+                "log_failures": log_failures,
             },
             has_store=store is not None,
         )

@@ -9,8 +9,20 @@ from typing import Annotated, Final, ParamSpec
 from urllib.parse import parse_qsl, urlsplit
 
 from pynenc_async.errors import InvalidTaskOptionsError
-from pynenc_async.option_rules import COUNT, POSITIVE, SECONDS, SPAN, TEXT, Rule, is_number, is_unknown, rules_of
+from pynenc_async.option_rules import (
+    COUNT,
+    POSITIVE,
+    SECONDS,
+    SPAN,
+    TEXT,
+    Rule,
+    is_number,
+    is_unknown,
+    one_of,
+    rules_of,
+)
 from pynenc_async.options import RULES as TASK_RULES
+from pynenc_async.telemetry import LogFailures
 
 Params = ParamSpec("Params")
 
@@ -56,6 +68,7 @@ class AppOptions:
     store_retain_bytes: Annotated[int | None, COUNT.or_none()] = None
     lease_seconds: Annotated[float | None, SPAN.or_none()] = None
     watchdog_seconds: Annotated[float | None, SECONDS.or_none()] = DEFAULT_WATCHDOG_SECONDS
+    log_failures: Annotated[LogFailures, one_of(LogFailures)] = LogFailures.UNSEEN
 
 
 APP_DEFAULTS: Final = {field.name: field.default for field in fields(AppOptions)}

@@ -35,6 +35,7 @@ from pynenc_async.scheduler.statuses import CANCELLED
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
+from pynenc_async.telemetry import LogFailures
 
 
 class Phase(Enum):
@@ -68,6 +69,7 @@ class LoopBound(Unstored):
         ageing_seconds: float | None,
         max_queued: int | None,
         watchdog_seconds: float | None,
+        log_failures: LogFailures,
     ) -> None:
         super().__init__(name)
         self.places: Final = Placement(
@@ -84,6 +86,7 @@ class LoopBound(Unstored):
                 places=self.places.all,
                 format_id=self.format_id,
                 ageing_seconds=ageing_seconds,
+                log_failures=log_failures,
             )
         )
         scheduler = self.scheduler
@@ -158,6 +161,7 @@ class LoopBound(Unstored):
         self._choose_way()
         scheduler.agenda.bind(monotonic_clock_of(loop), loop.call_later)
         self.store.bind(scheduler.clock, scheduler.passed, loop.call_later)
+        scheduler.unseen.bind(scheduler.passed, loop.call_later)
         self._standbys = self._crew.standbys
         self.phase = self._phase
         self._empty_inbox()  # what came from other threads when the loop before had ended
@@ -193,6 +197,7 @@ class LoopBound(Unstored):
         self.scheduler.registry.note_fork()
         self.scheduler.forget_comebacks()
         self.scheduler.leftovers.forget()
+        self.scheduler.unseen.forget()
         for record in [one for one in self.store if one._ended_at is None]:
             self._cut_off(record)
             self._leave_to_parent(record)
@@ -252,6 +257,7 @@ class LoopBound(Unstored):
             self._room.leave_loop()
         self.scheduler.settle = _nobody_is_there
         self.scheduler.leftovers.leave_loop()
+        self.scheduler.unseen.leave_loop()
         self.scheduler.agenda.leave_loop()
         self.store.leave_loop()
         living = [record for record in self.store if record._ended_at is None]

@@ -110,7 +110,14 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             except TimeoutError:
                 pass
             self._require_found()
+        self.note_awaited()
         return self._ended_at is not None
+
+    def note_awaited(self) -> None:
+        """Note that somebody has waited for the end, and may take the failure by looking at it: see `exception`."""
+        alarm = None if self._more is None else self._more.alarm
+        if alarm is not None:
+            alarm.was_awaited = True
 
     async def accepted(self) -> Self:
         """Return when the store holds the invocation durably: at once in memory. Raises `StoreError` where it cannot."""
@@ -195,11 +202,18 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
             del self, failure
 
     def exception(self) -> BaseException | None:
-        """Return what the function raised, or None. Before the end like `result`."""
+        """Return what the function raised, or None. Before the end like `result`.
+
+        Once the end was awaited, by `wait` or by a group, to look at the failure is to take it: then it is not logged.
+        """
         if self._ended_at is None:
             self._block(None)
             self._require_found()
-        return None if self._status is _SUCCESS else self._failure()
+            self.note_awaited()
+        if self._status is _SUCCESS:
+            return None
+        alarm = None if self._more is None else self._more.alarm
+        return self._failure() if alarm is not None and alarm.was_awaited else self._error()
 
     def _require_found(self) -> None:
         """Raise `InvocationNotFoundError` where the store has forgotten the invocation, and nobody knows its end."""
@@ -217,6 +231,15 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         ThreadWait(End(self), self._task.runtime.require_loop(self)).block(timeout)
 
     def _failure(self) -> BaseException:
+        """Return what to raise for an awaiter, who takes it."""
+        more = self._more
+        if more is not None and more.alarm is not None:
+            more.alarm.disarm()
+            more.alarm = None
+        return self._error()
+
+    def _error(self) -> BaseException:
+        """Return what to raise, for somebody who merely looks at it."""
         more = self._more
         if self._ended_at is None:
             return lost_of(self) or InvocationNotFinalError(
@@ -228,9 +251,6 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
                 return self._outcome  # it says more: it has expired, can never get through a limit, was not stored
             history = self.history  # of what another process has, the store knows the reason
             return InvocationCancelledError(self.invocation_id, history[-1].reason if history else "")
-        if more is not None and more.alarm is not None:
-            more.alarm.disarm()
-            more.alarm = None
         error: BaseException = self._outcome
         put_traceback(error, None if more is None else more.traceback)
         return error
@@ -242,7 +262,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         identity = self._identity()
         self._require_readable()
         self._look_from_afar()
-        return write_plain(self, identity) or write(self, identity, self._failure)
+        return write_plain(self, identity) or write(self, identity, self._error)
 
     @classmethod
     def from_json(cls, app: AppRecord, serialized: str | bytes) -> Self:

@@ -249,6 +249,9 @@ class _AsCompleted(Generic[Yielded]):
             await _NextEnd(loop, roster, position + 1)
         self._position += 1
         self.place = roster.take(member)
+        more = member._more
+        if more is not None and more.alarm is not None:
+            more.alarm.was_awaited = True
         return cast(Yielded, member)
 
 

@@ -29,7 +29,7 @@ from pynenc_async.scheduler.statuses import (
 )
 from pynenc_async.scheduler.telling import tell_each
 from pynenc_async.status import InvocationStatus
-from pynenc_async.telemetry import Alarm
+from pynenc_async.telemetry import Alarm, LogFailures, log
 from pynenc_async.user_errors import brief, is_a, traceback_of
 
 
@@ -180,7 +180,7 @@ class Endings(Slots):
             self._clear(record, record._more)
         waiters, record._waiters = record._waiters, None
         if status is FAILED:
-            self._sound_alarm(record)
+            self._set_alarm(record)
         else:
             self.store.keep_finished(record)
         tell_each(waiters, record)
@@ -212,10 +212,18 @@ class Endings(Slots):
         if more.stream is not None:
             more.stream.close()
 
-    def _sound_alarm(self, record: Record) -> None:
-        """Log the failure when the last handle goes without anybody having looked at the error."""
-        record.need_more().alarm = Alarm(record._task.task_id, self.format_id(record._number), record._outcome)
+    def _set_alarm(self, record: Record) -> None:
+        """Let the failure be logged: at once, or unless an awaiter takes it."""
+        if self.log_failures is LogFailures.NONE:
+            self.store.keep_finished(record)
+            return
+        alarm = Alarm(record._task.task_id, self.format_id(record._number), record._outcome)
+        record.need_more().alarm = alarm
         self.store.keep_twin(record)
+        if self.log_failures is LogFailures.ALL:
+            alarm.sound()
+        else:
+            self.unseen.add(alarm)
 
     def _retry(self, record: Record, error: BaseException, delay: float, reason: str) -> None:
         self.now = self.clock()
@@ -230,6 +238,20 @@ class Endings(Slots):
             more.journal.rewind(error)
         self.let_go(record, more)
         self.retry_after(record, delay)
+        if self.log_failures is not LogFailures.NONE:
+            self._tell_of_retry(record, delay, reason)
+
+    def _tell_of_retry(self, record: Record, delay: float, reason: str) -> None:
+        invocation_id, task_id = self.format_id(record._number), record._task.task_id
+        log.info(
+            "attempt %d of invocation %s of task %s failed: %s; the next one begins in %.3g s",
+            record._retries,
+            invocation_id,
+            task_id,
+            reason,
+            delay,
+            extra={"invocation_id": invocation_id, "task_id": task_id},
+        )
 
 
 def _is_cancelled(record: Record) -> bool:

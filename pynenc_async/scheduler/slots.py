@@ -13,8 +13,10 @@ from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
 from pynenc_async.scheduler.statuses import PAUSED, PENDING, REGISTERED, RESUMED, RUNNING, WAITS
+from pynenc_async.scheduler.unseen import Unseen
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
+from pynenc_async.telemetry import LogFailures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Wiring:
     format_id: Callable[[int], str]
     ageing_seconds: float | None
     """After how long a wait who waits is served a level higher; None: never."""
+    log_failures: LogFailures = LogFailures.UNSEEN
 
 
 class Slots:
@@ -56,6 +59,8 @@ class Slots:
         self._returning = 0
         """How many want to come back, to the loop or to a place."""
         self.observers: Observers | None = None
+        self.log_failures: Final = wiring.log_failures
+        self.unseen: Final = Unseen()
         self._finished: Final = wiring.store.finished
 
     # -- admission -----------------------------------------------------------------------------------------------------
