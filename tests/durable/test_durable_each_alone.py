@@ -15,6 +15,7 @@ from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.scheduler.grace import Grace
 from pynenc_async.store.sqlite import SqliteStore
 from pynenc_async.store.sqlite.worker import Worker
+from pynenc_async.testing import VirtualLoop
 
 
 def logged(caplog, words):
@@ -106,7 +107,7 @@ def test_a_journal_that_cannot_be_read_fails_its_own_workflow_alone():
                 await page.invocations[0]
             assert await charge("a", "b") == "paid a b"
 
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
     assert [row.status for row in world.rows() if row.task_id.endswith("order")] == [S.FAILED]
 

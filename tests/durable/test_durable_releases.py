@@ -40,7 +40,7 @@ async def test_what_can_no_longer_be_decoded_hides_nothing_else(world):
         one = found[unreadable]
         assert one is app.get_invocation(unreadable)
         assert one.status is S.SCHEDULED
-        assert "arguments.x" in repr(one)
+        assert unreadable in repr(one), "it can be shown, whatever its arguments are"
         for look in (lambda: one.arguments, lambda: one.call, one.to_json):
             with pytest.raises(SerializationError, match=r"arguments\.x"):
                 look()
