@@ -8,7 +8,7 @@ from pynenc_async.function import Function
 
 def returned(function: Function, value: Any) -> Any:
     """Return what a `def` has returned; raise `TypeError` for what nobody would run: a coroutine, a generator it wraps."""
-    kind = type(value)  # no class derives from these, and `isinstance` asks a proxy what it stands for
+    kind = type(cast("object", value))  # no class derives from these, and `isinstance` asks a proxy what it stands for
     if kind is CoroutineType:
         value.close()
         raise TypeError(f"{function.task_id} is a def that returned a coroutine; make it async def, and await there")

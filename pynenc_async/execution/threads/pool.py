@@ -49,7 +49,7 @@ class Threads:
         self.break_off_waits: Final = break_off_waits
         """Ends the waits of threads that nothing can end any more, where the loop was closed."""
         self.work_began, self.work_ended = thread_work_of(loop)
-        itself = weakref.ref(self)  # its timer must not keep the pool
+        itself: weakref.ref[Threads] = weakref.ref(self)  # its timer must not keep the pool
         hiring = Hiring("a thread", loop, again=partial(_hire_again, itself), give_up=partial(_give_up, itself))
         self.staff: Final = Staff(place, hiring)
         self._handed_out = 0
