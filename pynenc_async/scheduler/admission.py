@@ -4,6 +4,7 @@ Only invocations of tasks with such options come here: they are *admitted* inste
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from pynenc_async.errors import ConcurrencyLimitError
@@ -25,7 +26,7 @@ from pynenc_async.scheduler.statuses import (
     SCHEDULED,
 )
 from pynenc_async.scheduler.stopping import Stopping
-from pynenc_async.scheduler.turnstile import Turnstile
+from pynenc_async.scheduler.turnstile import TurnstileTimers
 from pynenc_async.status import InvocationStatus
 
 
@@ -36,8 +37,7 @@ class Admission(Stopping):
         super().__init__(wiring)
         self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
-        self._turnstile: Final = Turnstile()
-        """For whatever changes permits, and who waits for them."""
+        self._timers: Final = TurnstileTimers(self.agenda, self._turnstile)
         self._due_actions[Kind.START] = self._start_due
 
     def way_in(self, options: TaskOptions, limiter: Limiter | None) -> Callable[[Record], None]:
@@ -48,23 +48,14 @@ class Admission(Stopping):
         if limiter is None:
             return append
 
-        turnstile = self._turnstile
-
         def admit_limited(record: Record) -> None:
-            if turnstile.busy:
-                turnstile.put_off(admit_limited, record)
-                return
-            turnstile.busy = True
-            try:
-                rule = limiter.admit(record)
-                if rule is None:
-                    append(record)
-                else:
-                    self._refuse(record, limiter, rule)
-            finally:
-                turnstile.leave()
+            rule = limiter.admit(record)
+            if rule is None:
+                append(record)
+            else:
+                self._refuse(record, limiter, rule)
 
-        return admit_limited
+        return partial(self._turnstile.enter, admit_limited)
 
     # -- its moment ----------------------------------------------------------------------------------------------------
 
@@ -110,7 +101,7 @@ class Admission(Stopping):
         """Return the limiter that all uses of one task share."""
         limiter = self._limiters.get(task_id)
         if limiter is None:
-            limiter = Limiter(self.agenda, self.ageing_seconds, self._note_room, self._began_at)
+            limiter = Limiter(self._timers, self.ageing_seconds, self._note_room, self._began_at)
             limiter = self._limiters.setdefault(task_id, limiter)
         return limiter
 

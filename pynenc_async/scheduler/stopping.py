@@ -12,6 +12,7 @@ from pynenc_async.scheduler.endings import Endings
 from pynenc_async.scheduler.grace import Grace
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PAUSED, PENDING, SCHEDULED
+from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.telemetry import log
 
@@ -25,6 +26,8 @@ class Stopping(Endings):
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
         self.agenda: Final = Agenda(self._due, self._is_live)
+        self._turnstile: Final = Turnstile()
+        """For whatever changes permits, and who waits for them."""
         self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {Kind.CALL: Call.make}
         self.settle: Callable[[], None] = nobody_listens
         """Gets bodies going after something became ready that no body's end announces."""
@@ -50,6 +53,9 @@ class Stopping(Endings):
 
         A body is asked once: asking again would cut the cleaning up short.
         """
+        self._turnstile.enter(self._cancel_tree, record, reason)
+
+    def _cancel_tree(self, record: Record, reason: str) -> None:
         now = self.agenda.now()
         told: list[Record] = []
         families: list[tuple[Sequence[Record], str]] = [((record,), reason)]

@@ -2,42 +2,53 @@
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 
 class Turnstile:
     """Puts off a decision that comes in the midst of another one.
 
     A finalizer or a signal handler may call a task, or cancel an invocation, while the permits of that task change hands.
-    Whoever works with permits takes `busy` for that time, and ends with `leave`; in the usual cases without a call.
     """
 
-    __slots__ = ("_late", "busy")
+    __slots__ = ("_busy", "_late")
 
     def __init__(self) -> None:
-        self.busy = False
-        """Whether a decision is under way."""
-        self._late: Final[deque[Callable[[], object]]] = deque()
+        self._busy = False
+        self._late: Final[deque[tuple[Callable[..., object], tuple[Any, ...]]]] = deque()
         """What came meanwhile."""
 
-    def put_off(self, decide: Callable[..., object], *args: object) -> None:
-        """Decide this when the decision that is under way is complete."""
-        self._late.append(partial(decide, *args))
-
-    def enter(self, decide: Callable[..., object], *args: object) -> None:
+    def enter(self, decide: Callable[..., object], *args: Any) -> None:
         """Decide this now, or when the decision that is under way is complete."""
-        if self.busy:
-            self.put_off(decide, *args)
+        if self._busy:
+            self._late.append((decide, args))
             return
-        self.busy = True
+        self._busy = True
         try:
             decide(*args)
         finally:
-            self.leave()
+            self._busy = False
+            if self._late:
+                self._catch_up()
 
-    def leave(self) -> None:
-        """The decision is complete: make those that have come meanwhile."""
-        self.busy = False
-        while self._late and not self.busy:
-            self.enter(self._late.popleft())
+    def _catch_up(self) -> None:
+        while not self._busy:
+            try:
+                decide, args = self._late.popleft()
+            except IndexError:  # there are none, or somebody else has been faster
+                return
+            self.enter(decide, *args)
+
+
+class TurnstileTimers:
+    """The timers of `agenda`, whose calls are decisions about permits."""
+
+    def __init__(self, agenda: Any, turnstile: Turnstile) -> None:
+        self._agenda: Final = agenda
+        self._turnstile: Final = turnstile
+        self.now: Final[Callable[[], float]] = agenda.now
+        self.cancel: Final[Callable[[Any], None]] = agenda.cancel
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Any:
+        """Call back in `delay` seconds, unless the returned call is cancelled."""
+        return self._agenda.call_later(delay, lambda: self._turnstile.enter(callback))
