@@ -263,7 +263,7 @@ class Record:
         return more
 
     def add_waiter(self, waiter: Waiter) -> None:
-        """Tell `waiter` of the end, which must still lie ahead."""
+        """Tell `waiter` of the end: at once, where that comes in the midst of this, by a finalizer or a signal handler."""
         if self._more is not None and self._more.stream is not None:
             self._more.stream.drop_unread()  # who awaits the end must not wait for readers that may never come
         waiters = self._waiters
@@ -273,6 +273,9 @@ class Record:
             if not isinstance(waiters, dict):
                 waiters = self._waiters = {waiters: 1}
             waiters[waiter] = waiters.get(waiter, 0) + 1
+        if self._ended_at is not None and self._waiters is not None:
+            self.remove_waiter(waiter)
+            waiter.notify(self)
 
     def is_awaited_by_body(self) -> bool:
         """Whether a body awaits it."""

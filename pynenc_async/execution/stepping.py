@@ -142,9 +142,11 @@ class Stepper:
     def begin(self, record: Record) -> Any:
         """Step `record` for the first time. If it suspends it owns this carrier, and what it awaits is returned."""
         context: Any = record._context
+        if context is None:
+            return DONE  # a finalizer or a signal handler has cancelled it since it was taken
+        record._driver = self  # first, and without a call: from here on it is the body that is told to stop
         if record._task.options.max_retries:
             context = context.copy()  # each attempt starts from the context of the submitter
-        record._driver = self
         try:
             awaited = context.run(self._step, record)
         except BaseException as error:  # noqa: BLE001  whatever a body ends in, its invocation ends

@@ -346,6 +346,18 @@ class LoopBound(Unstored):
         """Take in, on the loop, what was submitted."""
         raise NotImplementedError
 
+    def _queue_in_turn(self, record: Record) -> None:
+        """Take it in when no other decision is under way."""
+        self.scheduler.turnstile.enter(self._queue_or_end, record)
+
+    def _queue_or_end(self, record: Record) -> None:
+        try:
+            self._queue(record)
+        except BaseException as error:
+            if record._ended_at is None:  # nothing else would end it
+                self.scheduler.withdraw(record, error, "it could not be queued")
+            raise
+
     def _post(self, record: Record) -> None:
         expect_end(record)
         guardian = guardian_of(record)
@@ -360,12 +372,7 @@ class LoopBound(Unstored):
 
     def _take_posted(self, posted: tuple[Record, Record | None]) -> None:
         record, guardian = posted
-        try:
-            self._queue(record)
-        except BaseException as error:
-            if record._ended_at is None:  # nothing else would end it
-                self.scheduler.withdraw(record, error, "it could not be queued")
-            raise
+        self._queue_in_turn(record)
         if guardian is not None and is_told_to_stop(guardian):
             self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
 

@@ -84,7 +84,7 @@ class Dispatcher(LoopBound):
             self.observers.announce(record, None, status, now, attempt, reason)
         self.watches.begin(record)
         if _get_running_loop() is self.loop:
-            self._queue(record)
+            self._queue_in_turn(record)
             self.crew.settle()
         else:
             self._post(record)

@@ -143,7 +143,8 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
             signal = Signal(self._task.runtime.require_own_loop(members[0]), body)
             roster.call_when(len(members), signal)
             try:
-                yield from suspend(signal, members, body)
+                if roster.failed is None:  # else a member was cancelled in the midst of this
+                    yield from suspend(signal, members, body)
             finally:
                 roster.forget(signal)
         if roster.failed is not None:

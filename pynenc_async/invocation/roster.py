@@ -126,19 +126,17 @@ class Roster(BodyWaiter):
         """Be told of the end of every member; those that ended before come first, in the order in which they did."""
         if not self._watching:
             self._watching = True
-            members = self.listed()
-            early = [member for member in members if member._ended_at is not None]
+            early: list[Member] = []
+            for member in self.listed():
+                more = member._more
+                if member._ended_at is not None:
+                    early.append(member)
+                elif member._waiters is None and (more is None or more.stream is None):
+                    member._waiters = self  # `add_waiter`, without a call, and so with nothing in its midst
+                else:
+                    member.add_waiter(self)
             for member in sorted(early, key=lambda member: member._ended_at or 0.0):
                 self.notify(member)
-            for member in members:
-                if member._ended_at is None:
-                    more = member._more
-                    if member._waiters is None and (
-                        more is None or more.stream is None
-                    ):  # `add_waiter`, without a call
-                        member._waiters = self
-                    else:
-                        member.add_waiter(self)
 
     def notify(self, record: Record) -> None:
         """A member has ended."""
@@ -175,6 +173,8 @@ class Roster(BodyWaiter):
         """Notify `signal` when `count` members have ended, or earlier when one fails or no more will come."""
         self._signals[signal] = None
         self._wake_at = min(self._wake_at, count)
+        if self.consumed + len(self.ended) >= count:  # in the midst of this, by a finalizer
+            self.wake()
 
     def forget(self, signal: Reader) -> None:
         """Do not notify `signal` any more: its reader has gone, or has been told."""

@@ -26,7 +26,6 @@ from pynenc_async.scheduler.statuses import (
     SCHEDULED,
 )
 from pynenc_async.scheduler.stopping import Stopping
-from pynenc_async.scheduler.turnstile import TurnstileTimers
 from pynenc_async.status import InvocationStatus
 
 
@@ -37,7 +36,6 @@ class Admission(Stopping):
         super().__init__(wiring)
         self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
-        self._timers: Final = TurnstileTimers(self.agenda, self._turnstile)
         self._due_actions[Kind.START] = self._start_due
 
     def way_in(self, options: TaskOptions, limiter: Limiter | None) -> Callable[[Record], None]:
@@ -55,7 +53,7 @@ class Admission(Stopping):
             else:
                 self._refuse(record, limiter, rule)
 
-        return partial(self._turnstile.enter, admit_limited)
+        return partial(self.turnstile.enter, admit_limited)
 
     # -- its moment ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +105,7 @@ class Admission(Stopping):
 
     def _note_room(self, limiter: Limiter) -> None:
         """There may be room though no permit came back."""
-        self._turnstile.enter(self._grant_permits, limiter)
+        self.turnstile.enter(self._grant_permits, limiter)
 
     def _began_at(self, record: Record) -> float:
         """Return when the last attempt of `record` began that has, on the agenda's clock."""
@@ -119,7 +117,7 @@ class Admission(Stopping):
         if limiter is None:
             self._let_in(record)
         else:
-            self._turnstile.enter(self._enter_limited, record, limiter)
+            self.turnstile.enter(self._enter_limited, record, limiter)
 
     def _enter_limited(self, record: Record, limiter: Limiter) -> None:
         rule = limiter.admit(record)

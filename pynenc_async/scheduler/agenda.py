@@ -10,6 +10,8 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Final, Protocol
 
+from pynenc_async.scheduler.turnstile import Turnstile
+
 _SWEEP_AT: Final = 64
 _LONGEST_TIMER: Final = 1e9
 """Seconds: uvloop raises for a timer that is set too far ahead. Whoever rings early looks, and sets it again."""
@@ -67,7 +69,7 @@ Entry = tuple[float, int, Kind, Any]
 class Agenda:
     """Everything that is due later. Bound to one loop after another."""
 
-    def __init__(self, fire: Callable[[Kind, Any], None], is_live: Callable[[float, Kind, Any], bool]) -> None:
+    def __init__(self, fire: Callable[[float, Kind, Any], None], is_live: Callable[[float, Kind, Any], bool]) -> None:
         self._fire: Final = fire
         self._is_live: Final = is_live
         self._entries: list[Entry] = []
@@ -123,9 +125,16 @@ class Agenda:
         """Count an entry that became stale; sweep when most are."""
         self._dead += 1
         if self._dead >= _SWEEP_AT and self._dead * 2 > len(self._entries):
-            self._entries = [entry for entry in self._entries if self._is_live(entry[0], entry[2], entry[3])]
-            heapify(self._entries)
-            self._dead = 0
+            self._sweep()
+
+    def _sweep(self) -> None:
+        entries, self._entries = self._entries, []
+        living = [entry for entry in entries if self._is_live(entry[0], entry[2], entry[3])]
+        self._entries += living  # what is put meanwhile, by a finalizer for instance, is there already
+        heapify(self._entries)
+        self._dead = 0
+        if self._entries and (self._timer is None or self._entries[0][0] < self._armed_for):
+            self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -148,7 +157,21 @@ class Agenda:
         while entries and entries[0][0] <= now:
             when, _, kind, subject = heappop(entries)
             if self._is_live(when, kind, subject):
-                self._fire(kind, subject)
+                self._fire(when, kind, subject)
             else:
                 self._dead -= self._dead > 0
             entries = self._entries  # a sweep made a new list
+
+
+class TurnstileTimers:
+    """The timers of `agenda`, whose calls are decisions about permits."""
+
+    def __init__(self, agenda: Agenda, turnstile: Turnstile) -> None:
+        self._agenda: Final = agenda
+        self._turnstile: Final = turnstile
+        self.now: Final = agenda.now
+        self.cancel: Final = agenda.cancel
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Call:
+        """Call back in `delay` seconds, unless the returned call is cancelled."""
+        return self._agenda.call_later(delay, lambda: self._turnstile.enter(callback))

@@ -121,8 +121,8 @@ class DurableScheduler(WritingScheduler):
     def fail_unrunnable(self, record: Record, error: BaseException) -> None:
         """End an invocation whose body cannot even be called."""
         self._make_runnable(record)
-        self._begin(record)
-        self.end(record, FAILED, error)
+        if self._begin(record):
+            self.end(record, FAILED, error)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -142,10 +142,6 @@ class DurableScheduler(WritingScheduler):
         return iter(()) if self.room is None else self.room.bodies()
 
     # -- beginning -----------------------------------------------------------------------------------------------------
-
-    def _begin(self, record: Record) -> Record:
-        """Give `record` a slot, unless it was left to others while it was queued."""
-        return record if durable_of(record).away else super()._begin(record)
 
     def _decide_starts(self) -> None:
         self._suspects.admit()
@@ -185,11 +181,11 @@ class DurableScheduler(WritingScheduler):
                 return False
         return super()._is_live(when, kind, subject)
 
-    def cancel(self, record: Record, reason: str) -> None:
+    def _cancel_now(self, record: Record, reason: str) -> None:
         """Cancel an invocation of this runner; ask its owner where it is another's."""
         more = durable_of(record)
         if more.leader is not None:
-            self.cancel(more.leader, reason)
+            self._cancel_now(more.leader, reason)
         elif record._number == 0 or more.away:
             self.ledger.ask(CancelRequest(invocation_id=more.invocation_id, reason=reason))
         else:
@@ -198,7 +194,7 @@ class DurableScheduler(WritingScheduler):
                 if more.cancel_reason is not None
                 else [one for one in living_tree(record) if durable_of(one).has_kin]
             )
-            super().cancel(record, reason)
+            super()._cancel_now(record, reason)
             for one in kin:
                 self.told_kin(one, "was cancelled")
 
@@ -283,7 +279,7 @@ class DurableScheduler(WritingScheduler):
         if durable.ending and draft.end is None:
             del record.leave_path()[-len(draft.steps) :]  # it was withdrawn meanwhile, and had not begun in the store
         else:
-            self._turnstile.enter(self._wait_for_others, draft, refusal)
+            self._wait_for_others(draft, refusal)
 
     def _wait_for_others(self, draft: Draft, refusal: Refusal) -> None:
         """Other processes hold what a start needs: it was none, and waits for its turn.
@@ -314,7 +310,7 @@ class DurableScheduler(WritingScheduler):
     def look_again(self) -> None:
         """Other processes may have given back what is waited for here."""
         for limiter in list(self._limiters.values()):
-            self._turnstile.enter(limiter.look_again)
+            self.turnstile.enter(limiter.look_again)
 
     def begin_session(self) -> None:
         """Of what was queued, or about to begin, in the session before, nothing is here any more."""

@@ -113,6 +113,9 @@ class Endings(Slots):
         # Here runs code of users, before anything has changed; it may cancel the invocation, too.
         delay = None if _is_cancelled(record) else self.retry_delay(record, error)
         reason = "" if delay is None else brief(error)
+        self.turnstile.enter(self._retry_or_end, record, error, delay, reason)
+
+    def _retry_or_end(self, record: Record, error: BaseException, delay: float | None, reason: str) -> None:
         if delay is not None and not _is_cancelled(record):
             self._retry(record, error, delay, reason)
         else:

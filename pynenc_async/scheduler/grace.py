@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pynenc_async.guard import serve_records
 from pynenc_async.record import Record
-from pynenc_async.scheduler.agenda import SLACK, Agenda
+from pynenc_async.scheduler.agenda import SLACK, TurnstileTimers
 
 Told = tuple[float, list[int]]
 """A moment, on the agenda's clock, and the numbers of those who were told then."""
@@ -22,8 +22,10 @@ Told = tuple[float, list[int]]
 class Grace:
     """Calls `overdue` for each record that was told to stop, and has not when its grace ends."""
 
-    def __init__(self, agenda: Agenda, find: Callable[[int], Record | None], overdue: Callable[[Any], None]) -> None:
-        self._agenda: Final = agenda
+    def __init__(
+        self, timers: TurnstileTimers, find: Callable[[int], Record | None], overdue: Callable[[Any], None]
+    ) -> None:
+        self._timers: Final = timers
         self._find: Final = find
         self._overdue: Final = overdue
         self._lines: Final[dict[float, deque[Told]]] = {}
@@ -38,18 +40,18 @@ class Grace:
             line = self._lines.get(seconds)
             if line is None:
                 line = self._lines[seconds] = deque()
-                self._agenda.call_later(seconds, partial(self._look, seconds))
+                self._timers.call_later(seconds, partial(self._look, seconds))
             line.append((now, together))
 
     def _look(self, seconds: float) -> None:
         """Report those whose time is up, and look again when the time of the first who has not stopped is."""
-        line, now = self._lines[seconds], self._agenda.now()
+        line, now = self._lines[seconds], self._timers.now()
         while line:
             told_at, numbers = line[0]
             left = [record for number in numbers if (record := self._find(number)) and _goes_on(record, told_at)]
             wait = told_at + seconds - now
             if left and wait > SLACK:
-                self._agenda.call_later(wait, partial(self._look, seconds))
+                self._timers.call_later(wait, partial(self._look, seconds))
                 return
             line.popleft()
             serve_records(left, self._overdue, "dealing with an invocation that did not stop")

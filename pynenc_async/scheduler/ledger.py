@@ -24,6 +24,7 @@ from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
 from pynenc_async.scheduler.marks import Marks
 from pynenc_async.scheduler.settling import Settlement, Settling
+from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.store.base import Store
 from pynenc_async.store.values import CancelRequest, JournalChange
 from pynenc_async.telemetry import log
@@ -46,8 +47,9 @@ Other = CancelRequest | JournalChange
 class Ledger:
     """The drafts of one app, and the one Task that commits them."""
 
-    def __init__(self, settlement: Settlement) -> None:
+    def __init__(self, settlement: Settlement, turnstile: Turnstile) -> None:
         self._settlement: Final = settlement
+        self._turnstile: Final = turnstile
         self._drafts: dict[int, Draft] = {}
         """Of what the store knows: what follows from them keeps the rest going, so they go first."""
         self._new: dict[int, Record] = {}
@@ -226,7 +228,8 @@ class Ledger:
         pause = FIRST_PAUSE_SECONDS
         while True:
             await self._until_wanted()
-            batch, others = self._take()
+            batch, others = list[Draft](), list[Other]()
+            self._turnstile.enter(self._take, batch, others)
             answered = self._marks.taken(draft.record._number for draft in batch) if self._marks else ()
             try:
                 refusals = await store.commit([*others, *map(_fixed_change, batch)])
@@ -261,8 +264,10 @@ class Ledger:
         self._tell_idle()
         self._marks.release()
         if self.failure is None:  # else nothing new is admitted, and only a commit can tell that the store works again
-            self._wanted = asyncio.get_running_loop().create_future()
-            await self._wanted
+            self._wanted = wanted = asyncio.get_running_loop().create_future()
+            if self._has_work():
+                self._wake()  # something was decided in the midst of this, by a finalizer
+            await wanted
 
     def _tell_idle(self) -> None:
         idle, self._idle = self._idle, []
@@ -270,11 +275,14 @@ class Ledger:
             if not future.done():
                 future.set_result(None)
 
-    def _take(self) -> tuple[list[Draft], list[Other]]:
+    def _take(self, batch: list[Draft], others: list[Other]) -> None:
+        """Move what goes next into `batch` and `others`."""
         if self._singly:
             alone = self._singly.popleft()
-            return ([alone], []) if isinstance(alone, Draft) else ([], [alone])
-        batch, self._failed = self._failed, []
+            (batch if isinstance(alone, Draft) else others).append(alone)  # type: ignore[arg-type]
+            return
+        failed, self._failed = self._failed, []
+        batch += failed
         room = max(0, MOST_AT_ONCE - len(batch))
         taken = _take_first(self._drafts, room)
         taken += _take_first(self._begun, max(room - len(taken), MOST_AT_ONCE // 2))
@@ -283,8 +291,8 @@ class Ledger:
         new += _take_first(self.put_off, room - len(new))
         taken += [Draft(record, is_new=True) for record in new]
         batch += [part for draft in taken for part in self._fix(draft)]
-        others, self._others = self._others, []
-        return batch, others
+        asked, self._others = self._others, []
+        others += asked
 
     def _fix(self, draft: Draft) -> Sequence[Draft]:
         try:
@@ -331,8 +339,4 @@ _fixed_change: Final = attrgetter("change")
 
 
 def _take_first(waiting: dict[int, T], most: int) -> list[T]:
-    if len(waiting) <= most:
-        taken = list(waiting.values())
-        waiting.clear()
-        return taken
     return [waiting.pop(number) for number in list(islice(waiting, most))]

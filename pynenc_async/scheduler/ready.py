@@ -110,9 +110,11 @@ class Lane:
         """Count an entry that will never be run; sweep when more than half of the lane is dead."""
         self._dead += 1
         if self._dead >= _SWEEP_AT and self._dead * 2 > len(self.items):
-            living = [record for record in self.items if is_due(record)]
-            self.items.clear()
-            self.items.extend(living)
+            items = self.items
+            for _ in range(len(items)):  # one by one: a finalizer may queue something meanwhile
+                record = items.popleft()
+                if is_due(record):
+                    items.append(record)
             self._dead = 0
             self._queue.note(self)
 
@@ -156,8 +158,9 @@ class ReadyQueue:
         rank = self._rank(lane, urgent)
         if lane.ticket is None or rank < lane.rank:
             self.others[lane.level] = lane
-            lane.rank, lane.ticket = rank, next(self._tickets)
-            heappush(self._order, (rank, -lane.level, lane.ticket, lane))
+            ticket = next(self._tickets)
+            heappush(self._order, (rank, -lane.level, ticket, lane))
+            lane.rank, lane.ticket = rank, ticket
 
     def _rank(self, lane: Lane, urgent: Record | None = None) -> float:
         oldest = lane.items[0] if lane.items else urgent
@@ -169,16 +172,23 @@ class ReadyQueue:
         """Return the lane that is served next, in which there may be nothing but stale entries; None when all are empty."""
         base, order = self.base, self._order
         while order:
+            # Between a look and what follows from it there is no call, so nothing is queued in between.
             rank, _, ticket, lane = order[0]
             if lane.ticket != ticket:
                 heappop(order)  # it has another place by now
-            elif not lane:
-                heappop(order)
+                continue
+            if not lane.items and not lane.urgent:
                 lane.ticket = None
                 del self.others[lane.level]
-            elif (current := self._rank(lane)) > rank:
+                heappop(order)
+                continue
+            current = self._rank(lane)
+            entry = (current, -lane.level, ticket, lane)
+            if order[0][2] != ticket:
+                continue  # something has been queued after all
+            if current > rank:
                 lane.rank = current
-                heapreplace(order, (current, -lane.level, ticket, lane))
+                heapreplace(order, entry)
             else:
                 is_next = not base or (current, -lane.level) < (self._rank(base), 0)
                 return lane if is_next else base

@@ -68,9 +68,9 @@ class Scheduler(Timeouts):
         if task.limiter is not None:
             key, more.permit = more.permit, UNSET
             if key is not UNSET:
-                self._turnstile.enter(self._give_back, record, key)
+                self.turnstile.enter(self._give_back, record, key)
             elif more.held and is_over:
-                self._turnstile.enter(task.limiter.forget, record)
+                self.turnstile.enter(task.limiter.forget, record)
         if is_over and (
             more.held
             or more.deadline is not None

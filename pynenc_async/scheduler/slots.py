@@ -12,7 +12,8 @@ from pynenc_async.record import Record
 from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
-from pynenc_async.scheduler.statuses import PAUSED, PENDING, REGISTERED, RESUMED, RUNNING, WAITS
+from pynenc_async.scheduler.statuses import PAUSED, PENDING, REGISTERED, RESUMED, RUNNABLE, RUNNING, WAITS
+from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.scheduler.unseen import Unseen
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
@@ -62,6 +63,8 @@ class Slots:
         self.log_failures: Final = wiring.log_failures
         self.unseen: Final = Unseen()
         self._finished: Final = wiring.store.finished
+        self.turnstile: Final = Turnstile()
+        """For decisions of several steps: a finalizer or a signal handler may ask for another one in between."""
 
     # -- admission -----------------------------------------------------------------------------------------------------
 
@@ -128,7 +131,9 @@ class Slots:
                 record._status = RUNNING
                 return record
             if place is None or place.has_room():
-                return self._begin(record)
+                if self._begin(record):
+                    return record
+                continue
             self._queue_at(place, record, lane.level)
         return None
 
@@ -141,7 +146,7 @@ class Slots:
             if rank is not None and (first is None or rank <= first):
                 chosen, first = place, rank
         record = None if chosen is None else chosen.queue.pop()
-        return None if record is None else self._begin(record)
+        return record if record is not None and self._begin(record) else None
 
     def _queue_at(self, place: Place, record: Record, level: int) -> None:
         if place not in self._crowded:
@@ -169,22 +174,25 @@ class Slots:
         if self.in_use >= self.limit or self._comebacks or self.ready.pop() is not record:
             return False
         self.now = self.clock()
-        self._begin(record)
-        return True
+        return self._begin(record)
 
-    def _begin(self, record: Record) -> Record:
-        self.in_use += 1
-        record._started_at = self.now
+    def _begin(self, record: Record) -> bool:
+        """Give `record` a slot, unless a finalizer or a signal handler has just cancelled it; say whether it has one."""
         place = record._task.place
-        on_loop = begins_on_loop(record)
-        record._status = RUNNING if on_loop else PENDING  # whoever begins the body at a place makes it RUNNING
+        on_loop = place is None or record._task.function.drive is not None  # `begins_on_loop`
+        # From here to the status without a call: nothing can come in between.
+        if record._status not in RUNNABLE:
+            return False
+        self.in_use += 1
         if place is not None:
             place.in_use += 1
+        record._started_at = self.now
+        record._status = RUNNING if on_loop else PENDING  # whoever begins the body at a place makes it RUNNING
         if record._more is not None:
             self.note(record, PENDING, record._retries + 1)
             if on_loop:
                 self.note(record, RUNNING, record._retries + 1)
-        return record
+        return True
 
     def note(self, record: Record, status: InvocationStatus, attempt: int, reason: str = "") -> None:
         """Write a transition down, unless the time slots of the record say it all, and tell who watches."""

@@ -7,12 +7,11 @@ from msgspec import UNSET
 
 from pynenc_async.errors import InvocationTimeoutError
 from pynenc_async.record import More, Record
-from pynenc_async.scheduler.agenda import Agenda, Call, Kind
+from pynenc_async.scheduler.agenda import Agenda, Kind, TurnstileTimers
 from pynenc_async.scheduler.endings import Endings
 from pynenc_async.scheduler.grace import Grace
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PAUSED, PENDING, SCHEDULED
-from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.scheduler.unconnected import nobody_listens
 from pynenc_async.telemetry import log
 
@@ -26,20 +25,26 @@ class Stopping(Endings):
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
         self.agenda: Final = Agenda(self._due, self._is_live)
-        self._turnstile: Final = Turnstile()
-        """For whatever changes permits, and who waits for them."""
-        self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {Kind.CALL: Call.make}
+        self._timers: Final = TurnstileTimers(self.agenda, self.turnstile)
+        self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {}
         self.settle: Callable[[], None] = nobody_listens
         """Gets bodies going after something became ready that no body's end announces."""
-        self.grace: Final = Grace(self.agenda, self.store.records.get, self._grace_due)
+        self.grace: Final = Grace(self._timers, self.store.records.get, self._grace_due)
 
     def passed(self) -> float:
         """Return what time it is on a clock that nobody sets."""
         return self.agenda.now()
 
-    def _due(self, kind: Kind, subject: Any) -> None:
-        self._due_actions[kind](subject)
+    def _due(self, when: float, kind: Kind, subject: Any) -> None:
+        if kind is Kind.CALL:
+            subject.make()
+        else:
+            self.turnstile.enter(self._fall_due, when, kind, subject)
         self.settle()
+
+    def _fall_due(self, when: float, kind: Kind, subject: Any) -> None:
+        if self._is_live(when, kind, subject):
+            self._due_actions[kind](subject)
 
     def _is_live(self, when: float, kind: Kind, subject: Any) -> bool:
         """Whether an entry of the agenda still counts."""
@@ -53,9 +58,9 @@ class Stopping(Endings):
 
         A body is asked once: asking again would cut the cleaning up short.
         """
-        self._turnstile.enter(self._cancel_tree, record, reason)
+        self.turnstile.enter(self._cancel_now, record, reason)
 
-    def _cancel_tree(self, record: Record, reason: str) -> None:
+    def _cancel_now(self, record: Record, reason: str) -> None:
         now = self.agenda.now()
         told: list[Record] = []
         families: list[tuple[Sequence[Record], str]] = [((record,), reason)]
@@ -82,7 +87,7 @@ class Stopping(Endings):
         """Cancel what the body of `record` has submitted."""
         children = record._more.children if record._more is not None else None
         for child in list((children or {}).values()):
-            self.cancel(child, reason)
+            self._cancel_now(child, reason)
 
     def withdraw(self, record: Record, outcome: object, reason: str) -> None:
         """End, as CANCELLED, an invocation whose body is not under way."""
@@ -124,7 +129,7 @@ class Stopping(Endings):
         if record._status is PENDING:
             driver.revoke()
         elif driver.insist():
-            self.agenda.call_later(KILLED_SECONDS, lambda: self._killed_due(record, driver))
+            self._timers.call_later(KILLED_SECONDS, lambda: self._killed_due(record, driver))
             return
         self._give_up(record)
 

@@ -1,8 +1,13 @@
-"""One decision about permits at a time, though calls may come in the midst of it."""
+"""One decision at a time, where its steps depend on each other and code of users may come in between."""
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
+
+from pynenc_async.guard import serve_each
+
+Late = tuple[Callable[..., object], tuple[Any, ...]]
+"""A decision that was put off, and what it is about."""
 
 
 class Turnstile:
@@ -15,40 +20,32 @@ class Turnstile:
 
     def __init__(self) -> None:
         self._busy = False
-        self._late: Final[deque[tuple[Callable[..., object], tuple[Any, ...]]]] = deque()
+        self._late: Final[deque[Late]] = deque()
         """What came meanwhile."""
 
     def enter(self, decide: Callable[..., object], *args: Any) -> None:
-        """Decide this now, or when the decision that is under way is complete."""
+        """Decide this now, or when what is under way is complete, and what came before this."""
         if self._busy:
             self._late.append((decide, args))
             return
         self._busy = True
         try:
+            if self._late:  # the last one to catch up was itself interrupted
+                self._catch_up()
             decide(*args)
         finally:
-            self._busy = False
-            if self._late:
-                self._catch_up()
+            try:
+                if self._late:
+                    self._catch_up()
+            finally:
+                self._busy = False
 
     def _catch_up(self) -> None:
-        while not self._busy:
-            try:
-                decide, args = self._late.popleft()
-            except IndexError:  # there are none, or somebody else has been faster
-                return
-            self.enter(decide, *args)
+        """Decide what came meanwhile. What that raises is reported: it is not the business of whoever is under way."""
+        while self._late:
+            serve_each((self._late.popleft(),), _decide_late, "a decision that was put off")
 
 
-class TurnstileTimers:
-    """The timers of `agenda`, whose calls are decisions about permits."""
-
-    def __init__(self, agenda: Any, turnstile: Turnstile) -> None:
-        self._agenda: Final = agenda
-        self._turnstile: Final = turnstile
-        self.now: Final[Callable[[], float]] = agenda.now
-        self.cancel: Final[Callable[[Any], None]] = agenda.cancel
-
-    def call_later(self, delay: float, callback: Callable[[], None], /) -> Any:
-        """Call back in `delay` seconds, unless the returned call is cancelled."""
-        return self._agenda.call_later(delay, lambda: self._turnstile.enter(callback))
+def _decide_late(late: Late) -> None:
+    decide, args = late
+    decide(*args)

@@ -74,7 +74,7 @@ class WritingScheduler(Scheduler):
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
-        self.ledger: Final = Ledger(self)
+        self.ledger: Final = Ledger(self, self.turnstile)
         self.steady: Final = SteadyClock(self.agenda.now)
         """The clock of the session: the time of day at its start, and what has passed since. Stored waits go by it."""
         self._begun: Final[deque[Record]] = deque()
@@ -132,7 +132,7 @@ class WritingScheduler(Scheduler):
     def startable(self, most: int) -> int:
         """How many records `take` could start now; those that have a slot are written down as begun on this occasion."""
         if self.in_use < self.limit:
-            self._decide_starts()
+            self.turnstile.enter(self._decide_starts)
         return min(len(self._begun), most)
 
     def take(self) -> Record | None:
@@ -160,12 +160,14 @@ class WritingScheduler(Scheduler):
         while take() is not None:
             pass
 
-    def _begin(self, record: Record) -> Record:
+    def _begin(self, record: Record) -> bool:
         """Give `record` a slot, and write its attempt down; its body begins once that is committed."""
+        more = durable_of(record)
+        if more.ending or more.away:
+            return False
         self.in_use += 1
         self.now = now = self.clock()
         attempt = record._retries + 1
-        more = durable_of(record)
         task = record._task
         if task.place is not None:
             task.place.in_use += 1
@@ -178,7 +180,7 @@ class WritingScheduler(Scheduler):
         draft.begin(now, attempt)
         if task.limiter is not None:
             draft.permits, draft.rate = permits_of(record), rate_of(record)
-        return record
+        return True
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
@@ -260,6 +262,9 @@ class WritingScheduler(Scheduler):
 
     def settled(self, draft: Draft, refusal: Refusal | None) -> None:
         """The change of a draft was made, or refused."""
+        self.turnstile.enter(self._settle, draft, refusal)
+
+    def _settle(self, draft: Draft, refusal: Refusal | None) -> None:
         record = draft.record
         more = durable_of(record)
         if refusal is not None and not (draft.is_new and refusal == _OWN):

@@ -55,7 +55,7 @@ async def test_one_that_cannot_be_abandoned_holds_up_no_others(caplog):
 
     records = {n: Record(work, (n,), n, None, None, 0.0) for n in range(4)}
     overdue = []
-    agenda = Agenda(lambda _kind, call: call.make(), lambda *_: True)
+    agenda = Agenda(lambda _when, _kind, call: call.make(), lambda *_: True)
     agenda.bind(loop.time, loop.call_later)
     grace = Grace(agenda, records.get, refuse_first(lambda record: overdue.append(record._number)))
     for numbers in ((0, 1), (2, 3)):

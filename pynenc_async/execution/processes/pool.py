@@ -77,7 +77,10 @@ class Processes:
 
     def start(self, record: Record) -> None:
         """Run a record that was taken in a worker."""
-        body = record._driver = BodyDriver(record, self)
+        body = BodyDriver(record, self)
+        if record._ended_at is not None:
+            return  # a finalizer or a signal handler has cancelled it since it was taken
+        record._driver = body
         self.staff.begin_work()
         try:
             refuse_pool()

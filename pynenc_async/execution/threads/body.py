@@ -25,7 +25,7 @@ def surroundings_of(record: Record) -> tuple[Any, Mapping[str, Any]]:
     if handed is not None:
         return handed.context, handed.injected
     context: Any = record._context
-    return (context.copy() if record._task.options.max_retries else context), _NOTHING
+    return (context.copy() if context is not None and record._task.options.max_retries else context), _NOTHING
 
 
 def run(driver: ThreadDriver, record: Record, context: Context, injected: Mapping[str, Any]) -> Ended:

@@ -76,7 +76,10 @@ class Threads:
     def start(self, record: Record) -> None:
         """Run a record that was taken in a thread."""
         context, injected = surroundings_of(record)
-        driver = record._driver = ThreadDriver(record, context, injected)
+        driver = ThreadDriver(record, context, injected)
+        if record._ended_at is not None:
+            return  # a finalizer or a signal handler has cancelled it since it was taken
+        record._driver = driver
         if self._simulated is not None:
             driver.turn = self._simulated.new_thread_turn()
         driver.is_timed = record._task.options.timeout is not None

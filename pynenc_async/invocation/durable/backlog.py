@@ -146,11 +146,14 @@ class BacklogKeeper:
         room = self._claimable
         if self.size or not self._put_off or room < self._piece:
             return
+        self._desk.turnstile.enter(self._take_back, room)
+        self._desk.settle()
+
+    def _take_back(self, room: int) -> None:
         for record in self._desk.ledger.take_back(room):
             self._return(record, deadline_of(record))
         if not self._put_off:
             self._level = None
-        self._desk.settle()
 
     def fetch(self, record: Record) -> bool:
         """Have what a body awaits here, however full the window is; say whether it has to be claimed for that."""
