@@ -7,7 +7,7 @@ from operator import attrgetter
 import pytest
 from helpers import assert_at_rest
 
-from pynenc_async import DistributedInvocation, Pynenc
+from pynenc_async import DistributedInvocation, Pynenc, inject
 from pynenc_async.store.memory import MemoryHub, MemoryStore
 
 KINDS = (StopIteration, StopAsyncIteration, GeneratorExit)
@@ -321,3 +321,64 @@ async def test_nor_where_a_body_in_a_thread_reads(place, kind):
         return plain_steps(iter(member.parallelize(REFUSING[place](kind), window=2).results), kind)
 
     assert await reader() == [0, "failed"]
+
+
+# -- what a body awaits ------------------------------------------------------------------------------------------------
+
+
+async def leave(kind):
+    await asyncio.sleep(0)
+    raise kind("why")
+
+
+@pytest.mark.parametrize("kind", [StopAsyncIteration, GeneratorExit])
+@pytest.mark.parametrize("then", ["returns", "goes on", "raises", "lets it through"])
+async def test_a_body_sees_what_a_task_that_it_awaits_has_raised(kind, then):
+    async def body():
+        try:
+            await asyncio.ensure_future(leave(kind))
+        except kind:
+            if then == "lets it through":
+                raise
+            if then == "raises":
+                raise LookupError from None
+            if then == "goes on":
+                await asyncio.sleep(0)
+            return "caught"
+
+    app = Pynenc()
+    plain, invocation = asyncio.ensure_future(body()), app.task(body)()
+    await asyncio.wait([plain])
+    await invocation.wait()
+    assert type(invocation.exception()) is type(plain.exception())
+    if then in ("returns", "goes on"):
+        assert invocation.result == plain.result() == "caught"
+    await assert_at_rest(app)
+
+
+async def test_a_resource_that_leaves_a_generator_by_its_own_exit_is_no_end_of_the_loop(caplog):
+    app = Pynenc()
+
+    @app.resource(scope="app")
+    async def opens():
+        raise GeneratorExit("why")
+        yield
+
+    @app.resource(scope="app")
+    async def closes():
+        yield 1
+        raise GeneratorExit("why")
+
+    @app.task
+    async def first(value=inject(opens)):
+        raise AssertionError(value)
+
+    @app.task
+    async def second(value=inject(closes)):
+        return value
+
+    async with app:
+        with pytest.raises(GeneratorExit):
+            await first()
+        assert await second() == 1
+    assert "closes failed to close" in caplog.text

@@ -26,6 +26,7 @@ class Keeper:
     def __init__(self, resource: Resource[Any], resources: "AppResources", loop: asyncio.AbstractEventLoop) -> None:
         self.resource: Final = resource
         self._resources: Final = resources
+        self._loop: Final = loop
         self._opened: Final[asyncio.Future[None]] = loop.create_future()
         self._leave: Final = asyncio.Event()
         self._value: Any = None
@@ -71,11 +72,15 @@ class Keeper:
     def _fail(self, error: BaseException) -> None:
         if not self._opened.done():
             problem = "was cancelled while it opened", "the app or its event loop is being shut down"
-            self._error = ResourceError(self.resource.name, *problem) if _is_cancellation(error) else error
+            self._error = ResourceError(self.resource.name, *problem) if self._is_cancellation(error) else error
             self._traceback = traceback_of(error)
             self._opened.set_result(None)
-        elif not _is_cancellation(error):
+        elif not self._is_cancellation(error):
             log.error("resource %s failed to close", self.resource.name, exc_info=error)
+
+    def _is_cancellation(self, error: BaseException) -> bool:
+        """Whether nobody but the loop is to blame; one that is gone closes its coroutines."""
+        return is_a(error, asyncio.CancelledError) or (is_a(error, GeneratorExit) and not self._loop.is_running())
 
 
 class AppResources:
@@ -146,7 +151,3 @@ class AppResources:
                 keeper.task.cancel()
                 log.error("resource %s has not closed in time, and is cancelled", keeper.resource.name)
         self._keepers, self._open = {}, []
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return is_a(error, asyncio.CancelledError) or is_a(error, GeneratorExit)  # the latter when the loop is gone

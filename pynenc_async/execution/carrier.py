@@ -14,12 +14,14 @@ on meanwhile: each Task has a context of its own, a Task whose turn comes while 
 back, other carriers begin what is queued, and a body that awaits others there gives its slot away (`invocation.waiting`).
 """
 
+from asyncio import CancelledError
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 from pynenc_async.execution.bodies import DONE
 from pynenc_async.execution.stepping import Return, Stepper, take_up
 from pynenc_async.record import Record
+from pynenc_async.user_errors import is_a
 
 
 class Carrier(Stepper, Coroutine[Any, Any, None]):
@@ -61,10 +63,21 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
             cancel = getattr(take_up(awaited), "cancel", None)
             if cancel is not None and cancel():
                 return awaited
-        awaited = self._continue(self._bodies.throw, error)
+        awaited = self._continue(self._bodies.throw if type(error) is CancelledError else self._throw, error)
         if awaited is DONE:
             raise StopIteration
         return awaited
+
+    def _throw(self, error: BaseException) -> Any:
+        """Raise an error in the body: past the generator, which would close the body in place of raising a GeneratorExit."""
+        bodies: Any = self._bodies
+        if not is_a(error, GeneratorExit):
+            return bodies.throw(error)
+        try:
+            return bodies.gi_yieldfrom.throw(error)
+        except StopIteration as end:
+            self.value = end.value
+            return DONE
 
     def close(self) -> None:
         """Stop for good: the loop is closed, or nothing is left to do."""
