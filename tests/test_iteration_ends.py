@@ -144,8 +144,10 @@ async def test_nor_in_sync_mode_in_a_loop(kind, source, reader):
 
 
 @kinds
-async def test_awaiting_a_group_is_awaiting_its_member(kind):
-    group = failing(Pynenc(), kind).parallelize(elements())
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("url", ["memory://", "sync://"])
+async def test_awaiting_a_group_is_awaiting_its_member(kind, source, url):
+    group = failing(Pynenc(url), kind).parallelize(SOURCES[source]())
     with pytest.raises(RuntimeError if kind is StopIteration else kind):
         await group
 

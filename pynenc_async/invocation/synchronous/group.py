@@ -80,7 +80,7 @@ class SynchronousInvocationGroup(BaseInvocationGroup[Params, Result], Generic[Pa
         return self._collect().__await__()
 
     async def _collect(self) -> list[Result]:
-        return [result async for result in self]
+        return [member.result async for member in self.as_completed()]
 
     # -- control -------------------------------------------------------------------------------------------------------
 
