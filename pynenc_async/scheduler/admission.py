@@ -13,7 +13,6 @@ from pynenc_async.record import Record
 from pynenc_async.scheduler.agenda import Kind
 from pynenc_async.scheduler.cycles import ring_through_limit
 from pynenc_async.scheduler.limits import Limiter
-from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.rules import Rule, in_words
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import (
@@ -34,7 +33,6 @@ class Admission(Stopping):
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)
-        self.room: Room | None = None
         self._limiters: Final[dict[str, Limiter]] = {}
         self._due_actions[Kind.START] = self._start_due
 

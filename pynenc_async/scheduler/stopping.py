@@ -10,6 +10,7 @@ from pynenc_async.record import More, Record
 from pynenc_async.scheduler.agenda import Agenda, Kind, TurnstileTimers
 from pynenc_async.scheduler.endings import Endings
 from pynenc_async.scheduler.grace import Grace
+from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import CANCELLED, FAILED, PAUSED, PENDING, SCHEDULED
 from pynenc_async.scheduler.unconnected import nobody_listens
@@ -29,6 +30,7 @@ class Stopping(Endings):
         self._due_actions: Final[dict[Kind, Callable[[Any], None]]] = {}
         self.settle: Callable[[], None] = nobody_listens
         """Gets bodies going after something became ready that no body's end announces."""
+        self.room: Room | None = None
         self.grace: Final = Grace(self._timers, self.store.records.get, self._grace_due)
 
     def passed(self) -> float:
@@ -82,6 +84,8 @@ class Stopping(Endings):
                     self.ask_to_stop(member, more, because, now)
                     told.append(member)
         self.grace.begin(told, now)
+        if self.room is not None:
+            self.room.offer()  # of what has not begun nobody else says that it waits no more
 
     def stop_children(self, record: Record, reason: str) -> None:
         """Cancel what the body of `record` has submitted."""

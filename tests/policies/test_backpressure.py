@@ -6,6 +6,7 @@ import pytest
 from helpers import Gate, S, assert_at_rest, turns
 
 from pynenc_async import ConcurrencyLimitError, Pynenc, QueueFullError, current_invocation
+from pynenc_async.store.memory import MemoryHub, MemoryStore
 
 
 def build(**options):
@@ -226,6 +227,59 @@ async def test_a_group_that_is_left_passes_its_turn_on():
     await running
     await cancelled
     await assert_at_rest(app)
+
+
+def new_stored_app(**options):
+    hub = MemoryHub()
+    return Pynenc(store=lambda: MemoryStore(hub), **options)
+
+
+async def results_of(params, task):
+    return [result async for result in task.parallelize(params)]
+
+
+async def one_by_one():
+    for n in (5, 6):
+        yield (n,)
+
+
+ASKERS = {
+    "submit": lambda task: task.submit(5),
+    "group": lambda task: results_of(((n,) for n in (5, 6)), task),
+    "async group": lambda task: results_of(one_by_one(), task),
+}
+
+
+@pytest.mark.parametrize("new_app", [Pynenc, new_stored_app])
+@pytest.mark.parametrize("asker", ASKERS)
+@pytest.mark.parametrize(
+    "waits", [{"delay": 1_000}, {"running_concurrency": "task"}, {}], ids=["delay", "limit", "slot"]
+)
+async def test_what_is_cancelled_before_it_begins_makes_room(new_app, asker, waits):
+    async with new_app(max_concurrency=None if waits else 1, max_queued=2) as app:
+        gate = Gate()
+
+        @app.task
+        async def work(n):
+            await gate.wait()
+            return n
+
+        running = work.with_options(running_concurrency=waits.get("running_concurrency", "disabled"))(0)
+        while running.status is not S.RUNNING:
+            await asyncio.sleep(0)
+        held = [work.with_options(**waits)(n) for n in (1, 2)]
+        asking = asyncio.ensure_future(ASKERS[asker](work))
+        await turns(5)
+        before = len(app.invocations())
+        for handle in held:
+            await handle.cancel()
+        while len(app.invocations()) == before:
+            await asyncio.sleep(0)
+        gate.open()
+        await running
+        found = await asking
+        assert sorted(found) == [5, 6] if isinstance(found, list) else await found == 5
+        await assert_at_rest(app)
 
 
 @pytest.mark.parametrize("on_duplicate", ["reuse", "raise", "skip", "replace"])
