@@ -12,10 +12,15 @@ from pynenc_async.invocation.dispatch import Dispatcher
 from pynenc_async.invocation.waiting import current_body, is_own_task, runs_loop
 from pynenc_async.record import Record
 from pynenc_async.scheduler.cycles import describe
+from pynenc_async.scheduler.statuses import WAITS
 from pynenc_async.telemetry import log
 
 CANCEL_GRACE_SECONDS: Final = 5.0
 """How long a cancelled body may take to end before the shutdown goes on without it."""
+_LAST_TURNS: Final = 20
+"""How many turns of the loop a cancelled body has where a second signal leaves it no time."""
+_MOST_NAMED: Final = 10
+"""How many of those that ignore their cancellation the log names one by one."""
 
 
 class Shutdown:
@@ -28,6 +33,9 @@ class Shutdown:
         """Keeps schedules from firing."""
         self._waiting: set[asyncio.Task[None]] = set()
         self._hurried = False
+        self._interrupted = False
+        """Whether a signal has asked for the end: then nothing begins that has not begun."""
+        self._never_begun = 0
 
     async def drain(self, seconds: float | None) -> bool:
         """Admit calls of running bodies alone, wait for all that lives, and say whether it has ended in `seconds`.
@@ -56,6 +64,11 @@ class Shutdown:
         """Drain for so long, cancel the rest, abandon what ignores it, and admit nothing more."""
         dispatcher = self._dispatcher
         dispatcher.announce_stop()
+        if self._interrupted:
+            self._end_unbegun()
+            self._say_what_is_awaited(drain_seconds)
+        else:
+            self._end_what_begins_too_late(drain_seconds)
         if not await self.drain(drain_seconds):
             dispatcher.watches.refuse()
             try:
@@ -75,6 +88,39 @@ class Shutdown:
         else:
             await dispatcher.leave_closed_loop()
 
+    def interrupt(self) -> None:
+        """End at once what has not begun, or leave it to the store: a signal asks for the end."""
+        self._interrupted = True
+        self._dispatcher.begin_nothing_more()
+        self._end_unbegun()
+
+    def _end_unbegun(self) -> None:
+        """But for what bodies under way have submitted, which they may need for their own end."""
+        for invocation in self._living():
+            parent = invocation._parent
+            needed = isinstance(parent, Record) and parent._driver is not None
+            if invocation._driver is None and invocation._status in WAITS and not needed:
+                self._dispatcher.end_for_shutdown(invocation)
+                self._never_begun += 1
+
+    def _end_what_begins_too_late(self, drain_seconds: float) -> None:
+        """Do not wait for what is delayed for longer than that."""
+        late = {record._number for record in self._dispatcher.scheduler.due_after(drain_seconds)}
+        for invocation in self._living() if late else ():
+            if invocation._number in late:
+                self._dispatcher.end_for_shutdown(invocation)
+
+    def _say_what_is_awaited(self, drain_seconds: float) -> None:
+        living = len(self._living())
+        log.warning(
+            "%d invocations that had not begun %s; up to %g s are given to %d under way",
+            self._never_begun,
+            "stay in the store" if self._dispatcher.is_durable else "were cancelled",
+            drain_seconds,
+            living,
+        )
+        self._never_begun = 0
+
     def hurry(self) -> None:
         """Wait for nothing any more: cancel what lives, and abandon it."""
         self._hurried = True
@@ -83,7 +129,7 @@ class Shutdown:
 
     def begin(self) -> None:
         """The app starts anew."""
-        self._hurried = False
+        self._hurried = self._interrupted = False
         self._resources.begin()
 
     def _living(self) -> list[Any]:
@@ -113,10 +159,16 @@ class Shutdown:
         for invocation in dispatcher.living():
             dispatcher.end_for_shutdown(invocation)
         await self._wait_for_all(CANCEL_GRACE_SECONDS)
-        for invocation in dispatcher.stubborn():
+        for _ in range(_LAST_TURNS if self._hurried else 0):
+            await asyncio.sleep(0)  # who hears of its cancellation ends by itself
+        stubborn = dispatcher.stubborn()
+        for invocation in stubborn:
             dispatcher.scheduler.abandon(invocation, "it ignored its cancellation, and the app was shut down")
             dispatcher.crew.threads.give_up()
+        for invocation in stubborn[:_MOST_NAMED]:
             _report_stubborn(invocation)
+        if len(stubborn) > _MOST_NAMED:
+            log.error("%d more ignored their cancellation and are abandoned", len(stubborn) - _MOST_NAMED)
 
 
 def _report_stubborn(invocation: Any) -> None:

@@ -25,7 +25,8 @@ _KILLED_BY: Final = 128
 class Interruption:
     """Runs `main` until it returns, or until a signal cancels it."""
 
-    def __init__(self, stop_now: Callable[[], None]) -> None:
+    def __init__(self, stop: Callable[[], None], stop_now: Callable[[], None]) -> None:
+        self._stop: Final = stop
         self._stop_now: Final = stop_now
         self._main: asyncio.Task[Any] | None = None
         self.received: signal.Signals | None = None
@@ -43,6 +44,7 @@ class Interruption:
         """A signal has come."""
         if self.received is None:
             self.received = number
+            self._stop()
             if self._main is not None:
                 self._main.cancel()
             log.warning("%s: the app shuts down; once more, and it stops at once", number.name)
@@ -82,10 +84,11 @@ class Interruption:
 def run_interruptible(
     app: AbstractAsyncContextManager[object],
     main: Callable[[], Awaitable[Result]] | Coroutine[Any, Any, Result],
+    stop: Callable[[], None],
     stop_now: Callable[[], None],
 ) -> Result:
     """Run `main` inside `app` in a new event loop, and end as the signal says that came meanwhile."""
-    interruption = Interruption(stop_now)
+    interruption = Interruption(stop, stop_now)
 
     async def call_main() -> Result:
         return await (main if inspect.iscoroutine(main) else cast("Callable[[], Awaitable[Result]]", main)())

@@ -177,7 +177,7 @@ class Pynenc(Defining):
         SIGINT and SIGTERM cancel `main`; then the app is shut down, which takes no longer than its drain and grace. If
         `main` ended by that, `KeyboardInterrupt` or `SystemExit(143)` is raised. A second signal stops it at once.
         """
-        return run_interruptible(self, main, self._shutdown.hurry)
+        return run_interruptible(self, main, self._shutdown.interrupt, self._shutdown.hurry)
 
     def __repr__(self) -> str:
         return f"<Pynenc {self.app_id!r} at {printable(self.url)}, {len(self._registry.tasks)} tasks>"

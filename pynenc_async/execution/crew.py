@@ -56,7 +56,9 @@ class Crew:
         self._depth = 0
         self.stopped: Final[list[Stepper]] = []
         """Whose bodies have stopped as they were told to, which has not been reported yet."""
-        self.loop_end: Final = LoopEnd(loop, comes=loop_ends, went_on=self.settle)
+        self.loop_end: Final = LoopEnd(loop, comes=loop_ends, went_on=self._loop_goes_on)
+        self.cut_off = 0
+        """How many bodies have ended because somebody else has cancelled their Tasks, as the end of a loop does."""
         self.threads: Final = Threads(desk, places.threads, loop, self.settle, self.loop_end.come_if_closed)
         places.threads.start, places.threads.abandon = self.threads.start, self.threads.abandon
         self.elsewhere: Final = Elsewhere(desk, places, loop, self.settle)
@@ -179,7 +181,13 @@ class Crew:
         It may be asyncio.run on its way out, which cancels all of them: what is queued must not begin on a loop that is
         about to close. It waits for the next one.
         """
+        self.cut_off += 1
         self.loop_end.suspect({carrier.task for carrier in self.standbys})
+
+    def _loop_goes_on(self) -> None:
+        """It was not the end of the loop."""
+        self.cut_off = 0
+        self.settle()
 
     def carrier_started(self, carrier: Carrier) -> bool:
         """A turn of the loop has begun; say whether the carrier was at hand until now."""

@@ -35,7 +35,7 @@ from pynenc_async.scheduler.statuses import CANCELLED
 from pynenc_async.scheduler.watches import Watches
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.records import Records
-from pynenc_async.telemetry import LogFailures
+from pynenc_async.telemetry import LogFailures, log
 
 
 class Phase(Enum):
@@ -151,9 +151,7 @@ class LoopBound(Unstored):
         scheduler.clock = wall_clock_of(loop)
         scheduler.random = randomness_of(loop)
         self.loop = loop
-        self._crew = Crew(
-            scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)), self._take_back_unbegun
-        )
+        self._crew = Crew(scheduler, self.places, loop, self.watchdog, _batches(tie_break_of(loop)), self._loop_ends)
         self.watchdog.bind(loop)
         scheduler.settle = self._crew.settle
         self.observers.bind(loop)
@@ -244,6 +242,14 @@ class LoopBound(Unstored):
         """Admit calls, and run them on `loop`."""
         self.open(loop)
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether a store keeps what does not end here."""
+        return False
+
+    def begin_nothing_more(self) -> None:
+        """Begin nothing that others could run as well."""
+
     def end_for_shutdown(self, record: Record) -> None:
         """Bring an invocation to its end, or give it back, because the app is shut down."""
         self.scheduler.cancel(record, "the app was shut down")
@@ -273,6 +279,25 @@ class LoopBound(Unstored):
                 self.scheduler.abandon(record, "its event loop was closed")
         if self._crew is not None:
             self._crew.elsewhere.close()
+
+    def _loop_ends(self) -> None:
+        """The loop is about to close, be it in order or not."""
+        crew = self._crew
+        self._take_back_unbegun()
+        if crew is None or self._phase is Phase.CLOSED:
+            return
+        living = [record for record in self.store if record._ended_at is None]
+        waiting = sum(record._driver is None for record in living)
+        under_way = crew.cut_off + len(living) - waiting
+        if under_way or waiting:
+            log.warning(
+                "the event loop ends while %d invocations of %s are under way, which end with it, and %d wait, which %s; "
+                "`async with app:` lets them finish",
+                under_way,
+                self._name,
+                waiting,
+                "stay in the store" if self.is_durable else "only another loop of this process would run",
+            )
 
     def _take_back_unbegun(self) -> None:
         """The loop ends: what was handed to a thread or a process, and has not begun there, waits for the next loop."""

@@ -4,7 +4,7 @@ An entry is never searched for. When what it stands for is over, it is stale: it
 out when more than half of all are. Time here only moves forward, also from one loop to the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -115,6 +115,15 @@ class Agenda:
         call = Call(callback)
         self.put(delay, Kind.CALL, call)
         return call
+
+    def after(self, seconds: float, kinds: Container[Kind]) -> list[Any]:
+        """Return the living subjects of these kinds that are due later than in so many seconds; looks at every entry."""
+        moment = self.now() + seconds
+        return [
+            subject
+            for when, _, kind, subject in self._entries
+            if when > moment and kind in kinds and self._is_live(when, kind, subject)
+        ]
 
     def cancel(self, call: Call) -> None:
         """Make a call never; it must not have been made."""

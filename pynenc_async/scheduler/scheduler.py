@@ -56,6 +56,10 @@ class Scheduler(Timeouts):
         record.need_more().held = False
         self._enter(record)
 
+    def due_after(self, seconds: float) -> list[Record]:
+        """Return what is delayed, or waits for its retry, for longer than so many seconds."""
+        return self.agenda.after(seconds, (Kind.START, Kind.RETRY))
+
     # -- what an attempt gives back ------------------------------------------------------------------------------------
 
     def let_go(self, record: Record, more: More) -> None:

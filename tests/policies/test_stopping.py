@@ -122,6 +122,103 @@ def test_main_may_return_in_spite_of_the_signal():
     assert (returned, out) == (0, ["main", "ended"])
 
 
+QUEUE = """
+    import asyncio, sys
+    from pynenc_async import Pynenc
+
+    app = Pynenc(sys.argv[1], max_concurrency=2, drain_seconds=1_000)
+    go_on = asyncio.Event()
+
+    @app.task
+    async def work(n: int) -> None:
+        print("begun", flush=True)
+        await go_on.wait()
+        print("worked", flush=True)
+
+    async def main():
+        for n in range(1_000):
+            await work.submit(n)
+        await asyncio.sleep(0.1)
+        print("ready", flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            GO_ON
+
+    app.run(main)
+"""
+
+
+def start_queue(url, go_on):
+    source = textwrap.dedent(QUEUE).replace("GO_ON", go_on)
+    process = subprocess.Popen(  # noqa: S603  our own program
+        [sys.executable, "-c", source, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while process.stdout.readline() != "ready\n":
+        pass
+    return process
+
+
+@pytest.mark.parametrize(
+    ("url", "what"), [("memory://", "were cancelled"), ("sqlite:///{}/jobs.db", "stay in the store")]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_nothing_begin_and_says_what_it_waits_for(url, what, number, tmp_path):
+    process = start_queue(url.format(tmp_path), "asyncio.get_running_loop().call_later(0.1, go_on.set)")
+    process.send_signal(number)
+    _, out, err = finish(process)
+    assert out == ["worked", "worked"]
+    assert f"998 invocations that had not begun {what}; up to 1000 s are given to 2 under way" in err
+
+
+def test_a_second_signal_prints_no_line_for_what_never_heard_of_it():
+    process = start_queue("memory://", "print('main ended', flush=True)")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "main ended\n"
+    process.send_signal(signal.SIGTERM)
+    returned, out, err = finish(process)
+    assert (returned, out) == (143, [])
+    assert "ignored its cancellation" not in err
+    assert len([line for line in err.splitlines() if "invocation" in line]) == 1
+
+
+@pytest.mark.virtual
+async def test_leaving_the_app_does_not_wait_for_what_cannot_begin_within_its_drain():
+    app, began = Pynenc(drain_seconds=30), asyncio.get_running_loop().time()
+
+    @app.task(max_retries=1, retry_delay=3_600)
+    async def fail():
+        raise LookupError
+
+    @app.task
+    async def work():
+        return 1
+
+    async with app:
+        failing = fail()
+        soon, late = [work.with_options(delay=seconds)() for seconds in (10, 40)]
+        await asyncio.sleep(1)
+    assert asyncio.get_running_loop().time() - began == 10
+    assert [one.status for one in (failing, soon, late)] == [S.CANCELLED, S.SUCCESS, S.CANCELLED]
+
+
+def test_a_loop_that_ends_without_the_app_says_what_is_dropped(caplog):
+    app = Pynenc(max_concurrency=2)
+
+    @app.task
+    async def work(_n):
+        await asyncio.Event().wait()
+
+    async def main():
+        for n in range(5):
+            work(n)
+        await turns(5)
+
+    asyncio.run(main())
+    [entry] = [entry for entry in caplog.records if "event loop ends" in entry.getMessage()]
+    assert "while 2 invocations of app 'pynenc' are under way, which end with it, and 3 wait" in entry.getMessage()
+
+
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler, lambda *_: None])
 def test_run_leaves_the_handlers_of_signals_as_they_were(handler):
     numbers = (signal.SIGINT, signal.SIGTERM)

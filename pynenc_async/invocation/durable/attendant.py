@@ -30,6 +30,8 @@ class Attendant:
         self._task: Task[None] | None = None
         self._wanted: Future[None] | None = None
         self._looks = self._fills = self._recovers = self._tidies = self._stops = False
+        self._takes = True
+        """Whether it takes anything from the store that waits there."""
         self._is_in_vain = False
         """Whether the store has failed when it was asked last: it is said once, however long that lasts."""
         self._due: TimerHandle | None = None
@@ -93,6 +95,10 @@ class Attendant:
             self._fills = True
             self._wake()
 
+    def take_nothing_more(self) -> None:
+        """Leave what waits in the store to others, and to the next start."""
+        self._takes = False
+
     def announce_stop(self) -> None:
         """The app is being shut down; what comes of it may take longer than whoever waits for that has patience."""
         self._stops = True
@@ -133,7 +139,9 @@ class Attendant:
         if self._stops:
             await self._duties.announce_stop()
             self._stops = False
-        if self._recovers or (self._looks and self._duties.notices_death()):
+        if not self._takes:
+            self._recovers = self._fills = False
+        elif self._recovers or (self._looks and self._duties.notices_death()):
             self._recovers = True
             await self._duties.recover()
             self._recovers, self._fills, self._tidies = False, True, True

@@ -256,6 +256,16 @@ class StoreBound(Dispatcher):
         if self._opening is not None:
             self._opening.attendant.announce_stop()
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether a store keeps what does not end here."""
+        return True
+
+    def begin_nothing_more(self) -> None:
+        """Take nothing from the store that waits there."""
+        if self._opening is not None:
+            self._opening.attendant.take_nothing_more()
+
     def end_for_shutdown(self, record: Record) -> None:
         """Give back what the store keeps."""
         self._desk.stop(record)
