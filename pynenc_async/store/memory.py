@@ -6,6 +6,7 @@ the contract, without a trick. An app that keeps nothing uses no store at all.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -322,7 +323,8 @@ class MemoryStore(Store):
         *,
         is_news: Callable[[T], bool] | None = None,
     ) -> T:
-        async with self._turn:
+        await self._turn.acquire()
+        try:
             await self._pause()
             self._require_open()
             self._before(name, changes)
@@ -335,6 +337,9 @@ class MemoryStore(Store):
             await self._pause()
             self._require_open()
             return result
+        finally:
+            with suppress(RuntimeError):  # its loop was closed, and it is collected: nobody waits any more
+                self._turn.release()
 
     async def _pause(self) -> None:
         seconds = self._latency()
