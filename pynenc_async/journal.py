@@ -58,9 +58,14 @@ class Journal:
         return self._submitting is not None and self._submitting[0] == get_ident()
 
     def expect(self, record: Record) -> None:
-        """Hear of the end of `record`, which this thread is about to hand to the loop, where it might end at once."""
+        """Take note of `record`, which this thread is about to hand to the loop, where it might end at once.
+
+        A store is to know that the workflow has asked for it before it has it: else another attempt asks again.
+        """
         if self._submitting is not None and self._submitting[0] == get_ident():
-            self._submitting[1].watch(record)
+            child = self._submitting[1]
+            child.watch(record)
+            self._write(self.position, child, record)
 
     def draw(self, record: Record, kind: EntryKind, make: Callable[[], str | float]) -> str | float:
         """Return the value that was drawn here before, or draw it now."""
@@ -87,9 +92,15 @@ class Journal:
                 return known.handle
             known.record.exception()  # looked at, as far as the log is concerned: it is being made good
         child = Child(lambda: self.position, index, task.task_id, values)
+        before = self.entries[index : index + 1]
         self._submitting = get_ident(), child
         try:
             handle = submit(task, values)
+        except BaseException:
+            if self.entries[index : index + 1] != before:  # written by `expect`, and came to nothing
+                self.entries[index : index + 1] = before
+                self._note_change(index)
+            raise
         finally:
             self._submitting = None
         child.submitted(handle)
@@ -114,12 +125,18 @@ class Journal:
         return None
 
     def _keep(self, index: int, child: Child) -> None:
-        invocation_id = child.record.invocation_id
-        entry = JournalEntry(index=index, kind=EntryKind.CALL, task_id=child.task_id, invocation_id=invocation_id)
-        self.entries[index : index + 1] = [entry]
+        self._write(index, child, child.record)
         self.position = index + 1
         self._children[index] = child
-        self._note_change(index)
+
+    def _write(self, index: int, child: Child, record: Any) -> None:
+        """Write down which invocation answers a call."""
+        entry = JournalEntry(
+            index=index, kind=EntryKind.CALL, task_id=child.task_id, invocation_id=record.invocation_id
+        )
+        if self.entries[index : index + 1] != [entry]:
+            self.entries[index : index + 1] = [entry]
+            self._note_change(index)
 
     def answered_by(self, record: Record, invocation_id: str) -> None:
         """Write down anew which invocation answers a call: its handle stands for another one than it did."""

@@ -8,6 +8,7 @@ from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from functools import partial
 from random import Random
 from typing import Any, ClassVar, Final
 
@@ -106,8 +107,8 @@ class LoopBound(Unstored):
         self._standbys: dict[Carrier, None] = {}
         self._crew: Crew | None = None
         self.watchdog: Final = Watchdog(watchdog_seconds, lambda: scheduler.in_use > 0 or bool(self._standbys))
-        self._inbox: Final[deque[tuple[Record, Record | None]]] = deque()
-        """What other threads have submitted, and the body that did so, unless it had been told to stop."""
+        self._inbox: Final[deque[Callable[[], object]]] = deque()
+        """What other threads have decided, mostly calls, in order."""
         self._numbers: Final = self.ids.numbers
         self._records: Final = self.store.records
         tell_of_forks(self)
@@ -386,17 +387,23 @@ class LoopBound(Unstored):
     def _post(self, record: Record) -> None:
         expect_end(record)
         guardian = guardian_of(record)
-        self._inbox.append((record, None if guardian is None or is_told_to_stop(guardian) else guardian))
+        # The body that did so counts, unless it had been told to stop by then.
+        self.decide_in_order(
+            partial(self._take_posted, record, None if guardian is None or is_told_to_stop(guardian) else guardian)
+        )
+
+    def decide_in_order(self, decision: Callable[[], object]) -> None:
+        """Let the loop decide something, before all that this thread hands to it later."""
+        self._inbox.append(decision)
         self.loop.call_soon_threadsafe(self._empty_inbox)  # type: ignore[union-attr]
 
     def _empty_inbox(self) -> None:
         inbox = self._inbox
         while inbox:
-            serve_each((inbox.popleft(),), self._take_posted, "taking in a call from another thread")
+            serve_each((inbox.popleft(),), _decide, "taking in a call from another thread")
         self.crew.settle()
 
-    def _take_posted(self, posted: tuple[Record, Record | None]) -> None:
-        record, guardian = posted
+    def _take_posted(self, record: Record, guardian: Record | None) -> None:
         self._queue_in_turn(record)
         if guardian is not None and is_told_to_stop(guardian):
             self.scheduler.cancel(record, f"its parent {self.format_id(guardian._number)} was told to stop")
@@ -418,6 +425,10 @@ class LoopBound(Unstored):
             self.bind(loop)
             self.require_loop(record)
         return loop
+
+
+def _decide(decision: Callable[[], object]) -> None:
+    decision()
 
 
 def _nobody_is_there() -> None:

@@ -9,6 +9,7 @@ from helpers import S
 from test_durable_crashes import Process, assert_all_is_well, wait_for_rest
 
 from pynenc_async import workflow
+from pynenc_async.store.values import JournalChange, NewInvocation
 
 
 class Shop:
@@ -72,3 +73,32 @@ def test_a_workflow_repeats_nothing_that_succeeded_before_the_crash(where):
     assert b"shipped after paid book" in orders[0].result
     children = Counter(row.task_id.rpartition(".")[2] for row in world.rows())
     assert children == {"order": 1, "charge": 1, "ship": 1}
+
+
+def test_the_store_knows_what_a_workflow_in_a_thread_asks_for_before_it_has_that():
+    journalled, too_early = set(), []
+
+    def look(_name, changes):
+        for change in changes:
+            if isinstance(change, JournalChange):
+                journalled.update(change.names)
+            elif isinstance(change, NewInvocation) and change.parent_invocation_id is not None:
+                too_early.extend({change.invocation_id} - journalled)
+
+    async def main():
+        app = World().app(before=look)
+
+        @app.task
+        def child(number: int) -> int:
+            return number
+
+        @app.task(workflow=True)
+        def parent() -> int:
+            return sum(child(number).result for number in range(300))
+
+        async with app:
+            assert await parent() == sum(range(300))
+
+    asyncio.run(main())  # with threads that run freely
+    assert len(journalled) == 300
+    assert too_early == []

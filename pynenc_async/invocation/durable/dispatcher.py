@@ -4,7 +4,9 @@ What is submitted here is kept in memory as well, up to a window; what exceeds t
 backlog), and is claimed as there is room again. So memory is bounded by the window, however much waits.
 """
 
+from asyncio.events import _get_running_loop
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -168,7 +170,11 @@ class DurableDispatcher(StoreBound):
             new = record.need_more().journal.entries[index:]
             entries, names = tuple(map(msgspec.json.encode, new)), tuple(entry.invocation_id for entry in new)
             change = JournalChange(invocation_id=invocation_id, index=index, entries=entries, names=names)
-            self.decide(self.ledger.ask, change)
+            if _get_running_loop() is self.loop:
+                self.ledger.ask(change)
+            else:  # ahead of the call that it names
+                self.require_loop(None)
+                self.decide_in_order(partial(self.ledger.ask, change))
 
         return keep
 
