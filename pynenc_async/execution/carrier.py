@@ -16,6 +16,7 @@ back, other carriers begin what is queued, and a body that awaits others there g
 
 from asyncio import CancelledError
 from collections.abc import Coroutine, Generator
+from types import CodeType, FrameType
 from typing import Any
 
 from pynenc_async.execution.bodies import DONE
@@ -28,6 +29,45 @@ class Carrier(Stepper, Coroutine[Any, Any, None]):
     """Runs bodies on one asyncio Task until one of them suspends, then belongs to that one."""
 
     __slots__ = ()
+
+    # -- what tools look at --------------------------------------------------------------------------------------------
+
+    @property
+    def _body(self) -> Any:
+        """The coroutine of the body that owns this Task; None while none does."""
+        bodies: Any = self._bodies
+        return None if self._record is None else bodies.gi_yieldfrom
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The frame of the body, as `Task.get_stack` and debuggers want it."""
+        return getattr(self._body, "cr_frame", None)
+
+    @property
+    def cr_code(self) -> CodeType | None:
+        """The code of the body."""
+        return getattr(self._body, "cr_code", None)
+
+    @property
+    def cr_await(self) -> object:
+        """What the body awaits."""
+        return getattr(self._body, "cr_await", None)
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether the body runs at this moment."""
+        return bool(getattr(self._body, "cr_running", False))
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether the body waits."""
+        return bool(getattr(self._body, "cr_suspended", False))
+
+    def __getattr__(self, name: str) -> str:
+        """Return the name of the body, which an object has not by itself as a function has it."""
+        if name in ("__name__", "__qualname__"):
+            return str(getattr(self._body, name, "waits_for_bodies"))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     # -- what asyncio calls --------------------------------------------------------------------------------------------
 
