@@ -14,7 +14,7 @@ import msgspec
 
 from pynenc_async.binder import compile_binder, compile_caller
 from pynenc_async.codec import Wire, decoder_for
-from pynenc_async.errors import SerializationError, TaskDefinitionError
+from pynenc_async.errors import SerializationError, TaskDefinitionError, reduce_error
 from pynenc_async.hints import evaluate_hint, show_hint
 from pynenc_async.modules import real_module
 from pynenc_async.resource import injected_parameters
@@ -266,6 +266,9 @@ def _generator_in(func: Any) -> types.CodeType | None:
 
 class _NotKnownYetError(Exception):
     """An annotation names what is not defined yet, where its task is."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_error(self)
 
 
 def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:
