@@ -128,42 +128,47 @@ def test_an_app_that_was_shut_down_is_started_in_a_child_that_its_loop_has_forke
 
 
 def half_done(app):
-    """Leave an invocation that waits for its moment and one that runs; return both, and how often bodies have begun."""
-    began = []
+    """Leave an invocation that waits for its moment and one that runs until `gate` has something in it.
+
+    Return the loop, both, how often bodies have begun, and the gate.
+    """
+    began, gate = [], []
 
     @app.task
     async def work() -> str:
         began.append("work")
-        await asyncio.sleep(0.05)
+        while not gate:
+            await asyncio.sleep(0.01)
         return "done"
 
     async def main():
         await app.start()
-        left = [work.with_options(delay=0.1)(), work()]
+        left = [work.with_options(delay=0.5)(), work()]
         await asyncio.gather(*(one.accepted() for one in left))
         while not began:
             await asyncio.sleep(0)
         return left
 
     loop = asyncio.new_event_loop()
-    return loop, loop.run_until_complete(main()), began
+    return loop, loop.run_until_complete(main()), began, gate
 
 
 @pytest.mark.slow
 def test_what_waits_or_runs_in_the_parent_is_not_run_in_a_child_as_well():
     app = Pynenc()
-    loop, left, began = half_done(app)
+    loop, left, began, gate = half_done(app)
 
     def look():
         async def main():
             async with app:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.7)
                 return [type(error).__name__ for error in await asyncio.gather(*left, return_exceptions=True)]
 
         return [asyncio.run(main()), [str(one.status) for one in left], len(began)]
 
     ended = [InvocationCancelledError.__name__] * 2, [str(S.CANCELLED)] * 2
     assert in_child(look) == [*ended, 1]
+    gate.append("open")
     assert loop.run_until_complete(asyncio.wait_for(left[0], 10)) == "done"
     assert loop.run_until_complete(asyncio.wait_for(left[1], 10)) == "done"
     loop.run_until_complete(app.shutdown())
@@ -173,7 +178,7 @@ def test_what_waits_or_runs_in_the_parent_is_not_run_in_a_child_as_well():
 @pytest.mark.slow
 def test_of_what_a_store_keeps_a_child_awaits_what_the_parent_runs(tmp_path):
     app = Pynenc(f"sqlite:///{tmp_path}/jobs.db")
-    loop, left, began = half_done(app)
+    loop, left, began, gate = half_done(app)
 
     def follow():
         async def main():
@@ -183,6 +188,7 @@ def test_of_what_a_store_keeps_a_child_awaits_what_the_parent_runs(tmp_path):
         return [asyncio.run(asyncio.wait_for(main(), 30)), len(began)]
 
     child = Child(follow)
+    gate.append("open")
     for one in left:
         assert loop.run_until_complete(asyncio.wait_for(one, 10)) == "done"
     assert child.answer() == [["done", "done"], 1]
