@@ -87,8 +87,10 @@ class Admission(Stopping):
 
     def _move(self, record: Record, status: InvocationStatus, reason: str = "") -> None:
         self.now = self.clock()
-        record.leave_path()
-        self.note(record, status, record._retries, reason)
+        *_, (_, _, attempt, _) = (
+            record.leave_path()
+        )  # one that was handed out and put back is in the attempt after its retries
+        self.note(record, status, attempt, reason)
         record._status = status
 
     # -- its permit ----------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from pynenc_async import InvocationCancelledError, Pynenc, Rate, report_progress
 from pynenc_async.testing import VirtualLoop, run
 
 
-def closed(main):
+def closed(main, loop=None):
     """Run `main` in a loop that is closed with all that is under way in it."""
-    loop = VirtualLoop()
+    loop = loop or VirtualLoop()
     try:
         loop.run_until_complete(main())
     finally:
@@ -101,6 +101,38 @@ def test_a_body_in_a_thread_that_waited_for_another_is_told(leave):
     leave(first)
     run(second)
     assert told.is_set()
+
+
+def test_who_was_handed_to_a_busy_thread_and_waits_for_its_permit_again_is_in_the_same_attempt():
+    app, handles, go_on = Pynenc(max_threads=1), [], threading.Event()
+
+    @app.task
+    def quick():
+        pass
+
+    @app.task
+    def hog():
+        go_on.wait(10)
+
+    @app.task(running_concurrency="task")
+    def work(n):
+        return n
+
+    async def first():
+        await quick.parallelize([()] * 300)  # from now on such bodies are handed out before a thread is free
+        handles.extend([hog(), *[work(n) for n in range(3)]])
+        await turns(10)
+
+    async def second():
+        await app.start()
+        go_on.set()
+        for handle in handles:
+            await handle.wait()
+            assert_lawful(handle)
+        await assert_at_rest(app)
+
+    closed(first, asyncio.new_event_loop())
+    asyncio.run(second())
 
 
 @LEAVING
