@@ -1,6 +1,6 @@
 """Backpressure: a bound on what waits, and who waits for room."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Final, Protocol
@@ -33,7 +33,8 @@ class Room:
         """Those who wait, the newest first; asked only when somebody looks for a ring."""
         self._relieve: Final = relieve
         """Ends one that waits for those who wait for room here, if there is one; says whether there was."""
-        self._askers: Final[deque[Asker]] = deque()
+        self._askers: Final[OrderedDict[Asker, None]] = OrderedDict()
+        """An ordered set: who gives up is found at once."""
 
     def require(self, task_id: str, count: int = 1) -> None:
         """Raise `QueueFullError` unless there is room for `count` more."""
@@ -59,15 +60,14 @@ class Room:
 
     def ask(self, asker: Asker, *, again: bool = False) -> None:
         """Notify `asker` once, when there may be room. Who has waited longest goes first, also if it asks again."""
+        self._askers[asker] = None
         if again:
-            self._askers.appendleft(asker)
-        else:
-            self._askers.append(asker)
+            self._askers.move_to_end(asker, last=False)
 
     def forget(self, asker: Asker) -> bool:
         """`asker` has gone: say whether it was still waiting. If not, what it was offered goes to the next."""
         if asker in self._askers:
-            self._askers.remove(asker)
+            del self._askers[asker]
             return True
         self.offer()
         return False
@@ -97,7 +97,7 @@ class Room:
         for _ in range(self._most - waiting):
             if not self._askers:
                 return
-            self._askers.popleft().notify()
+            self._askers.popitem(last=False)[0].notify()
 
     def leave_loop(self) -> None:
         """Whoever waited is gone with the loop."""
