@@ -79,6 +79,14 @@ async def test_those_who_wait_for_a_ring_are_not_refused_and_all_others_go_on(ma
         assert await outcomes(*fine) == [None, None]
 
 
+async def test_of_rings_that_share_a_body_one_is_broken_where_that_ends_the_others(make_party):
+    async with make_party(3) as party:
+        shared = party.submit(0, "shared", "b", "c", way=by_gather)
+        others = [party.submit(1, "b", "shared"), party.submit(2, "c", "shared")]
+        await party.go()
+        assert_broken_once(await outcomes(shared, *others))
+
+
 async def test_bodies_in_threads_that_read_results_are_told_too(make_party):
     def read(handles):
         return [handle.result for handle in handles]

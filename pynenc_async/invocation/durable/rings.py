@@ -109,6 +109,7 @@ class Rings:
                 body = self._said[waiter.invocation_id].body
                 self._desk.refuse_wait(body, follower.invocation_id, ring_error(names))
                 self._desk.settle()
+                self._desk.leads_out()  # there may be another ring behind this one
 
     def _is_sure(self, ring: Ring) -> bool:
         """Whether there was a moment at which all of them waited: those of other processes have seen the last of them."""

@@ -1,6 +1,6 @@
 """Who can never go on, of invocations that wait for one another across processes, and who has to give way. Pure."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -26,20 +26,23 @@ class Ring:
 
 
 def find_rings(waits: Iterable[StoredWait]) -> Iterator[Ring]:
-    """Yield rings, one for each wait that has to be refused until all others can go on.
+    """Yield rings, each with the wait that is to be refused; not two that have anything to do with each other.
 
     Of those in a ring that may be refused, the wait that was said last is: so all who look at the same ring choose the same,
-    and one alone of them has it.
+    and one alone of them has it. What comes of that may well end all other rings that are connected with it; if not, they
+    are found with the next look.
     """
-    graph = {wait.invocation_id: wait for wait in waits}
-    newest_first = sorted((wait for wait in graph.values() if wait.refusable), key=lambda wait: -wait.number)
-    stuck = _stuck(graph)
-    for wait in newest_first:
-        path, support = _follow(wait, stuck) if wait.invocation_id in stuck else (None, [])
-        if path is not None:
+    stuck = _stuck({wait.invocation_id: wait for wait in waits})
+    candidates = [wait for wait in _waited_for(stuck) if wait.refusable]
+    in_hand: set[str] = set()
+    for wait in sorted(candidates, key=lambda wait: -wait.number):
+        if wait.invocation_id in in_hand:
+            continue
+        path, support = _follow(wait, stuck)
+        ids = {one.invocation_id for one in support}
+        if path is not None and in_hand.isdisjoint(ids):
+            in_hand |= ids
             yield Ring(path, support)
-            del graph[wait.invocation_id]
-            stuck = _stuck(graph)
 
 
 def _stuck(graph: Graph) -> Graph:
@@ -62,6 +65,18 @@ def _stuck(graph: Graph) -> Graph:
                 if not missing[waiter]:
                     free.append(waiter)
     return {one: wait for one, wait in graph.items() if missing[one]}
+
+
+def _waited_for(stuck: Graph) -> list[StoredWait]:
+    """Return those that may be in a ring: not those at the beginning of a chain, however long, for whom nobody waits."""
+    waiters = Counter(other for wait in stuck.values() for other in _unmet(wait.needs, stuck))
+    free = [one for one in stuck if not waiters[one]]
+    while free:
+        for other in _unmet(stuck[free.pop()].needs, stuck):
+            waiters[other] -= 1
+            if not waiters[other]:
+                free.append(other)
+    return [wait for one, wait in stuck.items() if waiters[one]]
 
 
 def _follow(wait: StoredWait, stuck: Graph) -> tuple[list[StoredWait] | None, list[StoredWait]]:
