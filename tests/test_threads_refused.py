@@ -131,6 +131,51 @@ async def test_what_nobody_waits_for_is_run_by_a_thread_that_comes_back(refuse):
     await waiting
 
 
+@pytest.mark.parametrize("options", [{"max_threads": 1}, {"max_concurrency": 2}, {"max_threads": 2}], ids=str)
+async def test_a_thread_that_waits_comes_back_though_others_hold_all_slots(refuse, options):
+    system = refuse(free=1)
+    app, told = Pynenc(**options), asyncio.Event()
+
+    @app.task(priority=1)
+    async def gate() -> None:
+        await told.wait()
+
+    @app.task
+    def parent(n: int) -> int:
+        gate().exception()
+        return n
+
+    handles = [parent(n) for n in range(6)]
+    while not system.refused:
+        await asyncio.sleep(0)
+    told.set()
+    assert [await one for one in handles] == list(range(6))
+    for one in handles:
+        assert_lawful(one)
+    await assert_at_rest(app)
+
+
+@pytest.mark.parametrize("url", ["memory://", slow("sqlite:///")])
+async def test_bodies_that_wait_for_others_in_the_only_thread_all_end(refuse, url, tmp_path):
+    refuse(free=1)
+    async with Pynenc(url + str(tmp_path / "jobs.db") * url.startswith("sqlite"), max_threads=3) as app:
+
+        @app.task
+        def leaf(n: int) -> int:
+            return n
+
+        @app.task
+        def parent(n: int) -> int:
+            return leaf(n).result
+
+        handles = [parent(n) for n in range(3)]
+        for one in handles:
+            await one.wait()
+            assert one.exception() is None or isinstance(one.exception(), WorkerCrashedError)
+            assert_lawful(one)
+        await assert_at_rest(app)
+
+
 async def test_it_is_cancelled_while_it_waits_for_a_thread(refuse):
     system = refuse()
     app = Pynenc()

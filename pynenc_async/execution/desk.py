@@ -44,6 +44,10 @@ class Desk(Protocol):
         """Write down a transition that was made elsewhere."""
         ...
 
+    def put_back(self, record: Record, reason: str) -> None:
+        """Queue again what was handed out, and whose body was taken back before it began."""
+        ...
+
     def pause(self, record: Record) -> None:
         """The body waits, and its slot is free."""
         ...

@@ -55,7 +55,11 @@ class Hiring:
         # In simulations time stands still while bodies are handed out.
         seconds = 0.0 if isinstance(self._loop, SimulatedLoop) else RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
         self._timer = self._loop.call_later(seconds, self._try_again)
-        if failures >= len(RETRY_SECONDS) and self._give_up(error):
+        if failures >= len(RETRY_SECONDS):
+            self._loop.call_soon(self._resign, error)  # a body may be handed out at this moment
+
+    def _resign(self, error: Exception) -> None:
+        if self._failures > len(RETRY_SECONDS) and self._give_up(error):
             self.stop()
 
     def stop(self) -> None:

@@ -82,10 +82,18 @@ class ThreadDriver:
                 record._status = _RUNNING
         return body
 
-    def is_awaited_by_body(self) -> bool:
-        """Whether a body awaits the end of this one, which has not begun."""
-        body = self._body
-        return body is not None and body[0].is_awaited_by_body()
+    def take_back(self) -> Record | None:
+        """Revoke the body, and return its invocation, to be queued again; None if it is over, begun, or must not wait.
+
+        So it is where another body awaits its end, where something on the loop surrounds it, which has begun, and where a
+        store may have it as begun.
+        """
+        with self._beginning:
+            body = self._body
+            if body is None or not _may_wait(body[0]):
+                return None
+            self._body = None
+        return body[0]
 
     def revoke(self) -> bool:
         """Take the body back before it begins; say whether that was possible."""
@@ -118,3 +126,8 @@ class ThreadDriver:
         with self._beginning:
             self.runs = False
             LEFT_BEHIND.discard(self.thread_id)
+
+
+def _may_wait(record: Record) -> bool:
+    is_stored = record._more is not None and record._more.is_stored
+    return record._status is _PENDING and not is_stored and not record.is_awaited_by_body()

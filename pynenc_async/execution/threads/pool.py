@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pynenc_async.clock import SimulatedLoop, thread_work_of
 from pynenc_async.execution.desk import Desk, PoolPlace
-from pynenc_async.execution.hiring import Hiring
+from pynenc_async.execution.hiring import Hiring, why
 from pynenc_async.execution.threads.body import Ended, no_thread, run, surroundings_of
 from pynenc_async.execution.threads.driver import ThreadDriver
 from pynenc_async.execution.threads.staff import Staff, Workers
@@ -58,6 +58,8 @@ class Threads:
         """There, real durations must decide nothing."""
         self._ended: Final[deque[Ended]] = deque()
         self._collecting = False
+        self._is_shut = False
+        """Whether nothing is handed out, for there is nobody to run it."""
         self._is_copy = False
         """Whether this process is a child that a body has forked off."""
         self._open_queue()
@@ -99,6 +101,7 @@ class Threads:
     def wake(self) -> threading.Lock:
         """A thread that waited goes on, once it has acquired what is returned."""
         self.work_began()
+        self._open()
         return self.staff.wake()
 
     def abandon(self, driver: object) -> None:
@@ -111,6 +114,7 @@ class Threads:
         self._dismissal()
         self._open_queue()
         self.staff.hiring.stop()
+        self._open()
         return self.staff.dismiss()
 
     def leave_to_parent(self) -> None:
@@ -126,6 +130,7 @@ class Threads:
 
     def hire_again(self) -> bool:
         """Start threads for what waits; say whether anything waited for one."""
+        self._open()
         staff = self.staff
         waits = staff.at_work < self._handed_out - staff.resting
         while staff.hire_for(self._handed_out, self._work):
@@ -133,21 +138,35 @@ class Threads:
         return waits
 
     def give_up_waiting(self, error: Exception) -> bool:
-        """No thread can be started: fail what waits for one, unless a thread lives that will come for it.
+        """No thread can be started, and none takes bodies: fail what waits for one. Say whether nothing is left.
 
-        One that waits itself will come, but for that it may need the end of what waits here. Say whether nothing is left.
+        Where a thread lives that waits itself, it will come back, and what was handed out is queued until then: it must
+        not hold the slot that the thread needs for that. Only what bodies await fails: the thread may wait for just that.
         """
         staff = self.staff
         if staff.at_work:
             return False
+        if staff.comes_back:
+            self._shut()
         for driver in self._take_waiting():
-            if staff.comes_back and not driver.is_awaited_by_body():
-                self._queue.put(driver)
-            else:
+            record = driver.take_back() if staff.comes_back else None
+            if record is None:
                 self._fail(driver, error)
-        is_empty = self._queue.empty()
+            else:
+                self._desk.put_back(record, f"no thread could start for it: {why(error)}")
+                self._drop(driver)
         self._loop.call_soon(self._collect)  # what follows from their ends may be handed out here at once
-        return is_empty
+        return not self._is_shut
+
+    def _shut(self) -> None:
+        """Have nothing handed out."""
+        self._is_shut, self._place.ahead = True, -self._place.limit
+
+    def _open(self) -> None:
+        """Have bodies handed out again."""
+        if self._is_shut:
+            self._is_shut, self._place.ahead = False, 0
+            self._loop.call_soon(self._settle)
 
     def _take_waiting(self) -> list[ThreadDriver]:
         taken: list[ThreadDriver] = []
@@ -159,10 +178,14 @@ class Threads:
     def _fail(self, driver: ThreadDriver, error: Exception) -> None:
         body = driver.begin(self._desk)
         driver.is_over = True
-        if body is None:
-            self._ended.append((_NOBODY, driver, True, None, 0.0))
-        else:
+        if body is not None:
             self._ended.append((body[0], driver, False, no_thread(body[0], error), 0.0))
+        self._drop(driver, is_told=body is not None)
+
+    def _drop(self, driver: ThreadDriver, *, is_told: bool = False) -> None:
+        """It is in the queue no longer."""
+        if not is_told:
+            self._ended.append((_NOBODY, driver, True, None, 0.0))
         self.work_ended()
         if driver.turn is not None:
             driver.turn.end()
@@ -186,7 +209,7 @@ class Threads:
                     report_failure(error, "reporting the end of a body", task_id=record._task.task_id)
             else:
                 desk.ended_late(driver, outcome, returned=ok)
-        if self._simulated is None:
+        if self._simulated is None and not self._is_shut:
             self._place.ahead = int(min(MOST_AHEAD, AHEAD_SECONDS / self._pace * self._place.limit))
         self._settle()
 
