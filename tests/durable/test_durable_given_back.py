@@ -11,7 +11,8 @@ from pynenc_async import InvocationNotFinalError, StreamTruncatedError, inject, 
 from pynenc_async.execution.processes.process import missing_processes
 
 PROCESSES = pytest.mark.skipif(missing_processes() is not None, reason="there are no worker processes here")
-BODIES = ["loop", "stubborn", "thread", "generator", pytest.param("process", marks=PROCESSES)]
+ON_THE_LOOP = ["loop", "stubborn", "generator"]
+ELSEWHERE = ["thread", pytest.param("process", marks=PROCESSES)]
 
 
 def hold():
@@ -84,7 +85,7 @@ class Here:
     async def until(self, condition):
         async with asyncio.timeout(60):
             while not condition():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
     # -- how it is given back ------------------------------------------------------------------------------------------
 
@@ -101,11 +102,15 @@ class Here:
             await asyncio.wait_for(handle.cancel(), 1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["at_shutdown", "at_a_lost_lease", "by_a_refused_change"])
-@pytest.mark.parametrize("kind", BODIES)
-async def test_what_is_given_back_lets_go(kind, how, monkeypatch):
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch):
     monkeypatch.setattr(lifecycle, "CANCEL_GRACE_SECONDS", 0.1)
+
+
+WAYS = ["at_shutdown", "at_a_lost_lease", "by_a_refused_change"]
+
+
+async def give_back(kind, how):
     here = Here(kind)
     await here.app.start()
     try:
@@ -131,6 +136,20 @@ async def test_what_is_given_back_lets_go(kind, how, monkeypatch):
     finally:
         here.gate.set()
         await here.app.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("kind", ON_THE_LOOP)
+async def test_what_is_given_back_lets_go(kind, how):
+    await give_back(kind, how)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_is_given_back_from_elsewhere_lets_go(kind, how):
+    asyncio.run(give_back(kind, how))  # in real time: simulated time stands still while it works
 
 
 async def test_what_waits_for_a_thread_never_begins_once_its_lease_is_lost():
