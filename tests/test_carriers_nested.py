@@ -158,7 +158,7 @@ def then_awaits_others(app, tasks, wait):
     return body
 
 
-BODIES = [at_once, after_it_has_suspended, before_it_suspends, twice, then_awaits_others]
+BODIES = [at_once, after_it_has_suspended, slow(before_it_suspends), slow(twice), then_awaits_others]
 
 
 async def one(body):
@@ -246,14 +246,14 @@ def test_a_body_fails_and_is_tried_again_after_it_has_run_the_loop():
         tasks, tried = tasks_of(app), []
 
         @app.task(max_retries=1, retry_for=ValueError)
-        async def body(times):
+        async def body(i):
             run_nested(tasks.suspends())
-            tried.append(times)
-            if len(tried) % 2:
+            tried.append(i)
+            if tried.count(i) == 1:
                 raise ValueError("once")
             return 1
 
-        handles = [body(2) for _ in range(2)]
+        handles = [body(i) for i in range(2)]
         assert [await handle for handle in handles] == [1, 1]
         for handle in handles:
             assert_lawful(handle)
@@ -387,3 +387,39 @@ def test_a_nested_loop_that_would_wait_for_its_own_body_is_refused():
                 await handles[-1]
 
     run(scenario)
+
+
+@pytest.mark.parametrize("new_app", [in_memory, stored])
+@pytest.mark.parametrize("through_another", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_nested_loop_that_would_wait_for_a_body_further_down_the_stack_is_refused(new_app, through_another, nested):
+    async def scenario(app):
+        ended = asyncio.Event()
+
+        @app.task
+        async def lower():
+            run_nested(asyncio.wait_for(ended.wait(), SECONDS / 10) if nested else asyncio.sleep(0))
+            return 1
+
+        @app.task
+        async def between():
+            return await handles[0]
+
+        @app.task
+        async def upper():
+            try:
+                handles.append(between() if through_another else handles[0])
+                return run_nested(handles[2]) if nested else await handles[2]
+            finally:
+                ended.set()
+
+        handles = [lower(), upper()]
+        if nested:
+            with pytest.raises(CycleDetectedError, match=r"upper.*lower"):
+                await handles[1]
+        else:
+            assert await handles[1] == 1
+        assert await handles[0] == 1
+        assert await handles[2] == 1
+
+    run(scenario, new_app)

@@ -6,6 +6,7 @@ that is looked at goes on.
 """
 
 import asyncio
+import sys
 from asyncio import AbstractEventLoop
 from traceback import StackSummary
 from types import FrameType
@@ -48,6 +49,18 @@ def look(frame: FrameType, loop: AbstractEventLoop) -> Sighting:
         record = _record_of_task(loop)
         spawned = record is not None
     return Sighting(record, spawned, _format(frames), _is_debugged(frames))
+
+
+def bodies_below(body: Record) -> list[Record]:
+    """Return whose bodies wait on the stack for that of `body`, which runs the loop itself here: the nearest first."""
+    found = list[Record]()
+    step: FrameType | None = sys._getframe(1)
+    while step is not None:
+        record = _record_in(step) if step.f_code in _CARRIERS else None
+        if record is not None:
+            found.append(record)
+        step = step.f_back
+    return found[found.index(body) + 1 :] if body in found else []
 
 
 def _record_in(carrier: FrameType) -> Record | None:

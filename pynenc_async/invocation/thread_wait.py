@@ -223,7 +223,7 @@ class ThreadWait(BodyWaiter):
                 self._enter(body)
                 self._pause(body, self._driver)
         elif starter is not None and starter._ended_at is None:
-            self._enter(starter).pause_spawned()
+            self._enter(starter).pause_spawned(self)
 
     def _enter(self, body: Record) -> Wait:
         targets, any_of = self._awaited.needs()

@@ -7,16 +7,17 @@ body's Task gets the slot back when it goes on itself (see `execution.carrier`).
 """
 
 import types
-from asyncio import AbstractEventLoop, Future, current_task
+from asyncio import AbstractEventLoop, Future, current_task, get_running_loop
 from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from pynenc_async.context import CURRENT
+from pynenc_async.execution.blockage import bodies_below
 from pynenc_async.execution.carrier import Carrier
 from pynenc_async.execution.crew import Crew
 from pynenc_async.record import AnyOf, BodyWaiter, More, Record
-from pynenc_async.scheduler.cycles import refuse_ring
+from pynenc_async.scheduler.cycles import refuse_ring, ring_through_stack
 from pynenc_async.scheduler.room import Room
 from pynenc_async.scheduler.scheduler import Scheduler
 from pynenc_async.scheduler.statuses import HOLDS_SLOT, RUNNABLE
@@ -132,6 +133,8 @@ class Wait:
         if more.blocked_on is None:
             more.blocked_on = {}
         more.blocked_on[id(self._edge)] = self._edge
+        if _nested:
+            _look_again_at_nested()
         if hasten:
             self.hasten()
 
@@ -145,35 +148,66 @@ class Wait:
         if queued:
             queued[0]._task.runtime.scheduler.hasten(queued)
 
-    def pause_spawned(self) -> None:
+    def pause_spawned(self, waiter: BodyWaiter) -> None:
         """Pause the body if the await is made by a Task that it spawned while its own Task is suspended, or runs the loop."""
         driver = self._body._driver
-        if isinstance(driver, Carrier) and self._body._status in HOLDS_SLOT:
-            runtime = self._body._task.runtime
-            if driver.suspended:
-                runtime.scheduler.pause(self._body)
-                runtime.crew.settle()
-            elif driver.task is not current_task():
-                runtime.crew.loop.call_soon(self._pause_nested, driver)
+        if not isinstance(driver, Carrier):
+            return
+        if not driver.suspended:
+            if driver.task is not current_task():
+                self.look_at_nested_soon(driver, waiter)
+        elif self._body._status in HOLDS_SLOT:
+            self._pause()
 
-    def _pause_nested(self, driver: Carrier) -> None:
+    def is_of(self, loop: AbstractEventLoop) -> bool:
+        """Whether the body runs in this loop."""
+        return self._body._task.runtime.crew.loop is loop
+
+    def look_at_nested_soon(self, driver: Carrier, waiter: BodyWaiter) -> None:
+        """Look, once the loop has turned, whether the body runs the loop itself, and what follows from that."""
+        self._body._task.runtime.crew.loop.call_soon(self._pause_nested, driver, waiter)
+
+    def _pause_nested(self, driver: Carrier, waiter: BodyWaiter) -> None:
         """The loop has turned: if the body has neither suspended nor ended meanwhile, it runs the loop itself.
 
         It goes on without a slot when it comes back, and has one again for its next step. Nothing tells when it comes back;
         and a slot that it got before could be what another body waits for that runs the loop further down the stack.
         """
         body = self._body
-        if body._driver is driver and not driver.suspended and self._more.waits and body._status in HOLDS_SLOT:
-            runtime = body._task.runtime
-            runtime.scheduler.pause(body)
-            runtime.crew.settle()
+        if body._driver is not driver or driver.suspended or id(self._edge) not in (self._more.blocked_on or ()):
+            return
+        detects = body._task.options.detect_cycles
+        error = ring_through_stack(body, self._edge, bodies_below(body)) if detects else None
+        if error is not None:
+            waiter.refuse(body, error)
+            return
+        _nested[self] = driver, waiter
+        if body._status in HOLDS_SLOT:
+            self._pause()
+
+    def _pause(self) -> None:
+        runtime = self._body._task.runtime
+        runtime.scheduler.pause(self._body)
+        runtime.crew.settle()
 
     def end(self) -> None:
         """Leave the wait graph."""
+        if _nested:
+            _nested.pop(self, None)
         if self._more.waits:  # else the loop in which it began is gone, and all its waits are forgotten
             self._more.waits -= 1
         if self._more.blocked_on is not None:
             self._more.blocked_on.pop(id(self._edge), None)
+
+
+_nested: Final[dict[Wait, tuple[Carrier, BodyWaiter]]] = {}
+"""The awaits in loops that bodies run themselves, of all apps and threads: a ring through the stack may close behind them."""
+
+
+def _look_again_at_nested() -> None:
+    for wait, (driver, waiter) in list(_nested.items()):
+        if wait.is_of(get_running_loop()):
+            wait.look_at_nested_soon(driver, waiter)
 
 
 def suspend(
@@ -191,7 +225,7 @@ def suspend(
     wait = Wait(body, targets, any_of=any_of)
     wait.begin(detect_cycles=detect_cycles)
     try:
-        wait.pause_spawned()
+        wait.pause_spawned(signal)
         yield from signal.future
     finally:
         wait.end()

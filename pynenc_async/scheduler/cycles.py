@@ -79,6 +79,23 @@ def ring_through_limit(waiting: Record) -> CycleDetectedError | None:
     return None
 
 
+def ring_through_stack(
+    waiting: Record, targets: Sequence[Record] | AnyOf, below: Iterable[Record]
+) -> CycleDetectedError | None:
+    """Return what is wrong when `waiting` awaits these in a loop that it runs itself, and they need a body of those `below`.
+
+    Such a body goes on when what is above it on the stack has come back, and not before.
+    """
+    for stuck in below:
+        needs = _of_any(targets, stuck) if isinstance(targets, AnyOf) else map(_end_of, targets)
+        for needed in needs:
+            if all(one._ended_at is None for one in needed.records):
+                path = _WaitGraph(stuck, needed).path_to_goal()
+                if path is not None:
+                    return ring_error([describe(one) for one in (waiting, *path, waiting)])
+    return None
+
+
 def _ring(waiting: Record, path: list[Record]) -> CycleDetectedError:
     return ring_error([describe(one) for one in (waiting, *path)])
 
