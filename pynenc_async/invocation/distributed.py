@@ -139,7 +139,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         Raises:
             AppNotStartedError: The app has no running loop, or another loop runs in this thread; nothing was cancelled.
         """
-        tree = self._task.runtime.cancel_tree(self, reason) if self._ended_at is None else None
+        tree = self._task.runtime.cancel_tree(self, reason) if self._ended_at is None else []
         return Cancellation(partial(self._stopped, tree))
 
     async def _stopped(self, told: list[Any] | None) -> CancelOutcome:
@@ -148,7 +148,7 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         for record in tree:
             if record._ended_at is None:
                 await record._until_stopped()
-        if self._status is _CANCELLED and self._more is not None and self._more.is_stored:
+        if told != [] and self._status is _CANCELLED and self._more is not None and self._more.is_stored:
             await self._task.runtime.until_kin_stopped(self)
         self._require_found()
         if self._status is not _CANCELLED:

@@ -219,6 +219,7 @@ async def test_children_of_a_parent_that_has_ended_by_itself_live_on_through_a_d
     handle = await parent.submit()
     await handle.wait()
     handle.exception()
+    await handle.cancel()  # which comes too late
     await asyncio.sleep(5)
     world.stores[0].kill(is_noticed=True)
     await app.shutdown(0)

@@ -388,8 +388,11 @@ async def test_a_start_that_fails_or_is_cancelled_is_followed_by_the_one_that_wa
     async def add(x: int, y: int) -> int:
         return x + y
 
-    starts = [asyncio.create_task(app.start()) for _ in range(3)]
-    await asyncio.sleep(1.5)
+    starts = []
+    for _ in range(3):
+        starts.append(asyncio.create_task(app.start()))
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
     starts[1].cancel()
     failed, cancelled, started = await asyncio.gather(*starts, return_exceptions=True)
     assert (type(failed), type(cancelled), started) == (StoreError, asyncio.CancelledError, None)

@@ -129,8 +129,8 @@ class Families:
     def _fate_of(self, parent: StoredInvocation) -> str | None:
         """Return what an invocation that has ended was told, with its children; None where it has ended by itself."""
         if parent.status is _CANCELLED:
-            is_asked_for = self._backing.history(parent.invocation_id)[-1].reason != NOBODY_CANCELLED
-            return "was cancelled" if is_asked_for else None
+            history = self._backing.history(parent.invocation_id)
+            return "was cancelled" if history and history[-1].reason != NOBODY_CANCELLED else None
         return "timed out" if parent.error is not None and _is_timeout(parent.error, parent.invocation_id) else None
 
     def _handle_of(self, stored: StoredInvocation) -> Handle:

@@ -3,11 +3,12 @@
 from asyncio import AbstractEventLoop
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 from weakref import WeakValueDictionary
 
-from pynenc_async.errors import AppNotStartedError, StoreError
+from pynenc_async.errors import AppNotStartedError, InvocationNotFoundError, StoreError
 from pynenc_async.family import guardian_of, is_told_to_stop
 from pynenc_async.forks import keep_for_parent
 from pynenc_async.history import HistoryEntry
@@ -276,7 +277,8 @@ class StoreBound(Dispatcher):
             return
         while self._opening is not None and (kin := await self._opening.duties.kin_of(record)):
             for child in kin:
-                await child.cancel(f"its parent {cast(Handle, record).invocation_id} was cancelled")
+                with suppress(InvocationNotFoundError):  # it has ended, and was forgotten
+                    await child.cancel(f"its parent {cast(Handle, record).invocation_id} was cancelled")
 
     # -- finding -------------------------------------------------------------------------------------------------------
 
