@@ -298,7 +298,7 @@ class World:
                 assert limiter._obstacle(head, permit) is not None, head
                 key_is_full = len(limiter.holders.get(permit, ())) >= options.running_limit
                 waits_for_key = options.running_concurrency is not Scope.DISABLED and key_is_full
-                asleep = any(key in keys for keys in limiter._turns._asleep.values())
+                asleep = any(key in keys for _, keys in limiter._turns._asleep.values())
                 assert waits_for_key or key in limiter._turns._in_turn or asleep, head
 
     def describe_living(self):
