@@ -61,6 +61,20 @@ async def test_the_shutdown_ends(refuse):
     assert invocation.status is S.CANCELLED
 
 
+async def test_a_generator_that_waits_for_its_reader_goes_on(monkeypatch):
+    ProcessSystem(monkeypatch, free=1)
+    async with Pynenc(max_processes=1) as app:
+        invocation = in_process(app, bodies.count, stream_buffer=1)(5)
+        stream = invocation.stream()
+        while invocation.status is not S.PAUSED:
+            await asyncio.sleep(0)
+        other = in_process(app, bodies.add)(1)
+        with pytest.raises(WorkerCrashedError, match="no worker process could start"):
+            await other
+        assert [item async for item in stream] == [0, 1, 2, 3, 4]
+        await assert_at_rest(app)
+
+
 async def test_one_that_dies_before_it_is_there_fails_nothing_that_others_run(monkeypatch):
     async with Pynenc(max_processes=3) as app:
         add = in_process(app, bodies.add)

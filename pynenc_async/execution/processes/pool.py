@@ -243,16 +243,20 @@ class Processes:
         return crashed(body.record, self._desk.format_id(body.record._number), exit_code)
 
     def _start_failed(self, error: Exception) -> bool:
-        """No worker can be started: fail what waits for one, if none lives. Say whether nothing is left."""
-        if self.staff.lives:
+        """No worker can be started: fail what waits for one, if none lives. Say whether nothing is left.
+
+        Where those that live wait for readers, they come back, but for that a slot must be free.
+        """
+        backlog, living = self.staff.backlog, self.staff.living
+        if living > self.staff.resting:
             return False
-        backlog = list(self.staff.backlog)
-        self.staff.backlog.clear()
-        for body in backlog:
+        most = len(backlog) if not living else max(0, len(backlog) - self._place.limit + 1)
+        given_up = [backlog.pop() for _ in range(most)][::-1]
+        for body in given_up:
             body.final = no_worker(body.record, error)
-        self._conclude_each(backlog)
+        self._conclude_each(given_up)
         self._loop.call_soon(self._settle)
-        return not self.staff.backlog
+        return not backlog
 
     def _conclude_late(self, body: BodyDriver) -> None:
         self._conclude_each([body])

@@ -172,9 +172,9 @@ class Staff:
     # -- life and death ------------------------------------------------------------------------------------------------
 
     @property
-    def lives(self) -> bool:
-        """Whether there is a worker that takes bodies, or will."""
-        return any(not worker.stopping for worker in self.workers)
+    def living(self) -> int:
+        """How many workers take bodies, or will, after what they do or wait for now."""
+        return sum(not worker.stopping for worker in self.workers)
 
     def _try_again(self) -> bool:
         waits = bool(self.backlog)
