@@ -139,8 +139,8 @@ class DistributedInvocation(DescribedInvocation[Params, Result], Generic[Params,
         Raises:
             AppNotStartedError: The app has no running loop, or another loop runs in this thread; nothing was cancelled.
         """
-        tree = self._task.runtime.cancel_tree(self, reason) if self._ended_at is None else []
-        return Cancellation(partial(self._stopped, tree))
+        told: list[Any] | None = self._task.runtime.cancel_tree(self, reason) if self._ended_at is None else []
+        return Cancellation(partial(self._stopped, told))
 
     async def _stopped(self, told: list[Any] | None) -> CancelOutcome:
         """Return what was found, once everything that was told to stop has ended."""
