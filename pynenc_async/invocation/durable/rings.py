@@ -9,8 +9,9 @@ ring say once more that their waits last, having seen the last one of the ring; 
 them waited, and the ring is broken.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pynenc_async.invocation.durable.stuck import Ring, find_rings
@@ -31,6 +32,8 @@ class _Said:
     body: Record
     revision: int
     needs: Needs
+    is_refused: bool = False
+    """Whether a wait of it has been refused since."""
 
 
 class Rings:
@@ -105,11 +108,18 @@ class Rings:
         elif self._is_sure(ring):
             names = await self._names_of(ring.path)
             if self._is_sure(ring):  # still
-                waiter, follower = ring.path[0], ring.path[1 % len(ring.path)]
-                body = self._said[waiter.invocation_id].body
-                self._desk.refuse_wait(body, follower.invocation_id, ring_error(names))
-                self._desk.settle()
-                self._desk.leads_out()  # there may be another ring behind this one
+                self._refuse(ring, names)
+
+    def _refuse(self, ring: Ring, names: Sequence[str]) -> None:
+        waiter, follower = ring.path[0].invocation_id, ring.path[1 % len(ring.path)].invocation_id
+        said = self._said[waiter]
+        if said.is_refused:
+            return  # its body has not gone on yet
+        self._said[waiter] = replace(said, is_refused=True)
+        self._desk.refuse_wait(said.body, follower, ring_error(names))
+        self._desk.settle()
+        # There may be another ring behind this one, to be seen when its body has gone on.
+        asyncio.get_running_loop().call_soon(self._desk.leads_out)
 
     def _is_sure(self, ring: Ring) -> bool:
         """Whether there was a moment at which all of them waited: those of other processes have seen the last of them."""
