@@ -1,5 +1,6 @@
 """The crew: gets carriers going when there is work, keeps one at hand for running in place, owns threads and workers."""
 
+import sys
 from asyncio import AbstractEventLoop, CancelledError, Task, all_tasks, current_task
 from asyncio.tasks import _enter_task, _leave_task  # documented for those who extend asyncio
 from collections import deque
@@ -17,6 +18,7 @@ from pynenc_async.execution.threads.pool import Threads
 from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.forks import keep_for_parent
 from pynenc_async.guard import report_failure, serve_each
+from pynenc_async.headroom import add_headroom
 from pynenc_async.record import Record
 
 IN_PLACE_BUDGET: Final = 128
@@ -223,6 +225,14 @@ class Crew:
         suspended = False
         try:
             suspended = carrier.begin_in_place(record)
+        except BaseException as error:
+            limit = add_headroom()
+            try:
+                carrier.break_off(record, error)
+            finally:
+                sys.setrecursionlimit(limit)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         finally:
             _leave_task(loop, task)
             _enter_task(loop, outer)

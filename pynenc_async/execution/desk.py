@@ -36,6 +36,10 @@ class Desk(Protocol):
         """A body has ended whose attempt was over before."""
         ...
 
+    def mend(self, record: Record, error: BaseException) -> None:
+        """The beginning or the end of an attempt was broken off by `error`."""
+        ...
+
     def attempt_goes_on(self, record: Record) -> None:
         """An attempt of a task with a timeout has been handed out, or has not ended at once."""
         ...

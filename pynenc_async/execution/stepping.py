@@ -175,6 +175,13 @@ class Stepper:
         self.handed_over = put_aside(awaited)
         return True
 
+    def break_off(self, record: Record, error: BaseException) -> None:
+        """Let an invocation end whose beginning, or whose end, was broken off by `error`: not by its body."""
+        self._record = self._run = self.handed_over = self.value = None
+        self.suspended = False
+        self._new_bodies()
+        self._foreman.desk.mend(record, without_our_frames(error))
+
     def come_back(self) -> None:
         """The body that has run the loop itself has suspended or ended: its Task goes on."""
         back, self.back = self.back, None

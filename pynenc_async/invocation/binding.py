@@ -3,6 +3,7 @@
 What came from other threads waits in an inbox that the loop empties. What ran on a loop that is gone is written off.
 """
 
+import sys
 from asyncio import AbstractEventLoop, get_running_loop
 from asyncio.events import _get_running_loop
 from collections import deque
@@ -22,6 +23,7 @@ from pynenc_async.execution.watchdog import Watchdog
 from pynenc_async.family import guardian_of, is_told_to_stop, living_tree
 from pynenc_async.forks import UNDER_WAY_IN_PARENT, keep_for_parent, tell_of_forks
 from pynenc_async.guard import serve_each
+from pynenc_async.headroom import add_headroom
 from pynenc_async.ids import IdSource
 from pynenc_async.invocation.loops import bound_elsewhere
 from pynenc_async.invocation.placement import Placement
@@ -380,8 +382,11 @@ class LoopBound(Unstored):
         try:
             self._queue(record)
         except BaseException as error:
-            if record._ended_at is None:  # nothing else would end it
-                self.scheduler.withdraw(record, error, "it could not be queued")
+            limit = add_headroom()
+            try:
+                self.scheduler.undo(record, "it could not be queued", error)  # nothing else would end it
+            finally:
+                sys.setrecursionlimit(limit)
             raise
 
     def _post(self, record: Record) -> None:

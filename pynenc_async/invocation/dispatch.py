@@ -4,6 +4,7 @@ The app may be used from any thread, and in one loop after another. It is bound 
 (in memory) or by the start of the app: see `binding`.
 """
 
+import sys
 from asyncio.events import _get_running_loop
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -16,6 +17,7 @@ from pynenc_async.errors import AppNotStartedError
 from pynenc_async.execution.processes.inside import refuse_call
 from pynenc_async.family import adopt, guardian_of
 from pynenc_async.function import Function, Values
+from pynenc_async.headroom import add_headroom
 from pynenc_async.invocation.binding import LoopBound, Phase
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.duplicates import Duplicates
@@ -55,25 +57,51 @@ class Dispatcher(LoopBound):
         record: DistributedInvocation[Any, Any] = DistributedInvocation(
             task, values, number, parent, copy_context(), self.scheduler.clock()
         )
-        self._records[number] = record
-        if _get_running_loop() is self._plain_loop:
-            task.queue(record)
-            if parent is not None and not task.options.detached:
-                more = parent._more
-                if more is not None and more.children is not None and more.deadline is None and record._more is None:
-                    more.children[number] = record  # `_adopt`, without a call
-                else:
-                    self._adopt(parent, record)
-            if not self._standbys:
-                self.crew.settle()
-        else:
-            self._take_in(record)
+        try:
+            self._records[number] = record
+            if _get_running_loop() is self._plain_loop:
+                task.queue(record)
+                if parent is not None and not task.options.detached:
+                    more = parent._more
+                    if (
+                        more is not None
+                        and more.children is not None
+                        and more.deadline is None
+                        and record._more is None
+                    ):
+                        more.children[number] = record  # `_adopt`, without a call
+                    else:
+                        self._adopt(parent, record)
+                if not self._standbys:
+                    self.crew.settle()
+            else:
+                self._take_in(record)
+        except BaseException:
+            limit = add_headroom()
+            try:
+                self.undo(record)
+            finally:
+                sys.setrecursionlimit(limit)
+            raise
         return record
 
     def enter(self, record: Record) -> None:
         """Take in an invocation that no body has submitted; the app admits calls."""
-        self._records[record._number] = record
-        self._take_in(record)
+        try:
+            self._records[record._number] = record
+            self._take_in(record)
+        except BaseException:
+            limit = add_headroom()
+            try:
+                self.undo(record)
+            finally:
+                sys.setrecursionlimit(limit)
+            raise
+
+    def undo(self, record: Record) -> None:
+        """End an invocation whose call has raised half-way, be it of a full stack or of a signal: nobody has its handle."""
+        if record._number in self._records:  # else it was refused before it was taken in
+            self.decide(self.scheduler.undo, record, "its call has raised")
 
     def _take_in(self, record: Record) -> None:
         """The rare cases: somebody observes, or the call comes from another thread."""
@@ -93,7 +121,7 @@ class Dispatcher(LoopBound):
         if record._ended_at is not None:
             return  # cancelled on its way here: it must take no permit
         guardian = guardian_of(record)
-        record._task.queue(record)
+        self.scheduler.turnstile.step(record._task.queue, record)
         if guardian is not None:
             self._adopt(guardian, record)
 

@@ -1,11 +1,13 @@
 """A call of a task with registration concurrency: new, or a duplicate of one that is registered."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pynenc_async.arguments import same_values, show
 from pynenc_async.errors import ConcurrencyLimitError
 from pynenc_async.function import Values
+from pynenc_async.headroom import add_headroom
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.reused import ReusedInvocation
 from pynenc_async.options import OnDuplicate
@@ -35,6 +37,10 @@ class Office(Protocol):
 
     def standing_elsewhere(self, task: Any, key: Any) -> Handle | None:
         """Return the invocation of another process that makes a call with this key a duplicate."""
+        ...
+
+    def undo(self, record: Record) -> None:
+        """End an invocation whose call has raised half-way."""
         ...
 
     def decide(self, decision: Callable[..., object], *args: object) -> None:
@@ -84,10 +90,19 @@ class Duplicates:
 
     def _register(self, key: Any, task: Any, values: Values) -> Handle:
         record = self._office.submit_if_room(task, values)
-        if record._ended_at is None:
-            self._registry.enter(key, record)
-            if task.options.unique_for is not None:
-                self._office.decide(self._registry.keep_for, key, record, task.options.unique_for)
+        try:
+            if record._ended_at is None:
+                self._registry.enter(key, record)
+                if task.options.unique_for is not None:
+                    self._office.decide(self._registry.keep_for, key, record, task.options.unique_for)
+        except BaseException:
+            limit = add_headroom()
+            try:
+                self._registry.leave(key, record)
+                self._office.undo(record)
+            finally:
+                sys.setrecursionlimit(limit)
+            raise
         return record
 
     def _reuse(self, standing: Handle, task: Any, values: Values) -> ReusedInvocation[Any, Any]:

@@ -38,6 +38,12 @@ def _submit_member(task: Any, values: Values) -> DistributedInvocation[Any, Any]
     return cast("DistributedInvocation[Any, Any]", getattr(invocation, "original", invocation))
 
 
+def _undo_members(runtime: Any, first: int, members: Iterable[DistributedInvocation[Any, Any]]) -> None:
+    for member in members:
+        if member._number > first and member._ended_at is None:
+            runtime.undo(member)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStatistics:
     """Where a group stands."""
@@ -73,7 +79,10 @@ class DistributedInvocationGroup(BaseInvocationGroup[Params, Result]):
         if window is None and is_sized(source):
             self._roster = Roster(submit, function)
             task.runtime.require_room(task.task_id, self._total or 0)
-            self._roster.submit_all(cast("Iterable[Any]", source), task.refuse)
+            # The number before those of the members: a duplicate is the invocation that was there before.
+            first = next(task.runtime.ids.numbers) if unique else 0
+            undo = partial(_undo_members, task.runtime, first)
+            self._roster.submit_all(cast("Iterable[Any]", source), task.refuse, undo)
         else:
             self._roster = WindowedRoster(
                 submit,

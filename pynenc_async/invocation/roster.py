@@ -5,14 +5,26 @@ A group over a sized collection submits everything at once. Any other source is 
 """
 
 import asyncio
+import sys
 from asyncio import CancelledError
 from asyncio.events import _get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from itertools import chain, islice
 from typing import Any, Final
 
 from pynenc_async.arguments import Arguments
 from pynenc_async.function import Function, Values
+from pynenc_async.headroom import add_headroom
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.invocation.intake import Intake
 from pynenc_async.invocation.steps import source_error
@@ -64,8 +76,16 @@ class Roster(BodyWaiter):
 
     # -- members -------------------------------------------------------------------------------------------------------
 
-    def submit_all(self, source: Iterable[Any], refuse: Callable[[Values], None] | None) -> None:
-        """Bind everything, then submit everything: a wrong element raises before anything runs, if `refuse` raises for it."""
+    def submit_all(
+        self,
+        source: Iterable[Any],
+        refuse: Callable[[Values], None] | None,
+        undo: Callable[[Sequence[Member]], None],
+    ) -> None:
+        """Bind everything, then submit everything: a wrong element raises before anything runs, if `refuse` raises for it.
+
+        Where a submission raises, `undo` is called with the members that there are: nobody gets the group.
+        """
         function, submit, arity = self._function, self._submit, self._function.arity
         bound: list[Values] = [
             params if params.__class__ is tuple and len(params) == arity else bind_params(function, params)
@@ -74,8 +94,18 @@ class Roster(BodyWaiter):
         if refuse is not None:
             for values in bound:
                 refuse(values)
-        self.members = [submit(values) for values in bound]
-        self.submitted = len(self.members)
+        members: list[Member] = []
+        self.members = members
+        try:
+            members.extend(map(submit, bound))
+        except BaseException:
+            limit = add_headroom()
+            try:
+                undo(members)
+            finally:
+                sys.setrecursionlimit(limit)
+            raise
+        self.submitted = len(members)
 
     @property
     def exhausted(self) -> bool:

@@ -263,9 +263,13 @@ def run_in_body(record: Record, body: Record) -> Generator[Any, None, None]:
     try:
         if not runtime.crew.run_in_place(record):
             wait.hasten()
+        if record._ended_at is not None and not signal.future.done():
+            signal.notify()  # which telling it may not have come to
         if not signal.future.done():  # else the slot is back already
             yield from signal.future
     finally:
         record.remove_waiter(signal)
         wait.end()
+        if body._status is _PAUSED:
+            runtime.scheduler.resumed(body)  # what is raised here was not sent by the loop: the body goes on at once
         del record, wait

@@ -23,6 +23,7 @@ from pynenc_async.scheduler.permits import rule_of
 from pynenc_async.scheduler.rules import Rule
 from pynenc_async.scheduler.slots import Wiring
 from pynenc_async.scheduler.statuses import (
+    CANCELLED,
     CONCURRENCY_CONTROLLED,
     FAILED,
     HOLDS_SLOT,
@@ -204,6 +205,12 @@ class DurableScheduler(WritingScheduler):
         if durable_of(record).has_kin:
             self.told_kin(record, "timed out")
 
+    def _end_broken_off(self, record: Record, reason: str, error: BaseException | None) -> None:
+        if record._ended_at is None and not durable_of(record).known and not self.ledger.has(record):
+            self.forget(record, CANCELLED, error, reason)
+        else:
+            super()._end_broken_off(record, reason, error)
+
     # -- giving back ---------------------------------------------------------------------------------------------------
 
     def stop(self, record: Record) -> None:
@@ -249,7 +256,7 @@ class DurableScheduler(WritingScheduler):
             self.registry.leave(more.registration, record)  # whether it stands in the way of others, the store says
         driver, record._driver = record._driver, None
         was_stopped = driver is None or driver.revoke()
-        self.release(record, more)
+        self.turnstile.step(self.release, record, more)  # now: the record may be about to stand for another invocation
         if driver is not None and not was_stopped:
             driver.cancel("another runner has the invocation")
             if record._task.place is not None:

@@ -27,7 +27,7 @@ from pynenc_async.scheduler.statuses import (
     RUNNING,
     SUCCESS,
 )
-from pynenc_async.scheduler.telling import tell_each
+from pynenc_async.scheduler.telling import tell_each, tell_waiters
 from pynenc_async.status import InvocationStatus
 from pynenc_async.telemetry import Alarm, LogFailures, log
 from pynenc_async.user_errors import brief, is_a, traceback_of
@@ -121,6 +121,21 @@ class Endings(Slots):
         else:
             record.need_more().traceback = traceback_of(error)
             self.end(record, FAILED, error)
+
+    def mend(self, record: Record, error: BaseException) -> None:
+        """Bring an invocation to its end whose beginning or end was broken off, by a full stack or by a signal."""
+        self.recount()
+        if record._ended_at is None:
+            self.failed(record, error)
+            return
+        record._context = record._driver = None
+        if isinstance(record._parent, Record):
+            leave_family(record, record._parent)
+        if record._more is not None:
+            self._clear(record, record._more)
+        tell_waiters(record)
+        if all(one._number != record._number for one in self._finished):
+            self.store.keep_finished(record)
 
     def end(self, record: Record, status: InvocationStatus, outcome: object, reason: str = "") -> None:
         """Let an invocation end: with a store, once that is written down."""

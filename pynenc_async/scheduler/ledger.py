@@ -8,6 +8,7 @@ Only invocations that it was to register are sent back: whoever submitted them i
 """
 
 import asyncio
+import sys
 from asyncio import AbstractEventLoop, Future, Task
 from asyncio.events import _get_running_loop
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Final, TypeVar
 
 from pynenc_async.errors import StoreError
 from pynenc_async.guard import report_failure, serve_each
+from pynenc_async.headroom import add_headroom
 from pynenc_async.record import Record
 from pynenc_async.scheduler.drafts import Draft
 from pynenc_async.scheduler.durability import durable_of
@@ -117,6 +119,11 @@ class Ledger:
         for waiting in (self._drafts, self._begun, self._new, self.put_off):
             waiting.pop(record._number, None)
 
+    def has(self, record: Record) -> bool:
+        """Whether anything is decided about an invocation that is not under way to the store."""
+        waiting = self._drafts, self._begun, self._new, self.put_off
+        return any(record._number in numbers for numbers in waiting)
+
     def ask(self, change: Other) -> None:
         """Commit a change that is no step of an invocation of this runner.
 
@@ -194,9 +201,14 @@ class Ledger:
         self._committer = self._wanted = None
 
     def _wake(self) -> None:
-        wanted, self._wanted = self._wanted, None
+        wanted = self._wanted
         if wanted is not None and not wanted.done():
-            wanted.set_result(None)
+            limit = add_headroom()  # a future that is set on a full stack is done, and has woken nobody
+            try:
+                wanted.set_result(None)
+                self._wanted = None  # last: if this is broken off, whatever is written down next wakes the committer
+            finally:
+                sys.setrecursionlimit(limit)
 
     async def _commit_until_stopped(self, store: Store) -> None:
         try:

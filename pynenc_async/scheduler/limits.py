@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from pynenc_async.limit import ConcurrencyControlType
 from pynenc_async.options import TaskOptions
 from pynenc_async.record import More, Record
@@ -162,12 +164,13 @@ class Limiter:
 
     def give_back(self, record: Record, key: Key) -> bool:
         """`record` needs its permit no more; say whether somebody waits who might go on now."""
-        holders = self.holders[key]
-        if len(holders) == 1:
-            del self.holders[key]
-        else:
-            del holders[record._number]
-        self._total -= 1
+        holders = self.holders.get(key)
+        if (
+            holders is not None and holders.pop(record._number, None) is not None
+        ):  # else it was taken back: see `repair`
+            self._total -= 1
+            if not holders:
+                del self.holders[key]
         if self.newest is record:
             self.newest = None
         if self._has_rates and self._buckets.over(record):
@@ -176,6 +179,20 @@ class Limiter:
             return False
         self._turns.give_back(key)
         return self._turns.are_some
+
+    def repair(self) -> None:
+        """Make good what a decision that was broken off has left: count who holds a permit, and look at every line."""
+        for key, holders in list(self.holders.items()):
+            for number, record in list(holders.items()):
+                if record._ended_at is not None or record._more is None or record._more.permit is UNSET:
+                    del holders[number]
+                    self._buckets.over(record)
+            if not holders:
+                del self.holders[key]
+        self._total = sum(map(len, self.holders.values()))
+        if self.newest is not None and self.newest._ended_at is not None:
+            self.newest = None
+        self._turns.begin_anew()
 
     def grant(self) -> list[Record]:
         """Give permits to those whose turn it is, and return them."""

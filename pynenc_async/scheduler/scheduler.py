@@ -30,6 +30,25 @@ class Scheduler(Timeouts):
         self.registry: Final = Registry(self.agenda.call_later)
         self._due_actions[Kind.RETRY] = self._retry_due
 
+    def undo(self, record: Record, reason: str, error: BaseException | None = None) -> None:
+        """End an invocation whose way into the queue was broken off, wherever that was; make good what that has left."""
+        self.turnstile.enter(self._end_broken_off, record, reason, error)
+        if record._task.limiter is not None:
+            self.turnstile.enter(self._repair, record._task.limiter)
+        self.turnstile.enter(self.recount)
+
+    def _end_broken_off(self, record: Record, reason: str, error: BaseException | None) -> None:
+        if record._ended_at is not None:
+            return
+        if record._driver is None:
+            self.withdraw(record, error, reason)
+        else:
+            self._cancel_now(record, reason)
+
+    def _repair(self, limiter: Limiter) -> None:
+        limiter.repair()
+        self._grant_permits(limiter)
+
     # -- retries -------------------------------------------------------------------------------------------------------
 
     def retry_delay(self, record: Record, error: BaseException) -> float | None:

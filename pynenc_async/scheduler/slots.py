@@ -12,7 +12,7 @@ from pynenc_async.record import Record
 from pynenc_async.scheduler.observers import Observers
 from pynenc_async.scheduler.places import Comeback, Place
 from pynenc_async.scheduler.ready import Lane, ReadyQueue
-from pynenc_async.scheduler.statuses import PAUSED, PENDING, REGISTERED, RESUMED, RUNNABLE, RUNNING, WAITS
+from pynenc_async.scheduler.statuses import HOLDS_SLOT, PAUSED, PENDING, REGISTERED, RESUMED, RUNNABLE, RUNNING, WAITS
 from pynenc_async.scheduler.turnstile import Turnstile
 from pynenc_async.scheduler.unseen import Unseen
 from pynenc_async.status import InvocationStatus
@@ -271,6 +271,16 @@ class Slots:
         place = record._task.place
         if place is not None:
             place.in_use += 1
+
+    def recount(self) -> None:
+        """Count anew who has a slot: something was raised in the midst of a decision."""
+        records = [record for record in self.store.records.values() if record._ended_at is None]
+        holders = [record for record in records if record._status in HOLDS_SLOT]
+        self.in_use = len(holders)
+        self.paused = sum(record._status is PAUSED for record in records)
+        for place in self._places:
+            place.in_use = sum(record._task.place is place for record in holders)
+        self._grant()
 
     def _give_slot_back(self, record: Record) -> None:
         self.in_use -= 1

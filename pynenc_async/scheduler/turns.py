@@ -94,8 +94,14 @@ class Turns:
 
     def take_all(self) -> None:
         """Give every line a turn."""
-        for key in self.lines:
+        for key in list(self.lines):
             self.take(key)
+
+    def begin_anew(self) -> None:
+        """Give every line a turn, whatever was known of them."""
+        self._in_turn.clear()
+        self._rotations.clear()
+        self.take_all()
 
     def rotate(self, key: Key) -> None:
         """The line whose turn it is has used it, and gets the next one after all others."""

@@ -40,6 +40,14 @@ class Turnstile:
             finally:
                 self._busy = False
 
+    def step(self, decide: Callable[..., object], *args: Any) -> None:
+        """Decide this at once, as a step of the decision under way; what is decided so far is consistent."""
+        busy, self._busy = self._busy, False
+        try:
+            decide(*args)
+        finally:
+            self._busy = busy
+
     def _catch_up(self) -> None:
         """Decide what came meanwhile. What that raises is reported: it is not the business of whoever is under way."""
         while self._late:

@@ -65,6 +65,10 @@ class _Desk:
         """Decides."""
         return self._dispatcher.scheduler
 
+    def undo(self, record: Record) -> None:
+        """End an invocation whose call has raised half-way."""
+        self._dispatcher.undo(record)
+
     def decide(self, decision: Callable[..., object], *args: object) -> None:
         """Let the scheduler decide something: now, or in its loop as soon as possible."""
         self._dispatcher.decide(decision, *args)

@@ -43,6 +43,25 @@ def interrupted(act, *, every=1, most=MOST):
         sys.setprofile(before)
 
 
+class BrokenOffError(Exception):
+    """What the handler of a signal raises, wherever the program is."""
+
+
+@contextmanager
+def broken_off(place):
+    """Raise in the midst of the library, at one place."""
+
+    def raise_it():
+        raise BrokenOffError
+
+    gc.disable()  # else it may be the finalizer of something else that is broken off
+    try:
+        with interrupted(raise_it, every=place, most=1):
+            yield
+    finally:
+        gc.enable()
+
+
 class Finalized:
     """Calls `act` when the collector finds it, and is there again, so that it does so each time."""
 

@@ -3,15 +3,14 @@
 import asyncio
 
 import pytest
-from helpers import assert_at_rest
+from helpers import assert_at_rest, slow
 from interruptions import collected, interrupted
 
-POLICIES = [
-    "plain", "failing", "suspending", "limited", "total", "rated", "unique", "replacing", "delayed", "deadline",
-]  # fmt: skip
+POLICIES = ["failing", "limited", "rated", "replacing", "delayed"]
+OTHERS = ["plain", "suspending", "total", "unique", "deadline"]
 
 both = pytest.mark.parametrize("way", [collected, interrupted])
-each_policy = pytest.mark.parametrize("policy", POLICIES)
+each_policy = pytest.mark.parametrize("policy", [*POLICIES, *map(slow, OTHERS)])
 
 
 async def program(task):

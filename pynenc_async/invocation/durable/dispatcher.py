@@ -148,6 +148,13 @@ class DurableDispatcher(StoreBound):
         if guardian is not None and is_told_to_stop(guardian) and not durable_of(record).cleans_up:
             self._desk.cancel(record, f"its parent {cast(Handle, guardian).invocation_id} was told to stop")
 
+    def undo(self, record: Record) -> None:
+        """End an invocation whose call has raised half-way; forget one that is not made durable."""
+        if record._more is None or not record._more.is_stored:
+            self._records.pop(record._number, None)
+        else:
+            super().undo(record)
+
     async def until_accepted(self, record: Record) -> None:
         """Return when the store holds the invocation durably.
 
