@@ -4,8 +4,8 @@ There are two ways to keep a rate, chosen by `Pace.window`:
 
 * *In any window*: at most `capacity` starts lie in any `window` seconds, and an idle task may begin all of them at once. Each
   start is a window later than the one that was `capacity` before it. What is remembered are the moments of that many starts;
-  for more than `MOST_MOMENTS`, those of so many groups of them: a group may begin when the last start of the group that was
-  `MOST_MOMENTS` before it is a window ago. That holds up some starts a little longer, and costs no throughput: those that
+  for very many, those of groups of them: a start may be made when the last start of the group that was so many groups
+  before its own is a window ago. That holds up some starts a little longer, and costs no throughput: those that
   were held up together begin together from then on.
 * *Evenly*: `capacity` starts at once, then one each `interval` seconds, by the generic cell rate algorithm (ITU-T I.371),
   which remembers one moment. In any `n * interval` seconds lie at most `n + capacity - 1` starts.
@@ -52,7 +52,8 @@ class Starts:
     until: float = -inf
     """From this moment on, nothing of it matters."""
     moments: tuple[float, ...] = ()
-    """In order, the last moment of each group that may still matter; the newest group may be incomplete."""
+    """In order, the last moment of each of the newest groups, of which the last may be incomplete. They are kept for `LATE`
+    seconds after they mattered to new starts: one may become known that was made before."""
     number: int = 0
     """The number of the next start, counted from 0 to the capacity and around."""
 
@@ -68,12 +69,8 @@ def fits_at(pace: Pace, starts: Starts, now: float, promised: int = 0) -> float:
     if not pace.window:
         full_at = max(starts.until, now) + promised * pace.interval if promised else starts.until
         return max(now, full_at - (pace.capacity - 1) * pace.interval)
-    if starts.until <= now:
-        starts = NONE  # after a rest, groups are complete ones again
-    groups = min(pace.capacity, MOST_MOMENTS)
-    ahead = _group(pace, starts.number + promised) - _group(pace, starts.number - 1)
-    if ahead == 0:
-        return now  # in the newest group
+    groups, number = _groups(pace), _next_number(starts, now)
+    ahead = _group(pace, number + promised) - _group(pace, number - 1)  # 0: in the newest group
     if ahead > groups:
         return max((now, *starts.moments[-1:])) + pace.window  # behind one that is only promised
     place = len(starts.moments) - 1 - groups + ahead
@@ -84,14 +81,20 @@ def started(pace: Pace, starts: Starts, now: float) -> Starts:
     """Return what is to be remembered after one more start."""
     if not pace.window:
         return Starts(max(starts.until, now) + pace.interval)
-    if starts.until <= now:
-        return Starts(now + pace.window, (now,), 1 % pace.capacity)
-    number, moments = starts.number, [moment for moment in starts.moments if moment + pace.window > now]
-    if _group(pace, number) == _group(pace, number - 1):
-        moments[-1] = max(moments[-1], now)
+    number, moments = _next_number(starts, now), list(starts.moments)
+    if starts.until + LATE <= now:
+        moments.clear()
+    if pace.capacity == _groups(pace):
+        insort(moments, now)  # it may become known behind later ones
     else:
-        insort(moments, now)  # in the order of their moments, in which they need not become known
-    return Starts(moments[-1] + pace.window, tuple(moments[-MOST_MOMENTS:]), (number + 1) % pace.capacity)
+        latest = max(
+            now, *moments[-1:], -inf
+        )  # in a group, one that becomes known late counts as made with the last one
+        if moments and _group(pace, number) == _group(pace, number - 1):
+            moments.pop()
+        moments.append(latest)
+    kept = moments[-_groups(pace) - 1 :]
+    return Starts(kept[-1] + pace.window, tuple(kept), (number + 1) % pace.capacity)
 
 
 def as_of(pace: Pace, starts: Starts, now: float) -> Starts:
@@ -111,6 +114,16 @@ def refused_until(pace: Pace, starts: Starts, now: float) -> float | None:
     return moment if moment - now > EARLY else None
 
 
+def _next_number(starts: Starts, now: float) -> int:
+    """Return the number of the next start: after a rest, groups are complete ones again."""
+    return 0 if starts.until <= now else starts.number
+
+
 def _group(pace: Pace, number: int) -> int:
-    """Return in which group a start is: as many groups as moments are remembered make up a window."""
-    return number * min(pace.capacity, MOST_MOMENTS) // pace.capacity
+    """Return in which group a start is."""
+    return number * _groups(pace) // pace.capacity
+
+
+def _groups(pace: Pace) -> int:
+    """Return how many groups make up a window."""
+    return min(pace.capacity, MOST_MOMENTS - 1)

@@ -54,6 +54,23 @@ def test_large_rates_are_kept_too_and_reach_their_throughput(count, crowds):
     assert begun[-1] <= last + len(arrivals) // count + 2, "that many periods take them all"
 
 
+@given(
+    count=st.one_of(st.integers(1, 6), st.integers(MOST_MOMENTS - 2, 2 * MOST_MOMENTS)),
+    crowds=st.lists(st.tuples(st.integers(0, 24).map(lambda n: n / 8), st.integers(1, 300)), max_size=12),
+)
+@settings(max_examples=examples(60), deadline=None)
+@example(count=2, crowds=[(0, 1), (1.5, 1), (0.5, 2)])
+def test_no_window_sees_more_though_starts_become_known_late(count, crowds):
+    """A process decides on a start, and others commit later ones before it does."""
+    rate, starts, begun = Rate(count, per=1.0), NONE, []
+    for moment, size in crowds:
+        for _ in range(size):
+            if fits_at(rate, starts, moment) <= moment:
+                starts = started(rate, starts, moment)
+                begun.append(moment)
+    assert most_in_any(1.0, sorted(begun)) <= count
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [7, MOST_MOMENTS, MOST_MOMENTS + 1, 1_000])
 @pytest.mark.parametrize("load", [0.5, 0.99, 1.0, 1.5])

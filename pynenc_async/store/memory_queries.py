@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from pynenc_async.errors import StoreError
+from pynenc_async.pacing import LATE
 from pynenc_async.status import InvocationStatus
 from pynenc_async.store.memory_tables import OWNED, Tables, Transaction
 from pynenc_async.store.values import Page, Query, Retention, StoredInvocation, StoredWait, spellings
@@ -150,7 +151,7 @@ def _sweep(tables: Tables, transaction: Transaction, now: float) -> None:
     for key, stand in [(key, stand) for key, stand in tables.stands.items() if not stand.holds(now)]:
         transaction.drop(tables.stands, key)
         transaction.drop(tables.spared, stand.invocation_id)
-    for name in [name for name, starts in tables.buckets.items() if starts.until <= now]:
+    for name in [name for name, starts in tables.buckets.items() if starts.until + LATE <= now]:
         transaction.drop(tables.buckets, name)
 
 

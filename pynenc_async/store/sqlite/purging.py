@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from pynenc_async.pacing import LATE
 from pynenc_async.store.sqlite import large, waits
 from pynenc_async.store.sqlite.schema import FORGETTABLE
 from pynenc_async.store.sqlite.session import Session
@@ -89,7 +90,7 @@ def sweep(session: Session, now: float) -> None:
     past = connection.execute("SELECT invocation FROM stand WHERE until IS NOT NULL AND until <= ?", (now,)).fetchall()
     release(connection, [invocation for (invocation,) in past])
     connection.execute("DELETE FROM stand WHERE until IS NOT NULL AND until <= ?", (now,))
-    connection.execute("DELETE FROM bucket WHERE full_at <= ?", (now,))
+    connection.execute("DELETE FROM bucket WHERE full_at <= ?", (now - LATE,))
     waits.sweep(connection)
     connection.execute(
         "DELETE FROM fire WHERE moment < ? AND moment < "
