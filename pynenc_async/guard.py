@@ -4,11 +4,11 @@ Whatever serves many, one after the other (the ledger its changes, a timer what 
 in a `try` of its own, and hands what is raised to `report_failure`: it is logged, and the next one is served.
 """
 
-from asyncio.events import _get_running_loop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
+from pynenc_async.interrupts import raise_soon
 from pynenc_async.record import Record
 from pynenc_async.telemetry import log
 
@@ -22,7 +22,7 @@ def report_failure(error: BaseException, doing: str, **ids: str) -> None:
     own, so that the decisions that are under way are complete first.
     """
     if isinstance(error, KeyboardInterrupt | SystemExit):
-        _raise_soon(error)
+        raise_soon(error)
         return
     named = "".join(f", {name.replace('_id', '')} {value}" for name, value in ids.items())
     log.error("%s failed%s; everything else goes on", doing, named, exc_info=error, extra=ids)
@@ -51,14 +51,3 @@ def ids_of(record: Any) -> dict[str, str]:
     with suppress(Exception):
         return {"invocation_id": str(record.invocation_id), "task_id": str(record._task.task_id)}
     return {}
-
-
-def _raise_soon(error: BaseException) -> None:
-    loop = _get_running_loop()
-    if loop is None:
-        raise error
-    loop.call_soon(_raise, error)
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error

@@ -13,6 +13,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from pynenc_async.interrupts import raise_soon
 from pynenc_async.printable import Lines, printable, printable_lines
 from pynenc_async.user_errors import is_a, traceback_of
 
@@ -46,6 +47,8 @@ class SafeLogger:
             options["exc_info"] = type(error), error, traceback_of(error)
         try:
             self._logger.log(level, message, *args, stacklevel=3, **options)
+        except KeyboardInterrupt as interrupt:
+            raise_soon(interrupt)  # which comes from outside, and is no fault of the handler
         except BaseException:  # noqa: BLE001  of a handler or a filter, whatever it is
             _complain()
 

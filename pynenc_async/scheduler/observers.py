@@ -9,6 +9,7 @@ from typing import Final, Self
 
 import msgspec
 
+from pynenc_async.interrupts import raise_soon
 from pynenc_async.record import Record
 from pynenc_async.scheduler.backlog import Backlog
 from pynenc_async.status import InvocationStatus
@@ -111,6 +112,8 @@ class Observers:
         for observation in list(self.observations):
             try:
                 observation.callback(event)
+            except KeyboardInterrupt as interrupt:
+                raise_soon(interrupt)  # which comes from outside, and is no fault of the observer
             except BaseException:  # noqa: BLE001  user code; also a CancelledError, which is meant for nobody here
                 self._remove(observation)
                 log.exception("the observer %r raised, and is told nothing more", observation.callback)

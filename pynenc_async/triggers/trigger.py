@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, final
 
+from pynenc_async.interrupts import raise_soon
 from pynenc_async.task import Task
 from pynenc_async.telemetry import log
 from pynenc_async.triggers.conditions import Condition, EventCondition, TaskCondition
@@ -72,6 +73,8 @@ class Trigger:
             try:
                 if leaf.is_met_by(occurrence):
                     met.append(number)
+            except KeyboardInterrupt as interrupt:
+                raise_soon(interrupt)
             except BaseException:  # noqa: BLE001  user code
                 log.exception("trigger %r: a predicate of %s raised; it counts as not fulfilled", self.name, leaf)
         return met

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pynenc_async.context import CURRENT
 from pynenc_async.errors import TriggerDefinitionError
 from pynenc_async.forks import tell_of_forks
+from pynenc_async.interrupts import raise_soon
 from pynenc_async.invocation.distributed import DistributedInvocation
 from pynenc_async.task import Task
 from pynenc_async.telemetry import log
@@ -134,6 +135,9 @@ class Triggers:
             if self._by_name.get(trigger.name) is not trigger:
                 return None  # removed
             return trigger.join(occurrence, met, key)
+        except KeyboardInterrupt as interrupt:
+            raise_soon(interrupt)
+            return None
         except BaseException:  # noqa: BLE001  user code: the function, and what compares its keys
             log.exception("trigger %r: its key function raised; this occurrence fires nothing", trigger.name)
             return None
@@ -153,6 +157,9 @@ class Triggers:
         try:
             values = trigger.supply(event)
             handle: Handle = self._stage.call(trigger.task, values, cause=cause, chain=event.chain)
+        except KeyboardInterrupt as interrupt:
+            raise_soon(interrupt)
+            return None
         except BaseException:  # noqa: BLE001  user code, and what the task refuses
             log.exception("trigger %r could not call %s; this occurrence fires nothing", trigger.name, trigger.task)
             return None
