@@ -125,6 +125,9 @@ class Endings(Slots):
     def mend(self, record: Record, error: BaseException) -> None:
         """Bring an invocation to its end whose beginning or end was broken off, by a full stack or by a signal."""
         self.recount()
+        if record._status is RETRY:
+            self.retry_after(record, 0.0)  # what was broken off is its way back into the queue
+            return
         if record._ended_at is None:
             self.failed(record, error)
             return
