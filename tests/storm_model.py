@@ -245,7 +245,8 @@ class World:
         assert not self.broken, self.broken
         scheduler, place = self.app._dispatcher.scheduler, self.app._dispatcher.threads
         holders = [record for record in self.app._dispatcher.store if record._status in HOLDS_SLOT]
-        in_threads = sum(record._task.place is not None for record in holders)
+        left_behind = len(scheduler.leftovers._bodies)  # their attempts have timed out, and they keep their threads
+        in_threads = sum(record._task.place is not None for record in holders) + left_behind
         paused = sum(record._status is S.PAUSED for record in self.app._dispatcher.store)
         assert (scheduler.in_use, place.in_use, scheduler.paused) == (len(holders), in_threads, paused)
         assert scheduler.in_use <= scheduler.limit
