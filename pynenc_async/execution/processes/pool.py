@@ -232,7 +232,8 @@ class Processes:
                 ended.append(body)
         self._conclude_each(ended)
         self.staff.return_bodies(lost)
-        if not worker.is_ready and (worker.is_cut_off or not worker.was_killed):  # else that was for another reason
+        is_failure = worker.is_cut_off or not worker.was_killed  # else it was ended for the sake of a body
+        if not worker.is_ready and is_failure and not self.staff.is_stopping:
             self.staff.hiring.failed(ChildProcessError(f"the last one ended with exit code {exit_code}"))
         self.staff.distribute_soon()
         self._settle()

@@ -243,6 +243,11 @@ class Staff:
         if worker in self.workers:
             worker.kill()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether every worker is on its way out."""
+        return self._gone is not None
+
     async def stop(self, *, at_once: bool) -> None:
         """Let every worker end and wait for that; what is still in a body is killed. The staff can be hired anew."""
         self.hiring.stop()
