@@ -154,6 +154,7 @@ async def test_children_of_a_parent_that_has_ended_live_on():
     assert await handle == 1
 
 
+@pytest.mark.slow
 async def test_a_chain_as_deep_as_memory_allows_can_be_cancelled():
     app = Pynenc()
     bottom = Gate()

@@ -67,6 +67,7 @@ async def test_a_busy_loop_keeps_up(define, each):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 @pytest.mark.parametrize("each", [10, 100])
 async def test_a_busy_loop_keeps_up_with_a_store(each):

@@ -36,6 +36,7 @@ async def test_awaiting_no_ops_for_ever_lets_other_tasks_run(inside):
     assert await (spin() if inside == "test" else app.task(spin)())
 
 
+@pytest.mark.slow
 async def test_bodies_that_submit_themselves_for_ever_let_other_tasks_run():
     app = Pynenc()
     stop = []

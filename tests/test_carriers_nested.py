@@ -189,6 +189,7 @@ def test_a_body_that_runs_the_loop_waits_for_what_it_likes(new_app, slots, call,
 # -- others in the loop ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new_app", [in_memory, stored])
 @pytest.mark.parametrize("slots", [2, None])
 @pytest.mark.parametrize("first_suspends", [False, True])

@@ -156,6 +156,7 @@ def test_the_timeout_of_a_body_in_a_thread_is_not_held_up(app, clock):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 async def test_delays_and_retries_that_this_process_knows_are_not_held_up(app, clock):
     attempts = []
 
@@ -173,6 +174,7 @@ async def test_delays_and_retries_that_this_process_knows_are_not_held_up(app, c
         assert_in_order(delayed)
 
 
+@pytest.mark.slow
 def test_the_timeout_of_a_body_that_waits_for_its_thread_counts_from_its_beginning(clock):
     app = Pynenc(max_threads=1)
     held, release = threading.Event(), threading.Event()

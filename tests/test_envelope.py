@@ -142,6 +142,7 @@ def envelopes_of(status):
 ENVELOPES = st.sampled_from(S).flatmap(envelopes_of)
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(ENVELOPES)
 def test_every_consistent_envelope_comes_back(envelope):
@@ -273,6 +274,7 @@ def test_every_truncation_is_refused(size):
     assert failure(TEXT[:size]).field
 
 
+@pytest.mark.slow
 def test_what_would_be_refused_for_its_size_is_not_written():
     with pytest.raises(SerializationError, match=r"^envelope: is larger than"):
         to_json(finished(result=Raw(b'"' + b"x" * MAX_SIZE + b'"')))
@@ -310,6 +312,7 @@ def damage(data, text):
     return bytes(damaged)
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(ENVELOPES, st.data())
 def test_a_damaged_envelope_is_read_consistently_or_refused(envelope, data):

@@ -197,6 +197,7 @@ def test_of_what_a_store_keeps_a_child_awaits_what_the_parent_runs(tmp_path):
     loop.close()
 
 
+@pytest.mark.slow
 def test_what_another_thread_runs_inline_ends_in_a_child():
     app = Pynenc("sync://")
     began, goes_on = threading.Event(), threading.Event()
@@ -219,6 +220,7 @@ def test_what_another_thread_runs_inline_ends_in_a_child():
     assert invocation.result == "done"
 
 
+@pytest.mark.slow
 def test_what_is_registered_in_the_parents_memory_makes_no_call_of_a_child_a_duplicate():
     app = Pynenc()
 
@@ -235,6 +237,7 @@ def test_what_is_registered_in_the_parents_memory_makes_no_call_of_a_child_a_dup
     assert in_child(lambda: asyncio.run(main())) != in_parent == asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_failure_that_nobody_looked_at_is_logged_in_the_process_in_which_it_happened(caplog):
     app = Pynenc()
 
@@ -261,6 +264,7 @@ def test_a_failure_that_nobody_looked_at_is_logged_in_the_process_in_which_it_ha
     assert drop() == 1
 
 
+@pytest.mark.slow
 def test_a_child_opens_resources_of_its_own():
     app, opened = Pynenc(), []
 
@@ -284,6 +288,7 @@ def test_a_child_opens_resources_of_its_own():
     loop.close()
 
 
+@pytest.mark.slow
 def test_half_of_what_a_trigger_waits_for_has_happened_in_the_parent_alone():
     app = Pynenc()
 

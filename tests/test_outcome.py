@@ -467,6 +467,7 @@ def test_long_texts_keep_head_and_tail():
     assert len(message) < MAX_TEXT + 100
 
 
+@pytest.mark.slow
 def test_the_traceback_of_an_endless_recursion_is_bounded():
     def body(number):
         body(number + 1) if number % 2 else again(number + 1)
@@ -680,6 +681,7 @@ PAYLOADS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(PAYLOADS)
 def test_any_payload_is_rebuilt_as_an_exception_that_can_be_shown(data):
@@ -722,6 +724,7 @@ def test_what_strangers_have_written_is_an_error_in_causes_and_groups_too(ending
     assert [type(one) for one in (group, group.exceptions[0])] == [ExceptionGroup, KeyError]
 
 
+@pytest.mark.slow
 @UNTIMED
 @given(PAYLOADS)
 def test_any_payload_of_a_stranger_is_rebuilt_as_an_error(data):

@@ -39,6 +39,7 @@ def test_no_window_sees_more_and_each_begins_as_soon_as_that_allows(count, per, 
         assert begin == max(arrival, held_up_by, *begun[max(0, place - 1) : place])
 
 
+@pytest.mark.slow
 @given(
     count=st.integers(MOST_MOMENTS - 1, 3 * MOST_MOMENTS),
     crowds=st.lists(st.tuples(st.integers(0, 16).map(lambda n: n / 4), st.integers(1, 400)), min_size=1, max_size=4),

@@ -115,6 +115,7 @@ def test_in_the_next_loop_the_timer_is_set_anew():
         assert runner.run(second()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [

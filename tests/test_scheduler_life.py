@@ -99,6 +99,7 @@ def test_a_loop_that_was_closed_without_cancelling_its_tasks_is_written_off():
     gc.collect()
 
 
+@pytest.mark.slow
 def test_a_hundred_loops_one_after_the_other():
     app = Pynenc(max_concurrency=2)
 

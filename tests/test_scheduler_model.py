@@ -102,6 +102,7 @@ def test_random_programs_end_as_the_model_says_and_leave_nothing(forest, limit, 
     run_program(forest, limit, max_threads, disturbances, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 @settings(deadline=None, max_examples=examples(30))
 @PROGRAMS

@@ -48,6 +48,7 @@ async def test_what_waits_for_the_first_thread_runs_as_soon_as_there_is_one(refu
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
 async def test_without_any_thread_it_fails_and_the_error_says_why(refuse, error, caplog):
     system = refuse(error=error)
@@ -71,6 +72,7 @@ async def test_without_any_thread_it_fails_and_the_error_says_why(refuse, error,
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_it_is_retried_as_after_any_failure(refuse):
     system = refuse()
     app = Pynenc()
@@ -86,6 +88,7 @@ async def test_it_is_retried_as_after_any_failure(refuse):
     assert await invocation == "done"
 
 
+@pytest.mark.slow
 async def test_a_body_that_waits_for_one_without_a_thread_is_told(refuse):
     system = refuse(free=1)
     app = Pynenc(max_threads=2)
@@ -105,6 +108,7 @@ async def test_a_body_that_waits_for_one_without_a_thread_is_told(refuse):
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_what_nobody_waits_for_is_run_by_a_thread_that_comes_back(refuse):
     system = refuse(free=1)
     app = Pynenc(max_threads=2)
@@ -131,6 +135,7 @@ async def test_what_nobody_waits_for_is_run_by_a_thread_that_comes_back(refuse):
     await waiting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"max_threads": 1}, {"max_concurrency": 2}, {"max_threads": 2}], ids=str)
 async def test_a_thread_that_waits_comes_back_though_others_hold_all_slots(refuse, options):
     system = refuse(free=1)
@@ -207,6 +212,7 @@ async def test_the_shutdown_ends(refuse):
     assert invocation.status is S.CANCELLED
 
 
+@pytest.mark.slow
 async def test_with_a_store_it_fails_in_the_same_way(refuse, tmp_path):
     refuse()
     async with Pynenc(f"sqlite:///{tmp_path}/jobs.db") as app:
@@ -219,6 +225,7 @@ async def test_with_a_store_it_fails_in_the_same_way(refuse, tmp_path):
             await work()
 
 
+@pytest.mark.slow
 async def test_a_watchdog_without_a_thread_is_logged_once_and_does_no_harm(refuse, caplog):
     refuse(name="pynenc-watchdog")
     with caplog.at_level(logging.WARNING, "pynenc_async"):

@@ -221,6 +221,7 @@ async def test_plain_results_of_a_windowed_group_in_a_thread():
     assert await asyncio.to_thread(list, group.results) == list(range(12))
 
 
+@pytest.mark.slow
 async def test_ten_thousand_members_pass_through_a_small_window():
     world = World(retain_count=0)
     group = world.work.parallelize(world.source(range(10_000)), window=16)

@@ -22,6 +22,7 @@ def with_work(app):
     return app, work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("owner", "other"), [("shop", "bank"), ("shop", None), (None, "bank")])
 async def test_a_file_refuses_an_app_of_another_name_and_its_own_goes_on(tmp_path, owner, other):
     app, work = make(tmp_path / "jobs.db", owner)

@@ -212,6 +212,7 @@ def test_a_poison_body_fails_after_so_many_crashes_and_takes_no_neighbour_with_i
     assert_all_is_well(world)
 
 
+@pytest.mark.slow
 def test_suspects_that_fill_the_window_do_not_keep_the_children_of_one_of_them_out():
     world, times = World(), 0
 

@@ -75,6 +75,7 @@ async def test_bodies_in_threads_groups_and_trees(tmp_path):
         assert await tree(4) == 16
 
 
+@pytest.mark.slow
 async def test_more_than_the_window_is_run_all_the_same_and_in_order(tmp_path):
     app = Pynenc(f"sqlite:///{tmp_path / 'jobs.db'}", store_window=10, max_concurrency=1)
     order = []

@@ -34,6 +34,7 @@ async def ends(handle):
 # -- the order of commits ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retained", [1, 10_000])
 @pytest.mark.parametrize("latencies", [(None,), (0.0, None), (0.0, 0.0, None, None), (0.01, None, None)])
 async def test_what_is_cancelled_while_it_is_registered_beyond_the_window_ends_once(latencies, retained, caplog):

@@ -417,6 +417,7 @@ async def test_a_start_during_the_stop_waits_for_that_and_opens_anew(world):
     await app.shutdown()
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_behind(world):
     app = world.app()
 

@@ -245,6 +245,7 @@ async def test_where_all_have_switched_it_off_they_wait(make_party):
         assert isinstance(await outcome(b), InvocationCancelledError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 async def test_on_a_file_too(tmp_path, count):
     async with Party([Pynenc(f"sqlite:///{tmp_path}/jobs.db") for _ in range(count)]) as party:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import asyncio, sys
 from pynenc_async import Pynenc
@@ -36,6 +38,7 @@ app.run(main)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_wait_for_one_another(tmp_path):
     kinds = "in_thread", "in_loop"
     (tmp_path / "ring.py").write_text(SCRIPT)

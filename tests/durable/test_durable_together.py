@@ -350,6 +350,7 @@ async def test_arguments_that_no_longer_decode_fail_with_the_field(world):
     assert b"arguments.x" in row.error
 
 
+@pytest.mark.slow
 async def test_each_fire_of_a_schedule_happens_once_in_all_processes(world):
     fired = []
 

@@ -38,6 +38,7 @@ def started_in_order(*, window, slots, latency, waves, pause):
     return began
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(30), deadline=None)
 @given(
     window=st.integers(1, 8),
@@ -158,6 +159,7 @@ async def test_a_deadline_counts_from_the_submission_also_for_what_was_put_off()
             await one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.0, 0.01, 0.2])
 async def test_a_parent_whose_children_are_beyond_a_window_full_of_what_is_held_goes_on(latency):
     app = World().app(store_window=4, max_concurrency=1, latency=lambda: latency)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
 from helpers import assert_at_rest, assert_lawful, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +152,7 @@ class World:
         assert_lawful(invocation)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(SOUND + BROKEN), max_size=6),

@@ -172,6 +172,7 @@ def test_a_body_that_has_not_begun_in_its_thread_does_not_time_out():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_at_its_deadline_it_is_taken_back():
     crowd, ran = Crowd(), []
 

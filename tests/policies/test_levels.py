@@ -38,6 +38,7 @@ async def order_of(submissions, ageing_seconds):
 submissions = st.lists(st.tuples(st.sampled_from([0, 0, 10, 70, 200]), st.integers(-3, 3)), max_size=25)
 
 
+@pytest.mark.slow
 @given(submissions=submissions)
 def test_the_highest_level_goes_first_then_the_oldest(submissions):
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -48,6 +49,7 @@ def test_the_highest_level_goes_first_then_the_oldest(submissions):
 SPAN = 64  # seconds; by a power of two is divided without rounding, so that whatever is equal is seen to be equal
 
 
+@pytest.mark.slow
 @given(submissions=submissions)
 def test_a_level_is_worth_a_span_of_waiting(submissions):
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

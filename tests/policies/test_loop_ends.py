@@ -247,6 +247,7 @@ class Loops:
         self.began.append((name, self.now))
 
 
+@pytest.mark.slow
 @IN_ORDER
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
 def test_what_is_queued_waits_for_the_next_loop_while_others_clean_up(run, seconds):

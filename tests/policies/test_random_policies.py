@@ -177,6 +177,7 @@ def test_no_limit_is_exceeded_and_everything_ends(rules, calls, slots, seed):
     run(all_in_time(World(rules, slots), calls), seed=seed)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(75))
 @given(
     moment=st.sampled_from((0.2, 0.7, 1.2, 3.1)),

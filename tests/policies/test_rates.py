@@ -115,6 +115,7 @@ async def test_a_body_may_await_a_call_that_waits_for_the_same_rate():
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.virtual
 @pytest.mark.parametrize("limit", [{}, {"running_concurrency": "keys", "key_arguments": "key"}])
 async def test_however_many_wait_for_a_rate_they_share_one_timer(limit):
@@ -163,6 +164,7 @@ def in_any_window(rate, arrivals):
     return expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(100))
 @given(
     count=st.sampled_from([1, 2, 3, 0.5]),

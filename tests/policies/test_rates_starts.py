@@ -130,6 +130,7 @@ async def test_those_that_run_for_long_count_no_longer_than_others():
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_what_has_ended_is_not_kept_for_the_sake_of_its_rate():
     app = Pynenc(retain_count=0)
 
@@ -143,6 +144,7 @@ async def test_what_has_ended_is_not_kept_for_the_sake_of_its_rate():
     assert len(bucket._promised) + len(bucket._began) + len(bucket._starts.moments) < 600
 
 
+@pytest.mark.slow
 def test_a_rate_is_reached_under_load_and_its_waiters_are_served_in_turn():
     order = []
 

@@ -149,6 +149,7 @@ async def test_a_failure_is_raised_where_it_comes_up_and_the_next_step_goes_on(n
             assert await reader() == ["0", "failed 1", "2", "failed 3"]
 
 
+@pytest.mark.slow
 async def test_what_the_source_raises_comes_after_the_members_before_it(new_app):
     async with new_app(max_concurrency=1) as app:
 

@@ -41,11 +41,13 @@ async def test_a_timeout():
     await end_of(app, work(LONG), InvocationTimeoutError)
 
 
+@pytest.mark.slow
 async def test_a_deadline():
     app, work, _ = build(deadline=ENOUGH)
     await end_of(app, work(LONG), InvocationTimeoutError)
 
 
+@pytest.mark.slow
 async def test_an_inherited_deadline():
     app, work, _ = build()
     children = []

@@ -48,6 +48,7 @@ async def test_the_gaps_between_attempts(options, gaps):
     await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @given(
     retries=st.integers(0, 5_000),
     delay=st.floats(0, 1e6),

@@ -226,6 +226,7 @@ async def test_what_a_body_awaits_goes_ahead_also_when_it_could_not_be_queued_at
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=examples(60))
 @given(
     counts=st.lists(st.integers(1, 12), min_size=1, max_size=6),

@@ -18,6 +18,7 @@ def forking(app, where, **options):
     return in_process(app, bodies.fork_and if where == "def" else bodies.fork_in_the_loop_and, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["def", "async def"])
 async def test_no_message_is_lost_or_told_twice_however_the_child_ends(where):
     async with Pynenc(max_processes=1) as app:
@@ -36,6 +37,7 @@ async def test_no_message_is_lost_or_told_twice_however_the_child_ends(where):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", CHILDREN)
 async def test_a_generator_that_forks_gives_its_own_items_once(how):
     async with Pynenc(max_processes=1) as app:
@@ -45,6 +47,7 @@ async def test_a_generator_that_forks_gives_its_own_items_once(how):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["def", "async def"])
 async def test_a_child_that_lives_on_is_no_matter_of_the_app(where, tmp_path):
     gate = new_gate(tmp_path / "gate")
@@ -86,6 +89,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 def test_a_body_in_a_thread_that_forks_runs_nothing_else_in_the_child():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(PROGRAM)],

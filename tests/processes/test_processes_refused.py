@@ -28,6 +28,7 @@ async def test_the_workers_that_live_run_all_that_waits(refuse):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_what_waits_for_the_first_worker_runs_as_soon_as_there_is_one(refuse):
     system = refuse()
     async with Pynenc(max_processes=2) as app:
@@ -39,6 +40,7 @@ async def test_what_waits_for_the_first_worker_runs_as_soon_as_there_is_one(refu
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
 async def test_without_any_worker_it_fails_and_the_error_says_why(refuse, error):
     refuse(error=error)
@@ -61,6 +63,7 @@ async def test_the_shutdown_ends(refuse):
     assert invocation.status is S.CANCELLED
 
 
+@pytest.mark.slow
 async def test_a_generator_that_waits_for_its_reader_goes_on(monkeypatch):
     ProcessSystem(monkeypatch, free=1)
     async with Pynenc(max_processes=1) as app:
@@ -75,6 +78,7 @@ async def test_a_generator_that_waits_for_its_reader_goes_on(monkeypatch):
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 async def test_one_that_dies_before_it_is_there_fails_nothing_that_others_run(monkeypatch):
     async with Pynenc(max_processes=3) as app:
         add = in_process(app, bodies.add)

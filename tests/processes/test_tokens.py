@@ -3,6 +3,7 @@
 import socket
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def test_looking_for_a_ticket_does_not_wait():
         assert take_back(far) == [2, 3]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.builds(Item, st.integers(0, 1 << 40), st.binary(max_size=50)), max_size=4), max_size=5),
     st.data(),

@@ -23,6 +23,7 @@ async def program(task):
         assert await handle.wait(60)
 
 
+@pytest.mark.slow
 @both
 @each_policy
 async def test_a_task_may_be_called_in_the_midst_of_calls_of_itself(app, tasks, policy, way):
@@ -37,6 +38,7 @@ async def test_a_task_may_be_called_in_the_midst_of_calls_of_itself(app, tasks, 
         await assert_at_rest(app)
 
 
+@pytest.mark.slow
 @each_policy
 async def test_an_invocation_may_be_cancelled_at_any_moment(app, tasks, policy):
     task = getattr(tasks, policy)

@@ -80,6 +80,7 @@ def at_depth(depth, call):
     return call() if depth == 0 else at_depth(depth - 1, call)
 
 
+@pytest.mark.slow
 @each_policy
 async def test_a_call_on_a_full_stack_leaves_nothing_behind(app, tasks, policy):
     task, raised = getattr(tasks, policy), 0
@@ -102,6 +103,7 @@ async def awaiting(depth, task):
     return await task(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["plain", "failing", "limited"])
 async def test_an_await_on_a_full_stack_frees_the_slot(tasks, app, policy):
     task, raised = getattr(tasks, policy), 0

@@ -33,6 +33,7 @@ async def test_an_event_may_be_emitted_in_the_midst_of_emitting(app, way):
     assert heard
 
 
+@pytest.mark.slow
 @both
 async def test_what_follows_an_end_is_not_lost_when_others_end_in_the_midst(app, tasks, way):
     heard = []
@@ -52,6 +53,7 @@ async def test_what_follows_an_end_is_not_lost_when_others_end_in_the_midst(app,
     assert sorted(heard) == sorted([-1, *range(len(handles))])
 
 
+@pytest.mark.slow
 @both
 async def test_a_trigger_may_be_made_and_a_use_of_a_task_in_the_midst_of_a_call(app, tasks, way):
     async with app:

@@ -119,6 +119,7 @@ PLACES = st.sampled_from([(zone, change) for zone, changes in CHANGES.items() fo
 SPAN = timedelta(hours=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(MINUTES, HOURS, WEEKDAYS, PLACES)
 @example("*", "0", "*", (ZoneInfo("Africa/Cairo"), datetime(2025, 4, 24, 22, tzinfo=UTC)))

@@ -229,6 +229,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(EVENTS, st.sampled_from(list(EXPECTED)), st.integers(0, 3))
 @example([("block", 200.0), ("clock", -3_600.0), ("restart", 100.0)], "all", 0)

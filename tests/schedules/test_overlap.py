@@ -205,6 +205,7 @@ def test_a_run_that_waits_goes_over_to_the_next_loop_and_its_end_is_heard():
     assert ran == [(10, 0), (20, 15)]
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.floats(0, 35), min_size=1, max_size=30),

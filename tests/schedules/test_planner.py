@@ -181,6 +181,7 @@ def test_on_time_every_policy_does_the_same(looks):
     assert rows[0] == rows[1] == rows[2]
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.floats(0, 400), max_size=8), max_size=5))
 def test_processes_that_decide_for_themselves_name_the_same_fires(processes):
     one = spec(Cron("*/2 * * * *", UTC), misfire="all")

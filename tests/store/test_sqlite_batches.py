@@ -138,6 +138,7 @@ def test_large_values_go_with_their_batch():
     play(scene)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None)
 @given(st.data())
 def test_the_tally_is_exact_whatever_is_mixed_into_a_batch(data):

@@ -150,6 +150,7 @@ async def test_what_is_purged_gives_its_room_back():
         assert size_of(path) <= 1_000_000
 
 
+@pytest.mark.slow
 async def test_others_write_between_the_pieces_of_a_purge():
     with temporary_directory() as directory:
         async with opened(f"{directory}/jobs.db") as store:
@@ -201,6 +202,7 @@ async def test_a_long_log_begins_anew_though_nothing_of_it_was_left_when_it_was_
             assert not checkpointer.needs_help
 
 
+@pytest.mark.slow
 async def test_a_backup_is_a_whole_store_made_while_all_goes_on():
     with temporary_directory() as directory:
         path, copy = f"{directory}/jobs.db", f"{directory}/copy.db"

@@ -359,6 +359,7 @@ def test_two_stores_in_one_process_are_two_runners(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_file_that_others_lock_is_waited_for_and_then_named(path):
     async def main():
         async with opened(SqliteOptions(path=path, busy_timeout=0.3)) as store, opened(path, "bob") as patient:

@@ -20,6 +20,7 @@ def beside(path):
     return sorted(one.name for one in path.iterdir() if one.name != "jobs.db")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thread", THREADS)
 async def test_opening_says_so_and_leaves_nothing_behind(thread, tmp_path, monkeypatch):
     database = tmp_path / "jobs.db"

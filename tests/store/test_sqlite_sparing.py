@@ -22,6 +22,7 @@ async def lives_on(store, names):
     await store.commit([new("ada-1"), start("ada-1"), journal])
 
 
+@pytest.mark.slow
 async def test_what_is_spared_is_met_once_and_is_in_no_later_purges_way(path):
     names = [f"ada-{number}" for number in range(2, 402)]
     async with opened(path) as store:

@@ -74,6 +74,7 @@ def test_without_a_seed_the_order_is_that_of_asyncio():
     assert {run(order_of_wakeups) for _ in range(5)} == {(0, 1, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [order_of_starts, order_of_wakeups, order_of_equal_timers, order_of_threads])
 def test_the_same_seed_gives_the_same_order(program):
     for seed in SEEDS:

@@ -88,6 +88,7 @@ def test_a_deadlock_fails_the_test_with_the_report_alone(suite):
     result.stdout.no_fnmatch_line("*autojump.py*")
 
 
+@pytest.mark.slow
 def test_a_failing_assertion_is_reported_from_the_test_inwards(suite):
     suite.makepyfile("""
         async def test_wrong():
@@ -131,6 +132,7 @@ def test_what_takes_long_runs_only_when_asked_for(suite, mark):
     suite.runpytest("--loop=virtual", "-m", mark).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_each_async_test_has_a_fresh_loop(suite):
     suite.makepyfile("""
         import asyncio, pytest

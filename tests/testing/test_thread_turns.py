@@ -50,6 +50,7 @@ async def functions_that_share_a_list():
     return order
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole_pieces")
 @pytest.mark.parametrize("main", [bodies_that_submit_and_wait, functions_that_share_a_list])
 def test_a_seed_decides_what_threads_do_together(main):
@@ -79,6 +80,7 @@ async def loses_an_update():
     assert account["balance"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole_pieces")
 def test_a_race_between_bodies_in_threads_is_found_and_repeats():
     found = explore(loses_an_update, seeds=40)

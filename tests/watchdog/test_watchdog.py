@@ -330,6 +330,7 @@ def test_it_can_be_switched_off(seconds, run, ears, clock):
     assert not ears.heard
 
 
+@pytest.mark.slow
 def test_simulated_time_is_not_watched(ears, clock):
     app = Pynenc(watchdog_seconds=SECONDS)
 
