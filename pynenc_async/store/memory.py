@@ -80,7 +80,7 @@ class MemoryStore(Store):
         self._runner_id = ""
         self._turn: Final = asyncio.Lock()
         self._commits = self._changes = 0
-        self._dead: frozenset[str] = frozenset()
+        self._deaths: frozenset[tuple[str, int]] = frozenset()
         """Who was dead when that was asked last."""
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class MemoryStore(Store):
         self._before("open", ())
         with self._hub.lock:
             self._hub.enrol(runner_id, lease_seconds)
-            self._dead = self._hub.the_dead()
+            self._deaths = self._hub.deaths()
         self._runner_id, self._phase = runner_id, _Phase.OPEN
         self._after("open", ())
 
@@ -173,8 +173,8 @@ class MemoryStore(Store):
 
     def notices_death(self) -> bool:
         """Whether another runner has died or left since this was asked last."""
-        before, self._dead = self._dead, self._hub.the_dead() - {self._runner_id}
-        return not self._dead <= before
+        before, self._deaths = self._deaths, self._hub.deaths()
+        return any(runner_id != self._runner_id for runner_id, _ in self._deaths - before)
 
     # -- changes -------------------------------------------------------------------------------------------------------
 

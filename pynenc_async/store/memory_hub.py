@@ -5,6 +5,7 @@ its lease runs out by the clock of the hub, and it is dead from that moment on, 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from threading import RLock
@@ -44,6 +45,7 @@ class MemoryHub:
         self._given_clock: Final = clock
         self._clock: Clock | None = clock
         self._leases: Final[dict[str, Lease]] = {}
+        self._deaths: Final[Counter[str]] = Counter()
         self._bells: Final[dict[str, list[Callable[[], None]]]] = {}
         self.stopping: Final[set[str]] = set()
         """The runners that have announced that they stop."""
@@ -81,9 +83,9 @@ class MemoryHub:
         """Whether others may take what a runner has."""
         return not self.is_alive(runner_id)
 
-    def the_dead(self) -> frozenset[str]:
-        """Return who has been declared dead, and has not joined again."""
-        return frozenset(runner_id for runner_id, lease in self._leases.items() if lease.is_dead)
+    def deaths(self) -> frozenset[tuple[str, int]]:
+        """Return who has been declared dead, and how often: one that has joined again may have left something behind."""
+        return frozenset(self._deaths.items())
 
     def notice_deaths(self) -> list[str]:
         """Return those whose lease has run out, and of whom nobody had noticed it."""
@@ -98,6 +100,8 @@ class MemoryHub:
 
     def declare_dead(self, runner_id: str) -> None:
         """End the lease of a runner at once."""
+        if not self._leases[runner_id].is_dead:
+            self._deaths[runner_id] += 1
         self._leases[runner_id] = Lease(self._leases[runner_id].seconds, is_dead=True)
 
     def renew(self, runner_id: str) -> None:
