@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pynenc_async.record import Record
 from pynenc_async.scheduler.agenda import Agenda, Call
+from pynenc_async.scheduler.places import Place
 from pynenc_async.telemetry import log
 from pynenc_async.user_errors import name_of
 
@@ -21,7 +22,7 @@ class _Leftover:
 
     invocation_id: str
     task_id: str
-    place: Any
+    place: Place
     grace: float
     left_at: float
     overdue: Call
@@ -40,7 +41,7 @@ class Leftovers:
         """Keep the thread of a body, whose attempt is about to be over."""
         task = record._task
         grace = task.options.cancel_grace
-        task.place.in_use += 1
+        _hold(task.place, 1)
         self._bodies[driver] = _Leftover(
             invocation_id,
             task.task_id,
@@ -78,7 +79,7 @@ class Leftovers:
         self._bodies.clear()
         for _, body in bodies:
             self._agenda.cancel(body.overdue)
-            body.place.in_use -= 1
+            _hold(body.place, -1)
         return bodies
 
     def _overdue(self, driver: object) -> None:
@@ -94,5 +95,10 @@ class Leftovers:
         )
 
     def _free(self, body: _Leftover) -> None:
-        body.place.in_use -= 1
+        _hold(body.place, -1)
         self._place_is_free()
+
+
+def _hold(place: Place, change: int) -> None:
+    place.left_behind += change
+    place.in_use += change

@@ -18,6 +18,8 @@ class Place:
     def __init__(self, limit: int, ageing_seconds: float | None = None) -> None:
         self.limit: Final = limit
         self.in_use = 0
+        self.left_behind = 0
+        """How many of these by bodies whose attempt is over, and who go on in a thread: see `leftovers`."""
         self.ahead = 0
         """How many records more than the limit may be handed out, so that nobody there has to wait for the loop."""
         self.queue: Final = ReadyQueue(ageing_seconds)

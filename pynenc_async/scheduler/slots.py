@@ -279,7 +279,7 @@ class Slots:
         self.in_use = len(holders)
         self.paused = sum(record._status is PAUSED for record in records)
         for place in self._places:
-            place.in_use = sum(record._task.place is place for record in holders)
+            place.in_use = place.left_behind + sum(record._task.place is place for record in holders)
         self._grant()
 
     def _give_slot_back(self, record: Record) -> None:

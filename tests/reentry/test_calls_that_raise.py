@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
+import threading
 
 import pytest
 from helpers import assert_at_rest, slow
 from interruptions import BrokenOffError, broken_off
 
-from pynenc_async import Pynenc
+from pynenc_async import InvocationTimeoutError, Pynenc
 
 POLICIES = ["plain", "limited", "unique", "delayed"]
 OTHERS = ["suspending", "total", "rated", "replacing", "deadline"]
@@ -44,6 +45,34 @@ async def test_a_call_that_is_broken_off_anywhere_leaves_nothing_behind(app, tas
             place += 1
         await is_intact(app, task)
     assert place > 5
+
+
+def test_the_thread_of_a_body_that_was_left_behind_is_still_counted():
+    app, go_on = Pynenc(), threading.Event()
+
+    @app.task(timeout=0.02)
+    def hangs():
+        go_on.wait(30)
+
+    @app.task
+    async def quick():
+        pass
+
+    async def main():
+        async with app:
+            with pytest.raises(InvocationTimeoutError):
+                await hangs()
+            place = 1
+            while breaks_at(place, quick):
+                place += 1
+            assert place > 5
+            assert app.statistics().running_in_threads == 1
+            go_on.set()
+            while app.statistics().running_in_threads > 0:
+                await asyncio.sleep(0)
+            assert app.statistics().running_in_threads == 0
+
+    asyncio.run(main())
 
 
 @each_policy
