@@ -5,7 +5,6 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any, Final
@@ -14,7 +13,7 @@ import msgspec
 
 from pynenc_async.binder import compile_binder, compile_caller
 from pynenc_async.codec import Wire, decoder_for
-from pynenc_async.errors import SerializationError, TaskDefinitionError, reduce_error
+from pynenc_async.errors import SerializationError, TaskDefinitionError
 from pynenc_async.hints import evaluate_hint, show_hint
 from pynenc_async.modules import real_module
 from pynenc_async.resource import injected_parameters
@@ -88,25 +87,25 @@ class Function:
     def require_readable(self) -> None:
         """Raise `TaskDefinitionError` for an annotation of which no value can be decoded; one that is not known yet is left."""
         for name in (*self.names, "return"):
-            with suppress(_NotKnownYetError):
-                self._require_decoder(name)
+            try:
+                wire = self._wire_of(name)
+            except SerializationError:
+                continue  # it names what is not defined yet, where its task is
+            try:
+                wire.decoder(name)
+            except SerializationError as error:
+                whose = "return value" if name == "return" else f"parameter {name!r}"
+                raise TaskDefinitionError(
+                    self.task_id,
+                    f"its {whose} goes through JSON, where {error.problem}",
+                    "or let it run in memory, in the loop or in a thread",
+                ) from None
 
-    def _require_decoder(self, name: str) -> None:
-        try:
-            annotation = self.annotation("return") if name == "return" else self._value_annotation(name)
-        except SerializationError as error:
-            raise _NotKnownYetError from error
-        if name == "return" and self.kind is FunctionKind.STREAM:
-            annotation = next(iter(typing.get_args(annotation)), Any)
-        try:
-            Wire(annotation).decoder(name)
-        except SerializationError as error:
-            whose = "return value" if name == "return" else f"parameter {name!r}"
-            raise TaskDefinitionError(
-                self.task_id,
-                f"its {whose} goes through JSON, where {error.problem}",
-                "or let it run in memory, in the loop or in a thread",
-            ) from None
+    def _wire_of(self, name: str) -> Wire:
+        """Return how values of a parameter, or of `return`, are encoded; raises `SerializationError` like `annotation`."""
+        if name != "return":
+            return Wire(self._value_annotation(name))
+        return self.item_wire if self.kind is FunctionKind.STREAM else self.result_wire
 
     @property
     def nested(self) -> bool:
@@ -151,7 +150,7 @@ class Function:
     @cached_property
     def wires(self) -> tuple[Wire, ...]:
         """How the values of a call are encoded, one for each parameter; raises `SerializationError` like `annotation`."""
-        return tuple([Wire(self._value_annotation(name)) for name in self.names])
+        return tuple([self._wire_of(name) for name in self.names])
 
     @cached_property
     def plain_kinds(self) -> tuple[frozenset[type], ...]:
@@ -262,13 +261,6 @@ def _innermost(func: Any) -> Any:
 def _generator_in(func: Any) -> types.CodeType | None:
     inner = _innermost(func)
     return inner.__code__ if inspect.isgeneratorfunction(inner) and inspect.isfunction(inner) else None
-
-
-class _NotKnownYetError(Exception):
-    """An annotation names what is not defined yet, where its task is."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reduce_error(self)
 
 
 def _signature_of(func: Callable[..., Any], task_id: str) -> inspect.Signature:
