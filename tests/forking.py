@@ -3,13 +3,17 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 import warnings
+from pathlib import Path
 
 import pytest
 
 _PATIENCE_SECONDS = 60
+_ROOT = Path(__file__).parent.parent
 needs_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 
 
@@ -38,6 +42,19 @@ class Child:
         os.waitpid(self._pid, 0)
         assert not (isinstance(said, dict) and "raised" in said), said["raised"]
         return said
+
+
+def run_program(program, *arguments):
+    """Run the text of a program that forks, in a process of its own, which has to end well."""
+    done = subprocess.run(  # noqa: S603  itself
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def in_children(count, act):

@@ -1,13 +1,8 @@
 """An app that runs while its process is forked: it runs on in the parent, and says so in the child."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from forking import needs_forks, run_program
 
-ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import asyncio, os, sys
 from pynenc_async import AppNotStartedError, Pynenc
@@ -58,15 +53,7 @@ fork(lambda: asyncio.run(main(app, work)))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@needs_forks
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/jobs.db"])
 def test_a_fork_of_a_running_app_refuses_calls_and_starts(tmp_path, url):
-    done = subprocess.run(  # noqa: S603  itself
-        [sys.executable, "-c", PROGRAM, url.format(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(PROGRAM, url.format(tmp_path))

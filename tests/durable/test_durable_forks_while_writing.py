@@ -1,16 +1,12 @@
 """A process that is forked while its app writes to a SQLite file: the child can use the file, by an app of its own."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from forking import needs_forks, run_program
 
-ROOT = Path(__file__).parent.parent.parent
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+pytestmark = needs_forks
 
 PROGRAM = """
 import asyncio, os, sys
@@ -53,15 +49,7 @@ asyncio.run(main(*make()))
 @pytest.mark.slow
 def test_a_child_that_is_forked_during_a_transaction_can_open_the_file(tmp_path):
     path = tmp_path / "jobs.db"
-    done = subprocess.run(  # noqa: S603  itself
-        [sys.executable, "-c", PROGRAM, f"sqlite:///{path}"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(PROGRAM, f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -104,12 +92,4 @@ asyncio.run(main())
 
 @pytest.mark.slow
 def test_a_fork_waits_for_a_while_and_then_the_child_is_told_that_it_cannot(tmp_path):
-    done = subprocess.run(  # noqa: S603  itself
-        [sys.executable, "-c", REFUSED, str(tmp_path / "jobs.db")],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(REFUSED, str(tmp_path / "jobs.db"))
